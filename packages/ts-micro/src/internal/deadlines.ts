@@ -1,0 +1,55 @@
+import type { Clock, Timer } from "../clock.ts";
+
+/** An entry of a table guarded by {@link Deadlines}. `deadline` is a time of the clock; Infinity for none. */
+export interface Expiring {
+  readonly deadline: number;
+}
+
+/**
+ * Deadlines for a table of pending entries, with one lazy timer for all of them: adding is one comparison, finished entries are never
+ * cancelled, they are simply gone at the sweep, which re-arms for the earliest one left. Exact to the timer's millisecond.
+ */
+export class Deadlines<T extends Expiring> {
+  readonly #clock: Clock;
+  readonly #each: () => Iterable<T>;
+  readonly #expire: (entry: T) => void;
+  #timer: Timer | undefined;
+  #wake = Infinity;
+
+  constructor(clock: Clock, each: () => Iterable<T>, expire: (entry: T) => void) {
+    this.#clock = clock;
+    this.#each = each;
+    this.#expire = expire;
+  }
+
+  /** Tells that an entry with this deadline was put into the table. */
+  add(deadline: number): void {
+    if (deadline < this.#wake) this.#arm(deadline);
+  }
+
+  close(): void {
+    if (this.#timer !== undefined) this.#clock.cancel(this.#timer);
+    this.#timer = undefined;
+    this.#wake = Infinity;
+  }
+
+  #arm(at: number): void {
+    if (this.#timer !== undefined) this.#clock.cancel(this.#timer);
+    this.#wake = at;
+    this.#timer = this.#clock.after(at - this.#clock.now() + 0.5, this.#sweep);
+  }
+
+  #sweep = (): void => {
+    const now = this.#clock.now();
+    const due: T[] = [];
+    let next = Infinity;
+    this.#timer = undefined;
+    this.#wake = Infinity;
+    for (const entry of this.#each()) {
+      if (entry.deadline <= now) due.push(entry);
+      else if (entry.deadline < next) next = entry.deadline;
+    }
+    if (next < Infinity) this.#arm(next);
+    for (const entry of due) this.#expire(entry);
+  };
+}

@@ -1,0 +1,26 @@
+/**
+ * Keeps the process alive while something is pending. All sockets and timers of the library are unref'd; a pending call, stream, look-up
+ * or user's watch holds this one timer instead, so a client file ends by itself when its work is done.
+ */
+let held = 0;
+let timer: NodeJS.Timeout | undefined;
+
+export function hold(): void {
+  if (held++ > 0) return;
+  if (timer === undefined) timer = setInterval(() => {}, 2 ** 30);
+  else timer.ref();
+}
+
+export function release(): void {
+  if (held > 0 && --held === 0) timer?.unref();
+}
+
+/** Holds while `work` is pending. */
+export async function holding<T>(work: Promise<T>): Promise<T> {
+  hold();
+  try {
+    return await work;
+  } finally {
+    release();
+  }
+}

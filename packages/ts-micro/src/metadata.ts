@@ -1,0 +1,83 @@
+import { canonicalName, isPerHop } from "./wire/headers.ts";
+
+/** What is accepted wherever metadata is given. */
+export type MetadataInit = Metadata | Readonly<Record<string, string>> | Iterable<readonly [string, string]>;
+
+/**
+ * Metadata of a call or message: text by name, names compared without case. `set` with an empty value keeps it (unlike Go's Set, which
+ * deletes): use {@link Metadata.delete}. Iteration gives canonical names (`X-User-Id`), in order of first insertion.
+ */
+export class Metadata implements Iterable<[string, string]> {
+  readonly #map = new Map<string, [name: string, value: string]>();
+
+  /** A new Metadata with the entries of `init`. */
+  static from(init?: MetadataInit): Metadata {
+    const metadata = new Metadata();
+    if (init !== undefined) metadata.merge(init);
+    return metadata;
+  }
+
+  get size(): number {
+    return this.#map.size;
+  }
+
+  get(name: string): string | undefined {
+    return this.#map.get(name.toLowerCase())?.[1];
+  }
+
+  has(name: string): boolean {
+    return this.#map.has(name.toLowerCase());
+  }
+
+  set(name: string, value: string): this {
+    this.#map.set(name.toLowerCase(), [name, value]);
+    return this;
+  }
+
+  delete(name: string): boolean {
+    return this.#map.delete(name.toLowerCase());
+  }
+
+  /** Sets every entry of `init` here; later ones win. */
+  merge(init: MetadataInit): this {
+    if (init instanceof Metadata) for (const [key, entry] of init.#map) this.#map.set(key, entry);
+    else if (Symbol.iterator in init)
+      for (const [name, value] of init as Iterable<readonly [string, string]>) this.set(name, value);
+    else for (const [name, value] of Object.entries(init)) this.set(name, value);
+    return this;
+  }
+
+  copy(): Metadata {
+    return Metadata.from(this);
+  }
+
+  /**
+   * What a handler's metadata hands to the calls it makes: everything but per-hop headers (wire spec appendix A) and `Authorization`,
+   * which flows only when it is passed on purpose.
+   */
+  forwarded(): Metadata {
+    const out = new Metadata();
+    for (const [key, entry] of this.#map) if (key !== "authorization" && !isPerHop(key)) out.#map.set(key, entry);
+    return out;
+  }
+
+  *[Symbol.iterator](): Iterator<[string, string]> {
+    for (const [name, value] of this.#map.values()) yield [canonicalName(name), value];
+  }
+
+  /** Entries in the spelling they were given, for envelopes that keep case. */
+  *original(): IterableIterator<[string, string]> {
+    for (const [name, value] of this.#map.values()) yield [name, value];
+  }
+
+  /** A plain object with canonical names. */
+  toObject(): Record<string, string> {
+    const out: Record<string, string> = Object.create(null) as Record<string, string>;
+    for (const [name, value] of this) out[name] = value;
+    return out;
+  }
+
+  toJSON(): Record<string, string> {
+    return { ...this.toObject() };
+  }
+}

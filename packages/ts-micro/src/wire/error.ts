@@ -1,0 +1,83 @@
+import { MicroError, codeOf } from "../errors.ts";
+
+// Go's net/http StatusText, for the `status` member that Go writes beside the number.
+const statusText: Record<number, string> = {
+  400: "Bad Request",
+  401: "Unauthorized",
+  402: "Payment Required",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  406: "Not Acceptable",
+  407: "Proxy Authentication Required",
+  408: "Request Timeout",
+  409: "Conflict",
+  410: "Gone",
+  411: "Length Required",
+  412: "Precondition Failed",
+  413: "Request Entity Too Large",
+  414: "Request URI Too Long",
+  415: "Unsupported Media Type",
+  416: "Requested Range Not Satisfiable",
+  417: "Expectation Failed",
+  418: "I'm a teapot",
+  421: "Misdirected Request",
+  422: "Unprocessable Entity",
+  423: "Locked",
+  424: "Failed Dependency",
+  425: "Too Early",
+  426: "Upgrade Required",
+  428: "Precondition Required",
+  429: "Too Many Requests",
+  431: "Request Header Fields Too Large",
+  451: "Unavailable For Legal Reasons",
+  500: "Internal Server Error",
+  501: "Not Implemented",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+  505: "HTTP Version Not Supported",
+  507: "Insufficient Storage",
+  508: "Loop Detected",
+  511: "Network Authentication Required",
+};
+
+/** End of a mucp stream, in place of an error text (wire spec §3.2). */
+export const EOS = "EOS";
+
+/**
+ * The text of `Micro-Error`: Go's `{"id","code","detail","status"}`, empty members left out, `<>&` escaped as Go does (wire spec §11,
+ * v4:errors/errors.go). An error that came as plain text (no id, status 0) goes on as plain text.
+ */
+export function encodeError(error: MicroError): string {
+  if (error.id === "" && error.status === 0) return error.detail;
+  const out: Record<string, string | number> = {};
+  if (error.id) out["id"] = error.id;
+  if (error.status) out["code"] = error.status;
+  if (error.detail) out["detail"] = error.detail;
+  const text = statusText[error.status];
+  if (text) out["status"] = text;
+  return JSON.stringify(out).replace(
+    /[<>&\u2028\u2029]/g,
+    (c) => `\\u${c.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}
+
+/**
+ * The error behind a `Micro-Error` text. Go's JSON gives its fields; anything else is the detail of an error without id and with status 0
+ * (errors.Parse does the same), code INTERNAL. A JSON object without Go's fields keeps its text as detail, which Go loses.
+ */
+export function decodeError(text: string): MicroError {
+  if (text.startsWith("{")) {
+    try {
+      const value = JSON.parse(text) as { id?: unknown; code?: unknown; detail?: unknown };
+      const status = typeof value.code === "number" && Number.isInteger(value.code) ? value.code : 0;
+      const id = typeof value.id === "string" ? value.id : "";
+      const detail = typeof value.detail === "string" ? value.detail : "";
+      if (id || status || detail) return new MicroError({ id, status, detail, code: codeOf(status) });
+    } catch {
+      // not JSON after all: plain text
+    }
+  }
+  return new MicroError({ id: "", status: 0, detail: text, code: "INTERNAL" });
+}
