@@ -1,8 +1,29 @@
 /** Every code that a {@link MicroError} can carry. The set is closed, so a `switch` over it can be exhaustive. */
-export type ErrorCode = keyof typeof table;
+export type ErrorCode =
+  | "BAD_REQUEST"
+  | "UNAUTHORIZED"
+  | "FORBIDDEN"
+  | "NOT_FOUND"
+  | "METHOD_NOT_ALLOWED"
+  | "TIMEOUT"
+  | "CONFLICT"
+  | "PAYLOAD_TOO_LARGE"
+  | "STORE_LOCKED"
+  | "RESOURCE_EXHAUSTED"
+  | "CANCELLED"
+  | "INTERNAL"
+  | "PROTOCOL"
+  | "INVALID_STATE"
+  | "STREAM_CONSUMED"
+  | "PACKAGE_MISSING"
+  | "UNSUPPORTED"
+  | "UNAVAILABLE"
+  | "DRAINING"
+  | "CONNECTION_LOST"
+  | "REGISTRY_UNAVAILABLE";
 
 /** Code → HTTP-like status (Go's numeric `code`) and gRPC status. */
-const table = {
+const table: Record<ErrorCode, { readonly status: number; readonly grpc: number }> = {
   BAD_REQUEST: { status: 400, grpc: 3 },
   UNAUTHORIZED: { status: 401, grpc: 16 },
   FORBIDDEN: { status: 403, grpc: 7 },
@@ -24,7 +45,7 @@ const table = {
   DRAINING: { status: 503, grpc: 14 },
   CONNECTION_LOST: { status: 503, grpc: 14 },
   REGISTRY_UNAVAILABLE: { status: 503, grpc: 14 },
-} as const satisfies Record<string, { status: number; grpc: number }>;
+};
 
 const brand: symbol = Symbol.for("ts-micro.error");
 const byStatus = new Map<number, ErrorCode>();
@@ -90,10 +111,6 @@ export class MicroError extends Error {
     return "MicroError";
   }
 
-  get [brand](): true {
-    return true;
-  }
-
   /** What JSON.stringify and loggers show: the code, and Go's fields. */
   toJSON(): { id: string; code: ErrorCode; status: number; detail: string } {
     return { id: this.id, code: this.code, status: this.status, detail: this.detail };
@@ -104,6 +121,8 @@ export class MicroError extends Error {
     return fromUnknown(error, id);
   }
 }
+
+Object.defineProperty(MicroError.prototype, brand, { value: true });
 
 /** True for a MicroError of any copy of this package. */
 export function isMicroError(error: unknown): error is MicroError {

@@ -1,0 +1,122 @@
+import type { Socket } from "node:net";
+import type { Component } from "./lifecycle.ts";
+import type { Cancellation, Kind } from "./context.ts";
+import type { MicroError } from "./errors.ts";
+import type { Metadata } from "./metadata.ts";
+import type { Node } from "./wire/registry-record.ts";
+
+/** What a call says of itself before its body. */
+export interface CallHead {
+  readonly service: string;
+  /** `Greeter.Hello`; empty when an enveloped codec carries it in the body. */
+  readonly endpoint: string;
+  readonly contentType: string;
+  readonly kind: Kind;
+  /** Time of the clock by which the call must be settled; Infinity for none. */
+  readonly deadline: number;
+  readonly metadata: Metadata | undefined;
+  /** Unique per client process. */
+  readonly id: string;
+}
+
+/** Answer of a unary call. */
+export interface Reply {
+  readonly body: Uint8Array;
+  /** Server side only: the call failed; `body` is what an enveloped codec wrote for it, else empty. */
+  readonly error?: MicroError | undefined;
+}
+
+/** The raw messages of one stream, the same on both ends. */
+export interface RawStream {
+  /** Sends one message. Resolves when there is room for the next one; rejects when the stream is over. */
+  send(body: Uint8Array): Promise<void>;
+  /** Nothing more comes from this end. */
+  end(): void;
+  /** The next message; undefined at the clean end; rejects with the stream's error. */
+  read(): Promise<Uint8Array | undefined>;
+  /** Gives up and tells the other end; a pending `read` rejects with `reason`. */
+  cancel(reason: MicroError): void;
+}
+
+/**
+ * The client's way to one node. Every call settles exactly once: with a reply, the peer's error, TIMEOUT at `head.deadline`, the reason of
+ * `cancellation`, CONNECTION_LOST, or CLOSED. `refused` on an error means that the request cannot have run.
+ */
+export interface Peer {
+  readonly node: Node;
+  /** Calls and streams under way. */
+  readonly pending: number;
+  unary(head: CallHead, body: Uint8Array, cancellation?: Cancellation): Promise<Reply>;
+  /** Opens a stream; dialling happens behind it. The open request of a `server` stream is its first `send`. */
+  stream(head: CallHead, cancellation?: Cancellation): RawStream;
+  /** Settles what is pending with CONNECTION_LOST and lets go of every connection. */
+  close(): Promise<void>;
+}
+
+/** A call as it arrives. */
+export interface IncomingCall {
+  readonly head: CallHead;
+  readonly local: string;
+  readonly remote: string;
+  /** Cancelled by the protocol when the peer is gone or gave up, by the engine at the deadline. */
+  readonly cancellation: Cancellation;
+  /** The caller understands a refusal and will try another node. */
+  readonly retries: boolean;
+}
+
+/** A message for subscribers that came on an RPC connection (`Micro-Topic`, SRV-42). */
+export interface IncomingMessage {
+  readonly topic: string;
+  readonly header: Readonly<Record<string, string>>;
+  readonly body: Uint8Array;
+}
+
+/** What a server engine gives to its protocols. None of these throws or rejects: failures come as values. */
+export interface CallHandler {
+  /** Kind of an endpoint; undefined when it is unknown. */
+  kindOf(endpoint: string): Kind | undefined;
+  /** True when there is a codec for this content type. */
+  supports(contentType: string): boolean;
+  unary(call: IncomingCall, body: Uint8Array): Promise<Reply>;
+  /** Runs a stream to its end; the value is its error, undefined for a clean end. The protocol then tells the peer. */
+  stream(call: IncomingCall, stream: RawStream): Promise<MicroError | undefined>;
+  message(message: IncomingMessage): Promise<MicroError | undefined>;
+}
+
+/** One wire on a shared port. The listener hands each connection to the first acceptor that wants it. */
+export interface Acceptor {
+  readonly name: string;
+  /** TLS protocol names that select it. */
+  readonly alpn?: readonly string[];
+  /** Whether these first bytes are its own; undefined: more bytes are needed. */
+  match(prefix: Buffer): boolean | undefined;
+  /** Takes the connection over. `bytes` were read already. `release` gives it back at a message boundary. */
+  accept(socket: Socket, bytes: Buffer, release: (socket: Socket, bytes: Buffer) => void): void;
+  /** Closes connections as they become idle; resolves when no call is under way. */
+  drain(): Promise<void>;
+  /** Ends every connection now. */
+  close(): Promise<void>;
+}
+
+/** A place that calls arrive at. */
+export interface Listener {
+  /** `host:port` with the real port; `[::]:port` when it is every interface; `unix:/path`. */
+  readonly address: string;
+  /** As {@link Acceptor.drain}; goes on listening. */
+  drain(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** How RPC is spoken. `dial` gives the client's end, `acceptor` or `listen` the server's. */
+export interface Protocol extends Component {
+  /** `mucp`, `fast`, `grpc`, `http`: what nodes advertise as `protocol`. */
+  readonly name: string;
+  /** What a node that serves this protocol says in its metadata, `protocol` and `transport` at least. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** No I/O; connections are made as calls need them. */
+  dial(node: Node): Peer;
+  /** Mounted on the one port. */
+  acceptor?(calls: CallHandler): Acceptor;
+  /** Listens by itself, on transports without sockets of their own. */
+  listen?(address: string, calls: CallHandler): Promise<Listener>;
+}

@@ -1,0 +1,25 @@
+import type { Filter } from "./context.ts";
+import type { MicroError } from "./errors.ts";
+import type { Node } from "./wire/registry-record.ts";
+
+export type { Filter } from "./context.ts";
+
+/** Client-side choice of a node. In memory, synchronous; one instance serves all services of a client. */
+export interface Selector {
+  /** `p2c`, `random`, `round-robin` … */
+  readonly name: string;
+  /**
+   * One of `nodes` (never empty), none of `exclude` while another is left: those failed earlier in this very call.
+   * Ejected nodes are taken only when nothing else is there.
+   */
+  select(service: string, nodes: readonly Node[], exclude?: ReadonlySet<string>): Node;
+  /** An attempt on `node` begins. */
+  started(service: string, node: Node): void;
+  /** It ended after `ms`; `error` only when the node is to blame (unreachable, lost, timed out, refusing), not for the handler's own errors. */
+  ended(service: string, node: Node, ms: number, error?: MicroError): void;
+  /** Forgets what it learned, of one service or of all. */
+  reset(service?: string): void;
+}
+
+/** Applies `filters` in order. */
+export type Filters = readonly Filter[];

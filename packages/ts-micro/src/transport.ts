@@ -1,0 +1,59 @@
+import type { Component } from "./lifecycle.ts";
+import type { MicroError } from "./errors.ts";
+import type { Acceptor, Listener } from "./protocol.ts";
+import type { Node } from "./wire/registry-record.ts";
+
+/** What transports move. Names are canonical on HTTP; `header` has no prototype. */
+export interface Message {
+  header: Record<string, string>;
+  body: Uint8Array;
+}
+
+/** Where a connection delivers. Neither method may throw. */
+export interface Receiver {
+  /** One message, in order. */
+  message(message: Message): void;
+  /** The connection is over, once; `error` says why (CONNECTION_LOST for a plain end). No message follows. */
+  closed(error: MicroError): void;
+}
+
+/** One connection, the same on both ends: messages in order, either way, at any time. */
+export interface Connection {
+  readonly local: string;
+  readonly remote: string;
+  /** Must be called once in the turn the connection was given; messages before it are kept. On a reused connection it replaces the last user's. */
+  receive(receiver: Receiver): void;
+  /** One message, head and body in one write. Resolves when there is room for more (backpressure), rejects with CONNECTION_LOST. */
+  send(message: Message): Promise<void>;
+  /** Stops reading from the peer until `resume`. */
+  pause(): void;
+  resume(): void;
+  /** Client side: the exchange is complete, somebody else may have it. */
+  release(): void;
+  /** Ends it after what was sent has left; the own receiver hears nothing more. */
+  close(): void;
+  /** Ends it now. */
+  destroy(): void;
+}
+
+export interface DialOptions {
+  /** True: an idle connection will do and may be given back with `release`. False: one of its own (streams). */
+  reuse: boolean;
+  /** Give up then, with TIMEOUT. Clock time; Infinity for the transport's own dial timeout alone. */
+  deadline: number;
+  signal?: AbortSignal | undefined;
+}
+
+/** Moves messages `{ header, body }`; only mucp stands on it. Mirrors v4:transport/transport.go. It owns its connections and their pool. */
+export interface Transport extends Component {
+  /** `http`, `memory`, `nats` …: what nodes advertise as `transport`. */
+  readonly name: string;
+  /** Rejects with UNAVAILABLE and `refused` when nobody could be reached: then nothing was sent. */
+  dial(node: Node, options: DialOptions): Promise<Connection>;
+  /** Idle pooled connections to the node are let go. */
+  forget(node: Node): void;
+  /** Mounted on the one port: a transport over sockets. */
+  acceptor?(serve: (connection: Connection) => void): Acceptor;
+  /** Listens by itself: a transport without sockets of ours. */
+  listen?(address: string, serve: (connection: Connection) => void): Promise<Listener>;
+}
