@@ -1,0 +1,52 @@
+import type { HeaderList } from "./headers.ts";
+import { malformed } from "./limits.ts";
+import { isTokenByte } from "./names.ts";
+import { Http1Parser, type Http1Message } from "./parser.ts";
+
+export interface Http1Request extends Http1Message {
+  readonly method: string;
+  /** As sent; printable bytes without space. Bytes above 127 stay latin1. */
+  readonly target: string;
+}
+
+const pattern = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([\x21-\x7e\x80-\xff]+) HTTP\/1\.([01])$/;
+const none: Buffer = Buffer.alloc(0);
+const SP = 32;
+
+/** Requests off a socket: the server's side (wire spec §2.5). A request without length and coding has no body. */
+export class RequestParser extends Http1Parser<Http1Request> {
+  #line = "";
+  #method = "";
+  #target = "";
+
+  protected sniff(bytes: Buffer): void {
+    for (let i = 0; i < bytes.length && i <= 32; i++) {
+      const code = bytes[i] as number;
+      if (code === SP && i > 0) return;
+      if (!isTokenByte(code)) throw malformed("not an HTTP/1 request");
+    }
+    if (bytes.length > 32) throw malformed("not an HTTP/1 request");
+  }
+
+  protected start(line: string): void {
+    if (line === this.#line) return;
+    const match = pattern.exec(line);
+    if (match === null) throw malformed("not an HTTP/1 request line");
+    this.#method = match[1] as string;
+    this.#target = match[2] as string;
+    this.minor = match[3] === "1" ? 1 : 0;
+    this.#line = line;
+  }
+
+  protected build(headers: HeaderList, close: boolean): Http1Request {
+    return { method: this.#method, target: this.#target, minor: this.minor, close, headers, body: none };
+  }
+
+  protected bodyOf(): "framed" {
+    return "framed";
+  }
+
+  protected wanted(): boolean {
+    return true;
+  }
+}
