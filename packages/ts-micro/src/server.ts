@@ -1,0 +1,62 @@
+import type { Context, Kind } from "./context.ts";
+import type { EndpointDefinition } from "./endpoint.ts";
+import type { MessageDescriptor } from "./codec.ts";
+import type { BrokerEvent, SubscribeOptions } from "./broker.ts";
+
+/** A request as handler interceptors see it. */
+export interface ServerCall {
+  readonly ctx: Context;
+  readonly kind: Kind;
+  /** Parsed request; an AsyncIterable for `client` and `bidi`. */
+  readonly request: unknown;
+}
+
+/** Around a handler. `next` resolves with the reply, or with an AsyncIterable of replies. The first one given is outermost. */
+export type HandlerInterceptor = (call: ServerCall, next: (call: ServerCall) => Promise<unknown>) => Promise<unknown>;
+
+/** A message as subscriber interceptors see it. */
+export interface Delivery {
+  readonly ctx: Context;
+  readonly topic: string;
+  readonly message: unknown;
+  readonly event: BrokerEvent | undefined;
+}
+
+/** Around a subscriber. */
+export type SubscriberInterceptor = (delivery: Delivery, next: (delivery: Delivery) => Promise<void>) => Promise<void>;
+
+/** An endpoint as the router holds it. */
+export interface RoutedEndpoint {
+  /** `Greeter.Hello` */
+  readonly name: string;
+  readonly kind: Kind;
+  readonly definition: EndpointDefinition<unknown, unknown, Kind>;
+  readonly handler: (request: never, ctx: Context) => unknown;
+  /** Protobuf descriptors of request and response, with `implement`. */
+  readonly descriptors?: { readonly request: MessageDescriptor; readonly response: MessageDescriptor } | undefined;
+  /** Not advertised in the registry. */
+  readonly internal: boolean;
+}
+
+/** Options of `handle` and `register`. */
+export interface HandleOptions {
+  /** Only these methods become endpoints. Default: all that qualify. */
+  only?: readonly string[];
+  /** Not advertised in the registry. Default false. */
+  internal?: boolean;
+  /** Registry metadata by endpoint name (`Greeter.Hello`) or method (`hello`). */
+  metadata?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+}
+
+/** A subscriber: a function, or an object of which every method gets each message (SRV-31). */
+export type Subscriber<T = unknown> = ((message: T, ctx: Context) => unknown) | object;
+
+/** Options of one subscriber; its own, whatever others of the topic say. */
+export interface SubscriberOptions extends SubscribeOptions {
+  /** Standard Schema that each message is parsed by before the handler runs. */
+  schema?: unknown;
+  /** Descriptor of a protobuf message. */
+  descriptor?: MessageDescriptor;
+  /** Not advertised in the registry. Default false. */
+  internal?: boolean;
+}
