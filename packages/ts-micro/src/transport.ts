@@ -23,13 +23,22 @@ export interface Connection {
   readonly remote: string;
   /** Must be called once in the turn the connection was given; messages before it are kept. On a reused connection it replaces the last user's. */
   receive(receiver: Receiver): void;
-  /** One message, head and body in one write. Resolves when there is room for more (backpressure), rejects with CONNECTION_LOST. */
+  /**
+   * One message, head and body in one write; the body must not change afterwards. Resolves when there is room for more (backpressure).
+   * Rejects with CONNECTION_LOST, or with PAYLOAD_TOO_LARGE for a body above the limit, of which nothing was sent.
+   */
   send(message: Message): Promise<void>;
   /** Stops reading from the peer until `resume`. */
   pause(): void;
   resume(): void;
-  /** Client side: the exchange is complete, somebody else may have it. */
+  /** Client side: the exchange is complete, somebody else may have it. The former owner's hands are off it then. */
   release(): void;
+  /**
+   * Server side: whether calls are under way. Without being told, each received message is one until the next `send`, which suits unary
+   * calls; an owner that says true (streams) must say false after its last `send`, and then nothing is under way. A connection that is not
+   * busy is closed by `drain`, by the peer's `Connection: close`, and by the idle limit.
+   */
+  busy(yes: boolean): void;
   /** Ends it after what was sent has left; the own receiver hears nothing more. */
   close(): void;
   /** Ends it now. */
