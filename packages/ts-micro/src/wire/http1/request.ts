@@ -15,7 +15,7 @@ const SP = 32;
 
 /** Requests off a socket: the server's side (wire spec §2.5). A request without length and coding has no body. */
 export class RequestParser extends Http1Parser<Http1Request> {
-  #line = "";
+  #line: string | undefined;
   #method = "";
   #target = "";
 

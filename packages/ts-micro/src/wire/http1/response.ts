@@ -17,7 +17,7 @@ const maxInterim = 16;
  * refused, since nothing here asks for an upgrade. 204 and 304 have no body. Without length and coding the body runs until `end()`.
  */
 export class ResponseParser extends Http1Parser<Http1Response> {
-  #line = "";
+  #line: string | undefined;
   #status = 0;
   #reason = "";
   #interim = 0;
