@@ -32,3 +32,38 @@ export interface Codec {
   /** The value of `body`. Enveloped codecs fill in `envelope` from what they find. */
   decode(body: Uint8Array, descriptor?: MessageDescriptor, envelope?: Envelope): unknown;
 }
+
+/** The codecs of one engine by content type, each loaded once. */
+export class Codecs {
+  readonly #byType = new Map<string, Codec>();
+  readonly #loaded = new Set<Codec>();
+  readonly #loading = new Map<Codec, Promise<void>>();
+
+  constructor(codecs: Iterable<Codec>) {
+    for (const codec of codecs) for (const type of codec.contentTypes) this.#byType.set(type, codec);
+  }
+
+  get(contentType: string): Codec | undefined {
+    return this.#byType.get(contentType);
+  }
+
+  /** Undefined when the codec is ready to use, else the promise of it. */
+  ready(codec: Codec): Promise<void> | undefined {
+    if (codec.load === undefined || this.#loaded.has(codec)) return undefined;
+    let loading = this.#loading.get(codec);
+    if (loading === undefined) {
+      loading = codec.load().then(
+        () => {
+          this.#loaded.add(codec);
+          this.#loading.delete(codec);
+        },
+        (error: unknown) => {
+          this.#loading.delete(codec);
+          throw error;
+        },
+      );
+      this.#loading.set(codec, loading);
+    }
+    return loading;
+  }
+}

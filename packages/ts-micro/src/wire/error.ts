@@ -65,7 +65,7 @@ export function encodeError(error: MicroError): string {
 
 /**
  * The error behind a `Micro-Error` text. Go's JSON gives its fields; anything else is the detail of an error without id and with status 0
- * (errors.Parse does the same), code INTERNAL. A JSON object without Go's fields keeps its text as detail, which Go loses.
+ * (errors.Parse does the same), code INTERNAL, or NOT_FOUND for the router's own `rpc: can't find …`. A JSON object without Go's fields keeps its text as detail, which Go loses.
  */
 export function decodeError(text: string): MicroError {
   if (text.startsWith("{")) {
@@ -79,5 +79,5 @@ export function decodeError(text: string): MicroError {
       // not JSON after all: plain text
     }
   }
-  return new MicroError({ id: "", status: 0, detail: text, code: "INTERNAL" });
+  return new MicroError({ id: "", status: 0, detail: text, code: text.startsWith("rpc: can't find ") ? "NOT_FOUND" : "INTERNAL" });
 }

@@ -1,0 +1,293 @@
+import { randomBytes, randomUUID } from "node:crypto";
+import type { Attempt, PublishMessageOptions } from "../client.ts";
+import { Codecs, type Codec } from "../codec.ts";
+import { sleep } from "../clock.ts";
+import { Cancellation, parentOf, type CallOptions, type Kind } from "../context.ts";
+import { milliseconds } from "../duration.ts";
+import type { Duplex } from "../endpoint.ts";
+import { errors, fromUnknown, type MicroError } from "../errors.ts";
+import { ambientContext, enableAmbient } from "../internal/ambient.ts";
+import { backoff } from "../internal/backoff.ts";
+import { bounded, type Bounds } from "../internal/bounded.ts";
+import { hold, holding, release } from "../internal/hold.ts";
+import { RetryBudget } from "../internal/retry-budget.ts";
+import { Metadata } from "../metadata.ts";
+import type { CallHead, Peer } from "../protocol.ts";
+import type { Node } from "../registry.ts";
+import { blames, retryable } from "./attempts.ts";
+import { compileCall, compileClient, type RunAttempt, type RunCall } from "./interceptors.ts";
+import { decodeReply } from "./decode.ts";
+import { Directory, type Candidates, type EndpointFacts } from "./nodes.ts";
+import type { ClientEngineOptions, Known } from "./options.ts";
+import { Peers } from "./peers.ts";
+import { prepare, tooLate, type PreparedCall } from "./prepared.ts";
+import { openLocal } from "./local-stream.ts";
+import { openRemote } from "./remote-stream.ts";
+import { ClientStream } from "./stream.ts";
+
+const id = "go.micro.client";
+const prefix = `ts-${randomBytes(6).toString("hex")}-`;
+let counter = 0;
+const noFacts: ReadonlyMap<string, EndpointFacts> = new Map();
+
+/** Resolves, selects, encodes, sends, decodes, retries. One per client; everything it uses is given to it. */
+export class ClientEngine {
+  readonly options: ClientEngineOptions;
+  readonly codecs: Codecs;
+  readonly directory: Directory;
+  readonly #peers: Peers;
+  readonly #budget = new RetryBudget();
+  readonly #run: RunCall;
+  readonly #attempt: RunAttempt;
+  readonly #unlisten: () => void;
+  #closed = false;
+
+  constructor(options: ClientEngineOptions) {
+    enableAmbient();
+    this.options = options;
+    this.codecs = new Codecs(options.codecs);
+    this.#peers = new Peers(options.protocols);
+    this.directory = new Directory(options.registry, this.#peers.speaks, options.filters, options.clock);
+    this.#run = compileClient(options.interceptors, (call) => this.#perform(call as PreparedCall));
+    this.#attempt = compileCall(options.callInterceptors, (attempt) => this.#send(attempt));
+    this.#unlisten = options.registry.onChange((service) => this.#sweep(service));
+  }
+
+  /** A unary call. */
+  async unary(
+    service: string,
+    endpoint: string,
+    request: unknown,
+    options?: CallOptions,
+    known?: Known,
+  ): Promise<unknown> {
+    const { clock, requestTimeout } = this.options;
+    const { call, unlink } = prepare(clock, requestTimeout, {
+      service,
+      endpoint,
+      kind: "unary",
+      request,
+      options,
+      known,
+    });
+    hold();
+    try {
+      if (call.cancellation?.reason !== undefined) throw call.cancellation.reason;
+      return await this.#run(call);
+    } finally {
+      release();
+      unlink?.();
+    }
+  }
+
+  /** A stream; nothing is opened before its first use. `request` is the one request of a `server` stream, or the source of the others. */
+  stream(
+    kind: Kind,
+    service: string,
+    endpoint: string,
+    request: unknown,
+    options?: CallOptions,
+    known?: Known,
+  ): Duplex<unknown, unknown> {
+    const { clock, streamTimeout } = this.options;
+    // The calling context is that of the call, not of the first read.
+    const { call, unlink } = prepare(clock, streamTimeout, { service, endpoint, kind, request, options, known });
+    return new ClientStream(call, (changed) => this.#run(changed) as Promise<Duplex<unknown, unknown>>, unlink);
+  }
+
+  async publish(topic: string, message: unknown, options: PublishMessageOptions & CallOptions = {}): Promise<void> {
+    const parent = parentOf(options) ?? ambientContext();
+    const metadata = parent?.inherited().metadata ?? new Metadata();
+    if (options.metadata !== undefined && options.metadata !== parent?.metadata) metadata.merge(options.metadata);
+    const contentType = options.contentType ?? this.options.contentType;
+    const codec = await this.codec(contentType);
+    const header: Record<string, string> = {};
+    for (const [name, value] of metadata.original()) header[name] = value;
+    header["Content-Type"] = contentType;
+    header["Micro-Topic"] = topic;
+    header["Micro-ID"] = randomUUID();
+    const body =
+      message instanceof Uint8Array
+        ? message
+        : codec.encode(message, undefined, { type: "event", id: "", endpoint: topic });
+    const signal = parent === (options as unknown) ? undefined : options.signal;
+    await holding(
+      this.options.broker.publish(options.exchange ?? topic, { header, body }, signal === undefined ? {} : { signal }),
+    );
+  }
+
+  /** Kind of an endpoint by its registry record, asking if need be; undefined when no record tells. */
+  async kindOf(
+    service: string,
+    endpoint: string,
+    options: CallOptions | undefined,
+  ): Promise<EndpointFacts["kind"] | undefined> {
+    const { clock, requestTimeout } = this.options;
+    const { call, unlink } = prepare(clock, requestTimeout, {
+      service,
+      endpoint,
+      kind: "unary",
+      request: undefined,
+      options,
+      known: undefined,
+    });
+    try {
+      return (await holding(Promise.resolve(this.candidates(call)))).facts.get(endpoint)?.kind;
+    } finally {
+      unlink?.();
+    }
+  }
+
+  /** The codec of a content type, ready to use. */
+  async codec(contentType: string): Promise<Codec> {
+    const codec = this.codecs.get(contentType);
+    if (codec === undefined) throw errors.unsupported(id, `no codec for content type ${contentType}`);
+    await this.codecs.ready(codec);
+    return codec;
+  }
+
+  contentTypeOf(call: PreparedCall): string {
+    return (
+      call.options.contentType ??
+      (call.known?.descriptors === undefined ? this.options.contentType : "application/protobuf")
+    );
+  }
+
+  head(call: PreparedCall, contentType: string, deadline: number = call.deadline): CallHead {
+    return {
+      service: call.service,
+      endpoint: call.endpoint,
+      contentType,
+      kind: call.kind,
+      deadline,
+      metadata: call.metadata,
+      id: `${prefix}${++counter}`,
+    };
+  }
+
+  bounds(call: PreparedCall): Bounds {
+    return {
+      clock: this.options.clock,
+      deadline: call.deadline,
+      cancellation: call.cancellation,
+      late: () => tooLate(call),
+    };
+  }
+
+  /** Nodes for a call: by address, by name from what is known, or by asking. */
+  candidates(call: PreparedCall): Candidates | Promise<Candidates> {
+    if (this.#closed) throw errors.invalidState(id, "the client is closed");
+    const { proxy } = this.options;
+    const address = call.options.address ?? proxy?.address;
+    if (address !== undefined) return { nodes: direct(address), facts: noFacts };
+    const service = proxy?.service ?? call.service;
+    const known = this.directory.peek(service, call.options.filters);
+    if (known !== undefined && known.nodes.length > 0) return known;
+    return this.directory.find(
+      service,
+      call.options.filters,
+      milliseconds(call.options.waitFor ?? 0),
+      this.bounds(call),
+    );
+  }
+
+  peer(node: Node): Peer {
+    return this.#peers.of(node);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#unlisten();
+    await this.#peers.close();
+  }
+
+  #perform(call: PreparedCall): Promise<unknown> {
+    const local = call.options.address === undefined ? this.options.local?.(call.service) : undefined;
+    if (local === undefined) return call.kind === "unary" ? this.#withRetries(call) : openRemote(this, call);
+    const cancellation = new Cancellation();
+    const unlink = call.cancellation?.onCancel((reason) => cancellation.cancel(reason));
+    if (call.kind !== "unary") return Promise.resolve(openLocal(local, call, cancellation, unlink));
+    return bounded(this.bounds(call), () => local.unary({ ...call, cancellation }, call.request)).finally(() =>
+      unlink?.(),
+    );
+  }
+
+  async #withRetries(call: PreparedCall): Promise<unknown> {
+    const { clock, selector } = this.options;
+    let excluded: Set<string> | undefined;
+    this.#budget.request();
+    for (let number = 1; ; number++) {
+      const found = this.candidates(call);
+      const candidates = found instanceof Promise ? await found : found;
+      if (clock.now() >= call.deadline) throw tooLate(call);
+      const node = selector.select(call.service, candidates.nodes, excluded);
+      const began = clock.now();
+      selector.started(call.service, node);
+      let failure: MicroError | undefined;
+      try {
+        return await this.#attempt({ call, node, number });
+      } catch (error) {
+        failure = fromUnknown(error, id);
+      } finally {
+        selector.ended(
+          call.service,
+          node,
+          clock.now() - began,
+          failure !== undefined && blames(failure) ? failure : undefined,
+        );
+      }
+      failure.attempts = number;
+      const idempotent =
+        call.options.idempotent ?? call.known?.idempotent ?? candidates.facts.get(call.endpoint)?.idempotent ?? false;
+      const most = call.options.retries ?? this.options.retries;
+      if (number > most || !retryable(failure, idempotent) || call.cancellation?.reason !== undefined) throw failure;
+      (excluded ??= new Set()).add(node.id);
+      const others = candidates.nodes.some((other) => !excluded?.has(other.id));
+      if (!this.#budget.retry()) throw failure;
+      const pause = others ? 0 : backoff(number, { min: 20, max: 1000 }, this.options.random);
+      if (clock.now() + pause >= call.deadline) throw failure;
+      if (pause > 0) await bounded(this.bounds(call), (signal) => sleep(clock, pause, signal));
+      if (!others) excluded.clear();
+    }
+  }
+
+  async #send(attempt: Attempt): Promise<unknown> {
+    const call = attempt.call as PreparedCall;
+    const contentType = this.contentTypeOf(call);
+    const codec = this.codecs.get(contentType) ?? (await this.codec(contentType));
+    const loading = this.codecs.ready(codec);
+    if (loading !== undefined) await bounded(this.bounds(call), () => loading);
+    const idempotent =
+      call.options.idempotent ??
+      call.known?.idempotent ??
+      this.directory.facts(call.service, call.endpoint)?.idempotent ??
+      false;
+    const { clock, attemptTimeout } = this.options;
+    const head = this.head(
+      call,
+      contentType,
+      idempotent ? Math.min(call.deadline, clock.now() + attemptTimeout) : call.deadline,
+    );
+    const envelope = codec.enveloped ? { type: "request" as const, id: head.id, endpoint: call.endpoint } : undefined;
+    const body = codec.encode(call.request, call.known?.descriptors?.request, envelope);
+    const reply = await this.#peers.of(attempt.node).unary(head, body, call.cancellation);
+    return decodeReply(codec, reply.body, call);
+  }
+
+  /** A service's nodes changed: those that left need no connections any more. */
+  #sweep(service: string): void {
+    const records = this.options.registry.peek(service);
+    if (records === undefined) return;
+    const present = new Set(records.flatMap((record) => record.nodes.map((node) => node.id)));
+    const suffix = `${service}-`;
+    this.#peers.sweep((node) => present.has(node.id) || !node.id.startsWith(suffix));
+  }
+}
+
+/** Nodes of a call that names addresses. Nothing is known of them but that they speak mucp. */
+function direct(address: string | readonly string[]): Node[] {
+  const list = typeof address === "string" ? [address] : address;
+  if (list.length === 0) throw errors.badRequest(id, "address: an empty list");
+  return list.map((each) => ({ id: each, address: each, metadata: {} }));
+}

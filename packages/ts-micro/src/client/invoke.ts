@@ -1,0 +1,114 @@
+import type { CallOptions, Kind } from "../context.ts";
+import type { Duplex } from "../endpoint.ts";
+import { errors } from "../errors.ts";
+import { isAsyncIterable } from "../internal/async-iterable.ts";
+import type { ClientEngine } from "./engine.ts";
+import type { Known } from "./options.ts";
+
+const id = "go.micro.client";
+
+/**
+ * A method of a typed client, which knows its types but not, at run time, its kind. Order of knowledge: descriptor or `stream` option, the
+ * registry record, an AsyncIterable argument, how the result is used. Known unary: a plain promise, sent at once. Known stream: a lazy
+ * Stream without `then`. Unknown: a native promise that also carries an async iterator.
+ */
+export function invoke(
+  engine: ClientEngine,
+  service: string,
+  endpoint: string,
+  request: unknown,
+  options: CallOptions | undefined,
+  known?: Known,
+): unknown {
+  const kind =
+    known?.kind ??
+    explicit(options) ??
+    engine.options.local?.(service)?.kindOf(endpoint) ??
+    engine.directory.facts(service, endpoint)?.kind;
+  switch (kind) {
+    case "unary":
+      return engine.unary(service, endpoint, request, options, known);
+    case "server":
+    case "bidi":
+      return engine.stream(kind, service, endpoint, request, options, known);
+    case "client":
+      return only(engine.stream(kind, service, endpoint, request, options, known), endpoint);
+    default:
+      return undecided(engine, service, endpoint, request, options, kind);
+  }
+}
+
+function explicit(options: CallOptions | undefined): Kind | undefined {
+  const stream = options?.stream;
+  return stream === true ? "server" : stream === false ? "unary" : stream;
+}
+
+/** `known` is `stream` when a Go record says that it streams, but not how. */
+function undecided(
+  engine: ClientEngine,
+  service: string,
+  endpoint: string,
+  request: unknown,
+  options: CallOptions | undefined,
+  known: "stream" | undefined,
+): unknown {
+  let taken = false;
+  let tell!: (stream: Duplex<unknown, unknown>) => void;
+  const live = new Promise<Duplex<unknown, unknown>>((resolve) => (tell = resolve));
+  const streams = isAsyncIterable(request);
+  const open = (kind: Kind): Duplex<unknown, unknown> => engine.stream(kind, service, endpoint, request, options);
+  const promise = (async (): Promise<unknown> => {
+    const kind = known ?? (await engine.kindOf(service, endpoint, options));
+    // Lets `for await` announce itself even when the record was there already.
+    await null;
+    if (kind === "unary" || (kind === undefined && !taken && !streams)) {
+      if (taken) throw errors.badRequest(id, `${endpoint} is not a stream: await it`);
+      return engine.unary(service, endpoint, request, options);
+    }
+    const stream =
+      kind === "server" || kind === "bidi" || kind === "client"
+        ? kind
+        : streams
+          ? taken
+            ? "bidi"
+            : "client"
+          : "server";
+    if (stream === "client" && !taken) return only(open("client"), endpoint);
+    const opened = open(stream === "client" ? "bidi" : stream);
+    tell(opened);
+    return opened;
+  })();
+  // An own property on a native promise keeps `await` on the engine's fast path; a subclass or a thenable would not.
+  Object.defineProperty(promise, Symbol.asyncIterator, {
+    value: (): AsyncIterator<unknown> => {
+      if (taken) throw errors.streamConsumed(id, `${endpoint}: a stream can be iterated once`);
+      taken = true;
+      promise.catch(() => {}); // `next` reports it
+      let iterator: AsyncIterator<unknown> | undefined;
+      const begin = async (): Promise<AsyncIterator<unknown>> =>
+        (iterator ??= (await Promise.race([live, promise.then(asStream)]))[Symbol.asyncIterator]());
+      return {
+        next: async () => (await begin()).next(),
+        return: async (value?: unknown) => {
+          await iterator?.return?.();
+          return { done: true, value };
+        },
+      };
+    },
+  });
+  return promise;
+
+  function asStream(value: unknown): Duplex<unknown, unknown> {
+    if (isAsyncIterable(value)) return value as Duplex<unknown, unknown>;
+    throw errors.badRequest(id, `${endpoint} answered with one message: await it`);
+  }
+}
+
+/** The one reply of a client stream. */
+async function only(stream: Duplex<unknown, unknown>, endpoint: string): Promise<unknown> {
+  const iterator = stream[Symbol.asyncIterator]();
+  const first = await iterator.next();
+  if (first.done) throw errors.protocol(id, `${endpoint} ended without a reply`);
+  await iterator.return?.();
+  return first.value;
+}

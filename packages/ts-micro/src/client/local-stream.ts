@@ -1,0 +1,53 @@
+import type { Cancellation } from "../context.ts";
+import type { Duplex } from "../endpoint.ts";
+import { errors, fromUnknown } from "../errors.ts";
+import { isAsyncIterable } from "../internal/async-iterable.ts";
+import { Channel } from "../internal/channel.ts";
+import type { LocalService } from "./options.ts";
+import type { PreparedCall } from "./prepared.ts";
+
+const id = "go.micro.client";
+
+/** A stream to a service of this process: values as they are, the semantics of a wire. */
+export function openLocal(
+  local: LocalService,
+  call: PreparedCall,
+  cancellation: Cancellation,
+  unlink: (() => void) | undefined,
+): Duplex<unknown, unknown> {
+  const sent = new Channel<unknown>(16);
+  let requests: AsyncIterable<unknown> = sent;
+  if (call.kind === "server") requests = once(call.request);
+  else if (isAsyncIterable(call.request)) requests = call.request;
+  const replies = local.stream({ ...call, cancellation }, requests);
+  const cancel = (reason?: unknown): void => {
+    const error = reason === undefined ? errors.cancelled(id, "cancelled") : fromUnknown(reason, id);
+    cancellation.cancel(error);
+    sent.fail(error);
+    unlink?.();
+  };
+  return {
+    send: (message) => sent.send(message),
+    end: () => sent.end(),
+    cancel,
+    async *[Symbol.asyncIterator]() {
+      let clean = false;
+      try {
+        yield* replies;
+        clean = true;
+      } finally {
+        unlink?.();
+        if (!clean) cancel();
+      }
+    },
+    async [Symbol.asyncDispose]() {
+      cancel();
+      await Promise.resolve();
+    },
+  };
+}
+
+async function* once(value: unknown): AsyncGenerator<unknown, void, undefined> {
+  await Promise.resolve();
+  yield value;
+}

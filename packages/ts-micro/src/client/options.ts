@@ -1,0 +1,58 @@
+import type { Broker } from "../broker.ts";
+import type { CallInterceptor, ClientInterceptor } from "../client.ts";
+import type { Clock } from "../clock.ts";
+import type { Codec, MessageDescriptor } from "../codec.ts";
+import type { Cancellation, Filter, Kind } from "../context.ts";
+import type { Metadata } from "../metadata.ts";
+import type { Protocol } from "../protocol.ts";
+import type { CachedRegistry } from "../registry/cached.ts";
+import type { Selector } from "../selector.ts";
+
+/** What a client engine is made of. The engine chooses nothing; times are milliseconds. */
+export interface ClientEngineOptions {
+  registry: CachedRegistry;
+  selector: Selector;
+  /** The first one serves nodes that name no protocol. */
+  protocols: readonly [Protocol, ...Protocol[]];
+  codecs: readonly Codec[];
+  broker: Broker;
+  clock: Clock;
+  interceptors: readonly ClientInterceptor[];
+  callInterceptors: readonly CallInterceptor[];
+  /** Applied to every look-up, before the call's own. */
+  filters: readonly Filter[];
+  contentType: string;
+  requestTimeout: number;
+  /** For streams; Infinity for none. */
+  streamTimeout: number;
+  /** One attempt of an idempotent call. */
+  attemptTimeout: number;
+  retries: number;
+  /** Services that live in this process: calls to them use no socket. */
+  local?: ((service: string) => LocalService | undefined) | undefined;
+  /** Where every call goes instead (MICRO_PROXY): an address, or the name of a service. */
+  proxy?: { address?: string; service?: string } | undefined;
+  random?: () => number;
+}
+
+/** A service of this process. Same semantics as over a wire: deadline, metadata, interceptors, errors, cancellation. */
+export interface LocalService {
+  kindOf(endpoint: string): Kind | undefined;
+  unary(call: LocalCall, request: unknown): Promise<unknown>;
+  stream(call: LocalCall, requests: AsyncIterable<unknown>): AsyncIterable<unknown>;
+}
+
+export interface LocalCall {
+  readonly endpoint: string;
+  readonly kind: Kind;
+  readonly metadata: Metadata;
+  readonly deadline: number;
+  readonly cancellation: Cancellation;
+}
+
+/** What is known of an endpoint before a call: from a descriptor. */
+export interface Known {
+  readonly kind: Kind;
+  readonly idempotent?: boolean;
+  readonly descriptors?: { readonly request: MessageDescriptor; readonly response: MessageDescriptor };
+}

@@ -1,0 +1,83 @@
+import type { ClientCall } from "../client.ts";
+import type { Clock } from "../clock.ts";
+import { Cancellation, linkSignal, parentOf, timeoutOf, type CallOptions, type Kind } from "../context.ts";
+import { errors, type MicroError } from "../errors.ts";
+import { ambientContext } from "../internal/ambient.ts";
+import { Metadata } from "../metadata.ts";
+import type { Known } from "./options.ts";
+
+/** A call with everything resolved that does not depend on the node. */
+export interface PreparedCall extends ClientCall {
+  readonly cancellation: Cancellation | undefined;
+  readonly known: Known | undefined;
+  /** What bounded it, for the error when time is up. */
+  readonly limit: number;
+  readonly inherited: boolean;
+}
+
+const none: CallOptions = {};
+
+/**
+ * Resolves the calling context (given, spread or ambient), deadline, metadata and cancellation.
+ * Returns the way to unlink from the caller's signal, undefined when there is nothing to unlink.
+ */
+export function prepare(
+  clock: Clock,
+  defaultTimeout: number,
+  call: {
+    service: string;
+    endpoint: string;
+    kind: Kind;
+    request: unknown;
+    options: CallOptions | undefined;
+    known: Known | undefined;
+  },
+): { call: PreparedCall; unlink: (() => void) | undefined } {
+  const options = call.options ?? none;
+  const parent = parentOf(options) ?? ambientContext();
+  const from = parent?.inherited();
+  const limit = timeoutOf(options, defaultTimeout);
+  const own = clock.now() + limit;
+  const inherited = from !== undefined && from.deadline < own;
+  const metadata = from?.metadata ?? new Metadata();
+  // The metadata of a context that was passed or spread is inherited already.
+  if (options.metadata !== undefined && options.metadata !== parent?.metadata) metadata.merge(options.metadata);
+  // Asking a context for its signal would build an AbortController; its cancellation is linked directly.
+  const signal = options === (parent as CallOptions | undefined) ? undefined : options.signal;
+  let cancellation = from?.cancellation;
+  let unlink: (() => void) | undefined;
+  if (signal !== undefined) {
+    const above = cancellation;
+    const joined = (cancellation = new Cancellation());
+    const a = linkSignal(signal, joined, "go.micro.client");
+    const b = above?.onCancel((reason) => joined.cancel(reason));
+    unlink = () => {
+      a();
+      b?.();
+    };
+  }
+  return {
+    call: {
+      service: call.service,
+      endpoint: call.endpoint,
+      kind: call.kind,
+      request: call.request,
+      metadata,
+      deadline: inherited ? from.deadline : own,
+      options,
+      cancellation,
+      known: call.known,
+      limit,
+      inherited,
+    },
+    unlink,
+  };
+}
+
+/** The error when a call's time is up. */
+export function tooLate(call: PreparedCall): MicroError {
+  const where = call.inherited
+    ? "the deadline of the calling context has passed"
+    : `no reply within ${Math.round(call.limit)} ms`;
+  return errors.timeout("go.micro.client", `${call.service} ${call.endpoint}: ${where}`);
+}

@@ -1,0 +1,94 @@
+import type { CallOptions, Kind } from "../context.ts";
+import type { GenServiceLike } from "../endpoint.ts";
+import { errors } from "../errors.ts";
+import { endpointName } from "../internal/names.ts";
+import type { ClientEngine } from "./engine.ts";
+import { invoke } from "./invoke.ts";
+import type { Known } from "./options.ts";
+
+/** `service.Group.method(request, options)`. Methods become own properties at first access: later calls never meet the trap. */
+export function typedService(engine: ClientEngine, service: string, defaults: CallOptions | undefined): object {
+  return lazy((group) =>
+    lazy((method) => {
+      const endpoint = endpointName(group, method);
+      return (request?: unknown, options?: CallOptions) =>
+        invoke(engine, service, endpoint, request ?? {}, merge(defaults, options));
+    }),
+  );
+}
+
+/** The methods of a protobuf service: names and kinds are known from its descriptor. */
+export function protobufService(
+  engine: ClientEngine,
+  service: string,
+  descriptor: GenServiceLike,
+  defaults: CallOptions | undefined,
+): object {
+  const out: Record<string, unknown> = {};
+  for (const [name, method] of Object.entries(descriptor.method)) {
+    const {
+      name: wireName,
+      methodKind,
+      input,
+      output,
+      idempotency,
+    } = method as typeof method & { name: string; idempotency?: number };
+    const kind = kindOf(methodKind);
+    const known = {
+      kind,
+      idempotent: idempotency === 1 || idempotency === 2,
+      descriptors: { request: input, response: output },
+    } as Known;
+    const endpoint = `${descriptor.name}.${wireName}`;
+    out[name] = (request?: unknown, options?: CallOptions) =>
+      invoke(engine, service, endpoint, request ?? {}, merge(defaults, options), known);
+  }
+  return out;
+}
+
+function kindOf(methodKind: string): Kind {
+  switch (methodKind) {
+    case "unary":
+      return "unary";
+    case "server_streaming":
+      return "server";
+    case "client_streaming":
+      return "client";
+    case "bidi_streaming":
+      return "bidi";
+    default:
+      throw errors.unsupported("go.micro.client", `method kind ${methodKind}`);
+  }
+}
+
+function merge(defaults: CallOptions | undefined, options: CallOptions | undefined): CallOptions | undefined {
+  return defaults === undefined ? options : options === undefined ? defaults : { ...defaults, ...options };
+}
+
+function lazy(make: (key: string) => unknown): object {
+  return Object.create(
+    new Proxy(Object.create(null) as object, {
+      get: (_, key, self: object) => {
+        if (typeof key === "symbol" || reserved.has(key)) return undefined;
+        const value = make(key);
+        Object.defineProperty(self, key, { value, enumerable: true });
+        return value;
+      },
+    }),
+  ) as object;
+}
+
+// What await, JSON.stringify, inspect and test matchers look for.
+const reserved = new Set([
+  "then",
+  "catch",
+  "finally",
+  "constructor",
+  "toJSON",
+  "toString",
+  "valueOf",
+  "inspect",
+  "asymmetricMatch",
+  "nodeType",
+  "$$typeof",
+]);
