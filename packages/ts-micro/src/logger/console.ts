@@ -1,0 +1,74 @@
+import { errors } from "../errors.ts";
+import type { Driver } from "../internal/driver.ts";
+import type { Level, Logger } from "../logger.ts";
+import { LeveledLogger } from "./leveled.ts";
+import { levels, parseLevel, rankOf } from "./levels.ts";
+import { toPlain } from "./plain.ts";
+import { prettyLine } from "./pretty.ts";
+
+/** The little of a stream that a logger needs. */
+export interface LogOutput {
+  write(line: string): unknown;
+  /** Decides the default format. */
+  readonly isTTY?: boolean | undefined;
+}
+
+export interface ConsoleLoggerOptions {
+  /** Least level written. Default `info`. */
+  level?: Level | undefined;
+  /** Default: `pretty` when the output is a terminal, else `json` (one object a line: `time`, `level`, `message`, then the fields). */
+  format?: "json" | "pretty" | undefined;
+  /** Default standard error. A stream that fails is written to no more than it accepts; the logger never throws. */
+  output?: LogOutput | undefined;
+  /** In every line. */
+  fields?: Record<string, unknown> | undefined;
+  /** Wall clock in milliseconds. Default Date.now. */
+  now?: (() => number) | undefined;
+  /** Colours of the pretty format. Default: on a terminal without NO_COLOR. */
+  colour?: boolean | undefined;
+}
+
+/**
+ * Writes lines to a stream.
+ * @throws MicroError BAD_REQUEST for an unknown level.
+ */
+export function consoleLogger(options: ConsoleLoggerOptions = {}): Logger {
+  const level = options.level ?? "info";
+  if (rankOf(level) === undefined)
+    throw errors.badRequest("logger", `unknown log level "${level}": one of ${levels.join(", ")}`);
+  const output: LogOutput = options.output ?? process.stderr;
+  const terminal = output.isTTY === true;
+  const now = options.now ?? Date.now;
+  const colour = options.colour ?? (terminal && !process.env["NO_COLOR"]);
+  const line =
+    (options.format ?? (terminal ? "pretty" : "json")) === "json"
+      ? jsonLine
+      : (time: number, level: Level, message: string, fields: Readonly<Record<string, unknown>>) =>
+          prettyLine(time, level, message, fields, colour);
+  return new LeveledLogger(level, { ...options.fields }, (level, message, fields) => {
+    try {
+      output.write(line(now(), level, message, fields));
+    } catch {
+      // A broken output must not break what is being logged; there is nowhere left to say it.
+    }
+  });
+}
+
+/** Chosen by name: `MICRO_LOGGER=console`. The address is a level. */
+export const driver: Driver<Logger> = {
+  name: "console",
+  fromAddress: (address) => consoleLogger({ level: parseLevel(address) }),
+};
+
+const own = new Set(["time", "level", "message"]);
+
+function jsonLine(time: number, level: Level, message: string, fields: Readonly<Record<string, unknown>>): string {
+  const record: Record<string, unknown> = {
+    time: new Date(time).toISOString(),
+    level,
+    message: toPlain(message),
+  };
+  // A field never takes the place of the line's own: it is kept under another name.
+  for (const key of Object.keys(fields)) record[own.has(key) ? `field.${key}` : key] = toPlain(fields[key]);
+  return `${JSON.stringify(record)}\n`;
+}

@@ -1,0 +1,66 @@
+import type { Level } from "../logger.ts";
+import { toPlain } from "./plain.ts";
+
+const paint: Record<Level, string> = {
+  trace: "\u001b[90m",
+  debug: "\u001b[36m",
+  info: "\u001b[32m",
+  warn: "\u001b[33m",
+  error: "\u001b[31m",
+  fatal: "\u001b[35m",
+};
+const dim = "\u001b[2m";
+const plainText = "\u001b[0m";
+
+/** `12:30:01.250 INFO  message key=value`, then the stacks of errors, indented. */
+export function prettyLine(
+  time: number,
+  level: Level,
+  message: string,
+  fields: Readonly<Record<string, unknown>>,
+  colour: boolean,
+): string {
+  const clock = new Date(time).toISOString().slice(11, 23);
+  const word = level.toUpperCase().padEnd(5);
+  let pairs = "";
+  let below = "";
+  for (const key of Object.keys(fields)) {
+    const value = toPlain(fields[key]);
+    if (value === undefined) continue;
+    if (isError(value)) {
+      pairs += ` ${key}=${show(value.message)}`;
+      below += trace(value, "    ");
+    } else pairs += ` ${key}=${show(value)}`;
+  }
+  const text = safe(message);
+  if (!colour) return `${clock} ${word} ${text}${pairs}\n${below}`;
+  return `${dim}${clock}${plainText} ${paint[level]}${word}${plainText} ${text}${dim}${pairs}${plainText}\n${below}`;
+}
+
+interface PlainError {
+  message: string;
+  stack?: unknown;
+  cause?: unknown;
+}
+
+function isError(value: unknown): value is PlainError {
+  return typeof value === "object" && value !== null && "message" in value && "name" in value && "stack" in value;
+}
+
+function trace(error: PlainError, indent: string): string {
+  const own = `${String(error.stack)
+    .split("\n")
+    .map((line) => indent + safe(line))
+    .join("\n")}\n`;
+  return isError(error.cause) ? `${own}${indent}caused by:\n${trace(error.cause, `${indent}  `)}` : own;
+}
+
+function show(value: unknown): string {
+  if (typeof value === "string") return /^[\w.:/@+-]+$/.test(value) ? value : JSON.stringify(value);
+  return JSON.stringify(value);
+}
+
+/** Control characters in a message must not drive somebody's terminal, or fake a line. */
+function safe(text: unknown): string {
+  return String(text).replace(/\p{Cc}/gu, (c) => (c === "\t" ? c : JSON.stringify(c).slice(1, -1)));
+}
