@@ -1,0 +1,57 @@
+import { errors } from "../errors.ts";
+import type { Connection, Message, Receiver } from "../transport.ts";
+
+/**
+ * One user's hold on a pooled connection. After `release`, `close` or `destroy` it is empty, so that a former user can neither write into
+ * nor cut the exchange of the next one.
+ */
+export class Lease implements Connection {
+  readonly local: string;
+  readonly remote: string;
+  #link: Connection | undefined;
+
+  constructor(link: Connection) {
+    this.#link = link;
+    this.local = link.local;
+    this.remote = link.remote;
+  }
+
+  receive(receiver: Receiver): void {
+    this.#link?.receive(receiver);
+  }
+
+  send(message: Message): Promise<void> {
+    if (this.#link !== undefined) return this.#link.send(message);
+    return Promise.reject(errors.connectionLost("ts.micro.transport", "the connection was given back or closed"));
+  }
+
+  pause(): void {
+    this.#link?.pause();
+  }
+
+  resume(): void {
+    this.#link?.resume();
+  }
+
+  busy(yes: boolean): void {
+    this.#link?.busy(yes);
+  }
+
+  release(): void {
+    this.#take()?.release();
+  }
+
+  close(): void {
+    this.#take()?.close();
+  }
+
+  destroy(): void {
+    this.#take()?.destroy();
+  }
+
+  #take(): Connection | undefined {
+    const link = this.#link;
+    this.#link = undefined;
+    return link;
+  }
+}
