@@ -23,7 +23,7 @@ export function headerRecord(headers: HeaderList): Record<string, string> {
 /** A flat list of the own entries of a record, or of pairs. */
 export function headerList(headers: Readonly<Record<string, string>> | Iterable<readonly [string, string]>): string[] {
   const out: string[] = [];
-  const pairs = Symbol.iterator in headers ? (headers as Iterable<readonly [string, string]>) : Object.entries(headers);
+  const pairs = Symbol.iterator in headers ? headers : Object.entries(headers);
   for (const [name, value] of pairs) out.push(name, value);
   return out;
 }

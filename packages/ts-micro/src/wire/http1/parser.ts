@@ -48,6 +48,8 @@ export abstract class Http1Parser<M extends Http1Message> {
   #state: "head" | "length" | "chunked" | "until-close" = "head";
   #message: M | undefined;
   #bodyLength = 0;
+  /** The last start line, with CRLF. */
+  #line: Buffer = none;
   #chunked: ChunkedBody | undefined;
   #paused = false;
   #ended = false;
@@ -61,7 +63,7 @@ export abstract class Http1Parser<M extends Http1Message> {
 
   /** Throws if `bytes` cannot be the beginning of a start line. */
   protected abstract sniff(bytes: Buffer): void;
-  /** Reads a start line without its CRLF, sets `minor`. */
+  /** Reads a start line without its CRLF, sets `minor`. Not called for a line equal to the last one. */
   protected abstract start(line: string): void;
   protected abstract build(headers: HeaderList, close: boolean): M;
   /** Which body a message may have, apart from what its headers say. */
@@ -145,22 +147,14 @@ export abstract class Http1Parser<M extends Http1Message> {
     let at = 0;
     while (at < chunk.length && !this.#paused) {
       if (this.#state === "head") {
-        let stop: number;
-        if (this.#held.length === 0) {
-          stop = chunk.indexOf(endOfHead, at);
-          if (stop < 0) {
-            this.#held.append(chunk, at, chunk.length);
-            return this.#checkPartial(0);
-          }
-        } else {
+        if (this.#held.length > 0) {
           const from = Math.max(0, this.#held.length - 3);
           this.#held.append(chunk, at, chunk.length);
-          stop = this.#held.view().indexOf(endOfHead, from);
-          if (stop < 0) return this.#checkPartial(from);
+          if (this.#held.view().indexOf(endOfHead, from) < 0) return this.#checkPartial(from);
           chunk = this.#held.take();
           at = 0;
         }
-        at = this.#begin(chunk, at, stop);
+        at = this.#begin(chunk, at);
       } else if (this.#state === "length") {
         const from = at;
         at = Math.min(chunk.length, at + this.#bodyLength - this.#body.length);
@@ -178,24 +172,27 @@ export abstract class Http1Parser<M extends Http1Message> {
     }
   }
 
-  /** Reads the head in `chunk[at..stop]` and as much of its body as needs no waiting; returns where it stopped. */
-  #begin(chunk: Buffer, at: number, stop: number): number {
-    if (stop + 4 - at > this.limits.maxHeadBytes) throw this.#headTooLarge();
-    const head = chunk.toString("latin1", at, stop + 2);
-    const line = head.indexOf("\r\n");
-    if (line > this.limits.maxStartLineBytes) throw this.#lineTooLong();
-    this.start(head.slice(0, line));
-    const headers = this.#heads.read(head, line + 2);
+  /** Reads the head at `chunk[at]` and as much of its body as needs no waiting; returns where it stopped. Holds an incomplete head. */
+  #begin(chunk: Buffer, at: number): number {
+    const fields = this.#startLine(chunk, at);
+    const headers = fields < 0 ? undefined : this.#heads.read(chunk, fields, chunk.length);
+    if (headers === undefined) {
+      this.#held.append(chunk, at, chunk.length);
+      this.#checkPartial(0);
+      return chunk.length;
+    }
+    const begin = at;
+    at = this.#heads.next;
+    if (at - begin > this.limits.maxHeadBytes) throw this.#headTooLarge();
     const framing = this.#heads.framing;
     if (framing.chunked && this.minor === 0) throw malformed("Transfer-Encoding in HTTP/1.0");
     const message = this.build(headers, closes(framing.connection, this.minor));
     if (this.#sink.head !== undefined && this.wanted(message) && this.#sink.head(message) === false) {
       this.#paused = true;
-      this.#hold(chunk, at);
+      this.#hold(chunk, begin);
       return chunk.length;
     }
     this.#message = message;
-    at = stop + 4;
     const rule = this.bodyOf(message);
     if (rule !== "none" && framing.chunked) {
       this.#chunked = new ChunkedBody(this.limits);
@@ -212,6 +209,21 @@ export abstract class Http1Parser<M extends Http1Message> {
     } else if (rule === "until-close" && framing.length < 0) this.#state = "until-close";
     else this.#deliver(none, chunk, at);
     return at;
+  }
+
+  /** Reads the start line; returns where the headers begin, or -1 if it is incomplete. The line before is not parsed again. */
+  #startLine(chunk: Buffer, at: number): number {
+    const known = this.#line;
+    let i = 0;
+    while (i < known.length && known[i] === chunk[at + i]) i++;
+    if (i === known.length && i > 0) return at + i;
+    const lf = chunk.indexOf(LF, at);
+    if (lf < 0) return -1;
+    if (lf - at > this.limits.maxStartLineBytes + 1) throw this.#lineTooLong();
+    if (chunk[lf - 1] !== CR || lf === at) throw malformed("bare LF in a head");
+    this.start(chunk.toString("latin1", at, lf - 1));
+    this.#line = Buffer.from(chunk.subarray(at, lf + 1));
+    return lf + 1;
   }
 
   /** Completes the message; `chunk[at]` is the first byte after it. */

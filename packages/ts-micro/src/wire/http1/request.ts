@@ -15,7 +15,6 @@ const SP = 32;
 
 /** Requests off a socket: the server's side (wire spec §2.5). A request without length and coding has no body. */
 export class RequestParser extends Http1Parser<Http1Request> {
-  #line: string | undefined;
   #method = "";
   #target = "";
 
@@ -29,13 +28,11 @@ export class RequestParser extends Http1Parser<Http1Request> {
   }
 
   protected start(line: string): void {
-    if (line === this.#line) return;
     const match = pattern.exec(line);
     if (match === null) throw malformed("not an HTTP/1 request line");
     this.#method = match[1] as string;
     this.#target = match[2] as string;
     this.minor = match[3] === "1" ? 1 : 0;
-    this.#line = line;
   }
 
   protected build(headers: HeaderList, close: boolean): Http1Request {

@@ -17,7 +17,6 @@ const maxInterim = 16;
  * refused, since nothing here asks for an upgrade. 204 and 304 have no body. Without length and coding the body runs until `end()`.
  */
 export class ResponseParser extends Http1Parser<Http1Response> {
-  #line: string | undefined;
   #status = 0;
   #reason = "";
   #interim = 0;
@@ -28,20 +27,17 @@ export class ResponseParser extends Http1Parser<Http1Response> {
   }
 
   protected start(line: string): void {
-    if (line !== this.#line) {
-      const match = pattern.exec(line);
-      if (match === null) throw malformed("not an HTTP/1 status line");
-      this.minor = match[1] === "1" ? 1 : 0;
-      this.#status = Number(match[2]);
-      this.#reason = match[3] ?? "";
-      this.#line = line;
-    }
+    const match = pattern.exec(line);
+    if (match === null) throw malformed("not an HTTP/1 status line");
+    this.minor = match[1] === "1" ? 1 : 0;
+    this.#status = Number(match[2]);
+    this.#reason = match[3] ?? "";
     if (this.#status === 101) throw malformed("101 without a request for an upgrade");
-    if (this.#status >= 200) this.#interim = 0;
-    else if (++this.#interim > maxInterim) throw malformed(`more than ${maxInterim} interim responses`);
   }
 
   protected build(headers: HeaderList, close: boolean): Http1Response {
+    if (this.#status >= 200) this.#interim = 0;
+    else if (++this.#interim > maxInterim) throw malformed(`more than ${maxInterim} interim responses`);
     return { status: this.#status, reason: this.#reason, minor: this.minor, close, headers, body: none };
   }
 

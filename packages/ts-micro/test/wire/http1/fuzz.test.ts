@@ -93,13 +93,13 @@ describe("hostile bytes", () => {
   });
 
   it("pieces of HTTP in any order give MicroErrors only, the same however they are cut", () => {
-    expect(() => assert(property(grammar, integer({ min: 1, max: 9 }), agree), { numRuns: 5000 })).not.toThrow();
+    expect(() => assert(property(grammar, integer({ min: 1, max: 9 }), agree), { numRuns: 4000 })).not.toThrow();
   });
 
   it("damaged goldens give MicroErrors only, the same however they are cut", () => {
     for (const pick of ["request", "response"] as const)
       expect(() =>
-        assert(property(mutated(pick), integer({ min: 1, max: 50 }), agree), { numRuns: 2000 }),
+        assert(property(mutated(pick), integer({ min: 1, max: 50 }), agree), { numRuns: 1500 }),
       ).not.toThrow();
   });
 });

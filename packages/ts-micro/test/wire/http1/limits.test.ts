@@ -150,9 +150,10 @@ describe("limits of one HTTP/1.1 message", () => {
 
   it("a large head, body or chunked body in single bytes takes linear time", () => {
     const body = "b".repeat(700_000);
-    expect(readRequests(headOf(300_000), 1).messages).toHaveLength(1);
+    expect(readRequests(headOf(200_000), 1).messages).toHaveLength(1);
     expect(readRequests(`${post}Content-Length: 700000\r\n\r\n${body}`, 1).messages[0]?.body.length).toBe(700_000);
-    expect(readRequests(`${chunked}aae60\r\n${body}\r\n0\r\n\r\n`, 1).messages[0]?.body.length).toBe(700_000);
-    expect(readResponses(`HTTP/1.1 200 OK\r\n\r\n${body}`, 1).messages[0]?.body.length).toBe(700_000);
+    const part = body.slice(0, 0x40000);
+    expect(readRequests(`${chunked}40000\r\n${part}\r\n0\r\n\r\n`, 1).messages[0]?.body.length).toBe(0x40000);
+    expect(readResponses(`HTTP/1.1 200 OK\r\n\r\n${part}`, 1).messages[0]?.body.length).toBe(0x40000);
   });
 });
