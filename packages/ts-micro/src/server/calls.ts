@@ -1,0 +1,217 @@
+import { Codecs, type Codec, type Envelope } from "../codec.ts";
+import { CallContext, type Cancellation, type Kind } from "../context.ts";
+import { MicroError, errors, fromUnknown, isMicroError } from "../errors.ts";
+import type { Log } from "../context.ts";
+import { Metadata } from "../metadata.ts";
+import type { CallHandler, IncomingCall, IncomingMessage, RawStream, Reply } from "../protocol.ts";
+import { encodeError } from "../wire/error.ts";
+import { H } from "../wire/headers.ts";
+import { contained, type Dispatch } from "./dispatch.ts";
+import type { Routes } from "./routes.ts";
+import { Running, stopping } from "./running.ts";
+
+const nothing = new Uint8Array();
+
+/** What the calls of a server share. */
+export interface CallsOptions {
+  readonly service: string;
+  readonly routes: Routes;
+  readonly codecs: Codecs;
+  readonly running: Running;
+  readonly log: Log;
+  readonly maxInFlight: number;
+  deliver(message: IncomingMessage): Promise<MicroError | undefined>;
+}
+
+/** Where every protocol brings its calls: decode, dispatch, encode, contain. Nothing here throws or rejects. */
+export class Calls implements CallHandler {
+  readonly #options: CallsOptions;
+  /** Callers that understand a refusal are sent elsewhere. */
+  refusing = false;
+  requests = 0;
+  failures = 0;
+
+  constructor(options: CallsOptions) {
+    this.#options = options;
+  }
+
+  kindOf(endpoint: string): Kind | undefined {
+    return this.#options.routes.get(endpoint)?.kind;
+  }
+
+  supports(contentType: string): boolean {
+    return this.#options.codecs.get(contentType) !== undefined;
+  }
+
+  async unary(call: IncomingCall, body: Uint8Array): Promise<Reply> {
+    const { service, codecs } = this.#options;
+    const codec = codecs.get(call.head.contentType);
+    if (codec === undefined)
+      return {
+        body: nothing,
+        error: errors.unsupported(service, `unsupported Content-Type: ${call.head.contentType}`),
+      };
+    const envelope: Envelope | undefined = codec.enveloped
+      ? { type: "request", id: call.head.id, endpoint: call.head.endpoint }
+      : undefined;
+    try {
+      this.#admit(call);
+      const loading = codecs.ready(codec);
+      if (loading !== undefined) await loading;
+      const value = await this.#dispatch(call, codec, body, envelope);
+      return { body: value };
+    } catch (error) {
+      return this.#failed(contained(error, service), call, codec, envelope);
+    }
+  }
+
+  async stream(call: IncomingCall, stream: RawStream): Promise<MicroError | undefined> {
+    const { service, codecs, running } = this.#options;
+    const { head, cancellation } = call;
+    try {
+      this.#admit(call);
+      const codec = codecs.get(head.contentType);
+      if (codec === undefined) throw errors.unsupported(service, `unsupported Content-Type: ${head.contentType}`);
+      const loading = codecs.ready(codec);
+      if (loading !== undefined) await loading;
+      const dispatch = this.#route(head.endpoint);
+      const { descriptors } = dispatch.endpoint;
+      const requestEnvelope = (): Envelope | undefined =>
+        codec.enveloped ? { type: "request", id: head.id, endpoint: head.endpoint } : undefined;
+      const responseEnvelope: Envelope | undefined = codec.enveloped
+        ? { type: "response", id: head.id, endpoint: head.endpoint }
+        : undefined;
+      const requests: AsyncIterable<unknown> = {
+        async *[Symbol.asyncIterator]() {
+          for (let message = await stream.read(); message !== undefined; message = await stream.read()) {
+            yield codec.decode(message, descriptors?.request, requestEnvelope());
+          }
+        },
+      };
+      const ctx = this.#context(call, head.endpoint);
+      try {
+        await running.run(head.endpoint, head.deadline, cancellation, async () => {
+          for await (const value of dispatch.stream(requests, ctx, cancellation)) {
+            await stream.send(codec.encode(value, descriptors?.response, responseEnvelope));
+          }
+        });
+      } finally {
+        ctx.finish();
+      }
+      return undefined;
+    } catch (error) {
+      const failure = contained(error, service);
+      this.#count(failure, head.endpoint, error);
+      return failure;
+    }
+  }
+
+  message(message: IncomingMessage): Promise<MicroError | undefined> {
+    return this.#options.deliver(message);
+  }
+
+  async #dispatch(
+    call: IncomingCall,
+    codec: Codec,
+    body: Uint8Array,
+    envelope: Envelope | undefined,
+  ): Promise<Uint8Array> {
+    const { head, cancellation } = call;
+    const { running } = this.#options;
+    // Pre-header clients name the endpoint in the body alone, which must be read first.
+    const early = envelope === undefined ? undefined : codec.decode(body, undefined, envelope);
+    const name = head.endpoint === "" ? (envelope?.endpoint ?? "") : head.endpoint;
+    const dispatch = this.#route(name);
+    const { descriptors } = dispatch.endpoint;
+    if (dispatch.kind !== "unary")
+      throw errors.badRequest(this.#options.service, `${name} is a stream: open it as one`);
+    const request =
+      envelope !== undefined && descriptors === undefined ? early : codec.decode(body, descriptors?.request, envelope);
+    const ctx = this.#context(call, name);
+    let value: unknown;
+    try {
+      value = await running.run(name, head.deadline, cancellation, () => dispatch.unary(request, ctx));
+    } finally {
+      ctx.finish();
+    }
+    const reply: Envelope | undefined =
+      envelope === undefined ? undefined : { type: "response", id: envelope.id, endpoint: name };
+    try {
+      return codec.encode(value ?? {}, descriptors?.response, reply);
+    } catch (error) {
+      throw errors.internal(
+        this.#options.service,
+        `${name}: the reply cannot be encoded: ${fromUnknown(error).detail}`,
+        error,
+      );
+    }
+  }
+
+  #route(name: string): Dispatch {
+    const dispatch = this.#options.routes.get(name);
+    if (dispatch === undefined) throw this.#options.routes.missing(name);
+    return dispatch;
+  }
+
+  #admit(call: IncomingCall): void {
+    const { running, service, maxInFlight } = this.#options;
+    this.requests++;
+    if (this.refusing && call.retries) {
+      throw new MicroError({ ...stopping(service).toJSON(), refused: true });
+    }
+    if (running.size >= maxInFlight) {
+      throw new MicroError({
+        id: service,
+        code: "RESOURCE_EXHAUSTED",
+        detail: `${maxInFlight} calls are under way, which is the limit`,
+        refused: true,
+      });
+    }
+  }
+
+  #context(call: IncomingCall, endpoint: string): CallContext {
+    const { service, log } = this.#options;
+    const metadata = call.head.metadata ?? new Metadata();
+    if (call.local !== "") metadata.set(H.local, call.local);
+    if (call.remote !== "") metadata.set(H.remote, call.remote);
+    return new CallContext({
+      metadata,
+      deadline: call.head.deadline,
+      service,
+      endpoint,
+      local: call.local,
+      remote: call.remote,
+      log,
+      cancellation: call.cancellation,
+    });
+  }
+
+  #failed(error: MicroError, call: IncomingCall, codec: Codec, envelope: Envelope | undefined): Reply {
+    this.#count(error, call.head.endpoint, error.cause);
+    if (envelope === undefined) return { body: nothing, error };
+    return {
+      body: codec.encode(undefined, undefined, {
+        type: "error",
+        id: "",
+        endpoint: envelope.endpoint,
+        error: encodeError(error),
+      }),
+      error,
+    };
+  }
+
+  #count(error: MicroError, endpoint: string, cause: unknown): void {
+    this.failures++;
+    // A MicroError was thrown on purpose, or is the caller's doing; anything else is a fault to look at.
+    if (error.code === "INTERNAL" && !isMicroError(cause))
+      this.#options.log.error(`handler ${endpoint} failed: ${error.detail}`, { endpoint, error: cause });
+  }
+}
+
+/** A call of this process, for the contexts it needs. */
+export interface ContextFacts {
+  endpoint: string;
+  metadata: Metadata;
+  deadline: number;
+  cancellation: Cancellation;
+}

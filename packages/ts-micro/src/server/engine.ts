@@ -1,0 +1,167 @@
+import { sleep } from "../clock.ts";
+import { Codecs } from "../codec.ts";
+import { errors } from "../errors.ts";
+import { advertiseAddress } from "../internal/net-address.ts";
+import type { LocalService } from "../client/options.ts";
+import type { Acceptor, Listener } from "../protocol.ts";
+import type { RoutedEndpoint, Subscriber, SubscriberOptions } from "../server.ts";
+import { Calls } from "./calls.ts";
+import { listen } from "./listener.ts";
+import { localService } from "./local.ts";
+import type { ServerEngineOptions } from "./options.ts";
+import { recordOf } from "./record.ts";
+import { Registration } from "./registration.ts";
+import { Routes } from "./routes.ts";
+import { Running } from "./running.ts";
+import { Subscribers } from "./subscribers.ts";
+
+/** Figures of a server since it was made. */
+export interface ServerStats {
+  readonly requests: number;
+  readonly failures: number;
+  readonly inFlight: number;
+}
+
+/** Listens, routes, registers, subscribes; and stops without losing a call. Everything it uses is given to it. */
+export class ServerEngine {
+  readonly options: ServerEngineOptions;
+  readonly routes: Routes;
+  readonly local: LocalService;
+  readonly #codecs: Codecs;
+  readonly #running: Running;
+  readonly #calls: Calls;
+  readonly #subscribers: Subscribers;
+  #listeners: Listener[] = [];
+  #registration: Registration | undefined;
+  #starting: Promise<void> | undefined;
+  #stopping: Promise<void> | undefined;
+  #address = "";
+
+  constructor(options: ServerEngineOptions) {
+    this.options = options;
+    const { name, clock, logger: log, broker } = options;
+    this.routes = new Routes(name, options.interceptors);
+    this.#codecs = new Codecs(options.codecs);
+    this.#running = new Running(clock, name);
+    this.#subscribers = new Subscribers({
+      service: name,
+      broker,
+      codecs: this.#codecs,
+      running: this.#running,
+      log,
+      clock,
+      interceptors: options.subscriberInterceptors,
+    });
+    this.#calls = new Calls({
+      service: name,
+      routes: this.routes,
+      codecs: this.#codecs,
+      running: this.#running,
+      log,
+      maxInFlight: options.maxInFlight,
+      deliver: (message) => this.#subscribers.deliver(message),
+    });
+    this.local = localService(name, this.routes, this.#running, log);
+  }
+
+  /** Where it listens; empty before `start`. */
+  get address(): string {
+    return this.#address;
+  }
+
+  /** Why it is not registered; undefined when it is. */
+  get registrationError(): string | undefined {
+    return this.#registration?.lastError;
+  }
+
+  get stats(): ServerStats {
+    return { requests: this.#calls.requests, failures: this.#calls.failures, inFlight: this.#running.size };
+  }
+
+  handle(endpoints: readonly RoutedEndpoint[]): void {
+    if (this.#starting !== undefined) throw errors.invalidState(this.options.name, "handlers are given before start");
+    this.routes.add(endpoints);
+  }
+
+  subscribe(topic: string, subscriber: Subscriber, options: SubscriberOptions = {}): Promise<() => Promise<void>> {
+    return this.#subscribers.add(topic, subscriber, options);
+  }
+
+  start(): Promise<void> {
+    this.#starting ??= this.#start().catch(async (error: unknown) => {
+      await this.#closeAll();
+      throw error;
+    });
+    return this.#starting;
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= this.#stop();
+    return this.#stopping;
+  }
+
+  async #start(): Promise<void> {
+    const { name, logger, broker } = this.options;
+    for (const { descriptors } of this.routes.all()) {
+      const codec = descriptors === undefined ? undefined : this.#codecs.get("application/protobuf");
+      if (codec !== undefined) await this.#codecs.ready(codec);
+    }
+    await this.#listen();
+    if (this.#subscribers.size > 0) await broker.start();
+    const endpoints = this.routes.all();
+    logger.info(`Server [${name}] listening on ${this.#address}`, {
+      endpoints: endpoints.filter((each) => !each.internal).map((each) => each.name),
+    });
+    const advertised = advertiseAddress(this.#address, this.options.advertise);
+    this.#registration = new Registration(
+      this.options,
+      recordOf(this.options, advertised, endpoints, this.#subscribers.records()),
+    );
+    await this.#registration.start();
+    await this.#subscribers.start();
+  }
+
+  async #listen(): Promise<void> {
+    const { protocols, address, tls, clock } = this.options;
+    const acceptors: Acceptor[] = [];
+    for (const protocol of protocols) {
+      await protocol.start();
+      const acceptor = protocol.acceptor?.(this.#calls);
+      if (acceptor !== undefined) acceptors.push(acceptor);
+      else if (protocol.listen !== undefined) this.#listeners.push(await protocol.listen(address, this.#calls));
+    }
+    if (acceptors.length > 0)
+      this.#listeners.push(await listen({ address, acceptors, ...(tls === undefined ? {} : { tls }), clock }));
+    this.#address = this.#listeners[0]?.address ?? "";
+  }
+
+  /** DESIGN: deregister, go on answering, refuse those who know where else to go, let the rest finish, close. */
+  async #stop(): Promise<void> {
+    if (this.#starting === undefined) return;
+    await this.#starting.catch(() => {});
+    const { clock, settle, drain, logger, name } = this.options;
+    const began = clock.now();
+    if (this.#registration !== undefined) {
+      const registered = this.#registration.registered;
+      await Promise.all([this.#registration.close(2000), this.#subscribers.close()]);
+      if (registered) await sleep(clock, settle);
+    }
+    this.#calls.refusing = true;
+    const late = new AbortController();
+    const drained = Promise.all([this.#running.whenIdle(), ...this.#listeners.map((listener) => listener.drain())]);
+    if (drain === Infinity) await drained;
+    else await Promise.race([drained, sleep(clock, drain, late.signal)]);
+    late.abort();
+    if (this.#running.size > 0)
+      logger.warn(`${name}: ${this.#running.size} calls are cut off after ${Math.round(clock.now() - began)} ms`);
+    await this.#closeAll();
+    logger.info(`Server [${name}] stopped`);
+  }
+
+  async #closeAll(): Promise<void> {
+    const listeners = this.#listeners;
+    this.#listeners = [];
+    await Promise.all(listeners.map((listener) => listener.close()));
+    this.#running.close();
+  }
+}

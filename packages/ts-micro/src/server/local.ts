@@ -1,0 +1,48 @@
+import { CallContext, type Kind, type Log } from "../context.ts";
+import { errors } from "../errors.ts";
+import type { LocalCall, LocalService } from "../client/options.ts";
+import { contained } from "./dispatch.ts";
+import type { Routes } from "./routes.ts";
+import type { Running } from "./running.ts";
+
+/** Calls within the process: no codec, no socket, all semantics. Values go by reference; handlers must not change their requests. */
+export function localService(service: string, routes: Routes, running: Running, log: Log): LocalService {
+  const context = (call: LocalCall): CallContext => new CallContext({ ...call, service, local: "", remote: "", log });
+  return {
+    kindOf: (endpoint: string): Kind | undefined => routes.kindOf(endpoint),
+    async unary(call, request) {
+      const dispatch = routes.get(call.endpoint);
+      if (dispatch === undefined) throw routes.missing(call.endpoint);
+      if (dispatch.kind !== "unary") throw errors.badRequest(service, `${call.endpoint} is a stream: open it as one`);
+      const ctx = context(call);
+      try {
+        return await running.run(call.endpoint, call.deadline, call.cancellation, () => dispatch.unary(request, ctx));
+      } catch (error) {
+        throw contained(error, service);
+      } finally {
+        ctx.finish();
+      }
+    },
+    async *stream(call, requests) {
+      const dispatch = routes.get(call.endpoint);
+      if (dispatch === undefined) throw routes.missing(call.endpoint);
+      const ctx = context(call);
+      const finished = new Promise<void>((resolve) => call.cancellation.onCancel(() => resolve()));
+      // Counted as under way until it ends or is cancelled.
+      let end!: () => void;
+      const open = new Promise<void>((resolve) => (end = resolve));
+      const counted = running.run(call.endpoint, call.deadline, call.cancellation, () =>
+        Promise.race([open, finished]),
+      );
+      counted.catch(() => {});
+      try {
+        yield* dispatch.stream(requests, ctx, call.cancellation);
+      } catch (error) {
+        throw contained(error, service);
+      } finally {
+        end();
+        ctx.finish();
+      }
+    },
+  };
+}

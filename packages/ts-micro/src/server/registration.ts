@@ -1,0 +1,96 @@
+import { sleep } from "../clock.ts";
+import { fromUnknown } from "../errors.ts";
+import { exitAmbient } from "../internal/ambient.ts";
+import { backoff } from "../internal/backoff.ts";
+import type { ServiceRecord } from "../registry.ts";
+import type { ServerEngineOptions } from "./options.ts";
+
+/**
+ * Keeps a record in the registry: check, register, again at each interval; after a failure sooner, with backoff. A registry that is away
+ * does not stop the server, it is logged and tried again.
+ */
+export class Registration {
+  readonly #options: ServerEngineOptions;
+  readonly #record: ServiceRecord;
+  readonly #stop = new AbortController();
+  #registered = false;
+  #loop: Promise<void> | undefined;
+  #lastError: string | undefined;
+
+  constructor(options: ServerEngineOptions, record: ServiceRecord) {
+    this.#options = options;
+    this.#record = record;
+  }
+
+  get registered(): boolean {
+    return this.#registered;
+  }
+
+  /** Why the last heartbeat failed; undefined when it did not. */
+  get lastError(): string | undefined {
+    return this.#lastError;
+  }
+
+  /** Resolves after the first attempt, whether it worked or not. */
+  async start(): Promise<void> {
+    await this.#beat();
+    if (this.#options.registerInterval > 0) this.#loop = exitAmbient(() => this.#run());
+  }
+
+  /** Takes the node out; bounded by `ms`. */
+  async close(ms: number): Promise<void> {
+    this.#stop.abort();
+    const { clock, registry, logger } = this.#options;
+    const out = (async () => {
+      await this.#loop;
+      await registry.deregister(this.#record);
+    })().catch((error: unknown) => logger.warn(`cannot deregister ${this.#record.name}: ${fromUnknown(error).detail}`));
+    const late = new AbortController();
+    await Promise.race([out, sleep(clock, ms, late.signal)]);
+    late.abort();
+    this.#registered = false;
+  }
+
+  async #run(): Promise<void> {
+    const { clock, registerInterval } = this.#options;
+    for (let failures = this.#registered ? 0 : 1; !this.#stop.signal.aborted;) {
+      const pause =
+        failures === 0 ? registerInterval : Math.min(registerInterval, backoff(failures, { min: 250, max: 5000 }));
+      await sleep(clock, pause, this.#stop.signal);
+      if (this.#stop.signal.aborted) return;
+      failures = (await this.#beat()) ? 0 : failures + 1;
+    }
+  }
+
+  async #beat(): Promise<boolean> {
+    const { registry, registerCheck, registerTtl, logger } = this.#options;
+    const node = this.#record.nodes[0]?.id ?? "";
+    try {
+      await registerCheck?.();
+    } catch (error) {
+      this.#failed(`register check failed: ${fromUnknown(error).detail}`);
+      if (this.#registered) {
+        this.#registered = false;
+        logger.warn(`taking node ${node} out: ${this.#lastError}`);
+        await registry.deregister(this.#record).catch(() => {});
+      }
+      return false;
+    }
+    try {
+      await registry.register(this.#record, { ttl: registerTtl, signal: this.#stop.signal });
+      if (!this.#registered) logger.info(`Registry [${registry.name}] registered node: ${node}`);
+      this.#registered = true;
+      this.#lastError = undefined;
+      return true;
+    } catch (error) {
+      this.#failed(`registry ${registry.name}: ${fromUnknown(error).detail}`);
+      return false;
+    }
+  }
+
+  #failed(reason: string): void {
+    if (this.#lastError !== reason && !this.#stop.signal.aborted)
+      this.#options.logger.warn(`${this.#record.name} is not registered: ${reason}`);
+    this.#lastError = reason;
+  }
+}
