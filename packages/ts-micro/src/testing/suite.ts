@@ -51,7 +51,7 @@ async function attempt<Fixture, Id extends string>(
     await promise(fixture);
   } catch (error) {
     // The broken promise is the news, not what it left behind.
-    await Promise.resolve(suite.teardown?.(fixture)).catch(() => {});
+    await (async () => suite.teardown?.(fixture))().catch(() => {});
     throw error;
   }
   await suite.teardown?.(fixture);
