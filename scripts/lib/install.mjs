@@ -1,0 +1,34 @@
+// Installs what package-lock.json says, when it is not there: so that `npm test` and `npm run demo` work right after a clone.
+import { existsSync, readFileSync } from "node:fs";
+import { inSeconds, root, run, timed } from "./run.mjs";
+
+const json = (path) => JSON.parse(readFileSync(`${root}/${path}`, "utf8"));
+
+/** What is missing or has another version than the lock file says; undefined when all is in place. */
+export function installFault() {
+  if (!existsSync(`${root}/node_modules/.package-lock.json`)) return "node_modules is missing";
+  if (!existsSync(`${root}/package-lock.json`)) return undefined;
+  const wanted = json("package-lock.json").packages;
+  const present = json("node_modules/.package-lock.json").packages;
+  for (const [path, entry] of Object.entries(wanted)) {
+    if (path === "" || entry.optional || entry.devOptional || entry.peer) continue;
+    const found = present[path];
+    if (!found) return `${path} is not installed`;
+    if (found.version !== entry.version) return `${path} is ${found.version}, not ${entry.version}`;
+    if (!existsSync(`${root}/${path}`)) return `${path} is gone`;
+  }
+  return undefined;
+}
+
+/** Makes node_modules what the lock file says. Throws with npm's own words when that fails. */
+export async function ensureInstalled() {
+  const fault = installFault();
+  if (fault === undefined) return;
+  const command = existsSync(`${root}/package-lock.json`) && !existsSync(`${root}/node_modules`) ? "ci" : "install";
+  console.log(`npm ${command} (${fault})`);
+  const { value, seconds } = await timed(() =>
+    run("npm", [command, "--include=dev", "--no-audit", "--no-fund"], { minutes: 10 }),
+  );
+  console.log(`npm ${command}: ${inSeconds(seconds)}`);
+  if (value.code !== 0) throw new Error(`npm ${command} failed with ${value.code}`);
+}

@@ -1,0 +1,20 @@
+// What runs where: everything on the oldest Node that we support, less on the others.
+
+/** Needs other processes, servers or much time, and does not depend on the Node version. */
+const once = [
+  "interop/**",
+  "examples/**",
+  "packages/*/test/faults/**",
+  "packages/*/test/layers.test.ts",
+  "packages/*/test/package.test.ts",
+];
+
+/** Named suites: which files vitest looks at, and which it leaves out. */
+export const suites = {
+  full: { only: [], without: [] },
+  short: { only: [], without: once },
+  smoke: {
+    only: ["packages/ts-micro/test/wire/", "packages/ts-micro/test/registry/memory", "packages/ts-micro/test/service"],
+    without: once,
+  },
+};
