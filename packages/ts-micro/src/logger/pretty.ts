@@ -56,11 +56,13 @@ function trace(error: PlainError, indent: string): string {
 }
 
 function show(value: unknown): string {
-  if (typeof value === "string") return /^[\w.:/@+-]+$/.test(value) ? value : JSON.stringify(value);
-  return JSON.stringify(value);
+  if (typeof value === "string") return /^[\w.:/@+-]+$/.test(value) ? value : safe(JSON.stringify(value));
+  return safe(JSON.stringify(value));
 }
 
 /** Control characters in a message must not drive somebody's terminal, or fake a line. */
 function safe(text: unknown): string {
-  return String(text).replace(/\p{Cc}/gu, (c) => (c === "\t" ? c : JSON.stringify(c).slice(1, -1)));
+  return String(text).replace(/\p{Cc}/gu, (c) =>
+    c === "\t" ? c : `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`,
+  );
 }
