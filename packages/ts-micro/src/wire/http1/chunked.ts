@@ -45,7 +45,8 @@ export class ChunkedBody {
       if (this.#part === "trailer") {
         this.#trailerBytes += stop - at;
         if (this.#trailerBytes > maxTrailerBytes) throw tooLarge(`trailers above ${maxTrailerBytes} bytes`);
-      } else if (this.#line.length + stop - at > max) throw malformed("chunk line too long or unterminated");
+      } else if (this.#line.length + stop - at > max)
+        throw malformed("chunk longer than its size, or its line too long");
       this.#line += buffer.toString("latin1", at, stop);
       at = stop;
       if (buffer[stop - 1] === LF) this.#endOfLine();
@@ -60,13 +61,10 @@ export class ChunkedBody {
 
   #endOfLine(): void {
     const line = this.#line;
-    if (line.length < 2 || line.charCodeAt(line.length - 2) !== CR || line.indexOf("\r") !== line.length - 2)
-      throw malformed("bare CR or LF in the framing of a chunked body");
+    if (line.charCodeAt(line.length - 2) !== CR) throw malformed("line of a chunked body not ended by CRLF");
     this.#line = "";
-    if (this.#part === "data-end") {
-      if (line !== "\r\n") throw malformed("chunk longer than its size");
-      this.#part = "size";
-    } else if (this.#part === "size") this.#beginChunk(line);
+    if (this.#part === "data-end") this.#part = "size";
+    else if (this.#part === "size") this.#beginChunk(line);
     else if (line === "\r\n") this.done = true;
     else if (++this.#trailerLines > this.#limits.maxHeaders) throw malformed("too many trailers");
     else if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*\r\n$/.test(line))

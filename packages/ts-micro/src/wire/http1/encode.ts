@@ -5,6 +5,9 @@ import { canonicalHeader } from "./names.ts";
 /** Bodies above this are better written apart from their head (corked), which saves the copy. */
 export const contiguousBytes: number = 64 * 1024;
 
+/** A flat list, or a record: the names in any case. */
+export type Headers = HeaderList | Readonly<Record<string, string>>;
+
 /** Header lines encoded once for many messages: {@link precompile}. */
 export interface HeaderBlock {
   readonly text: string;
@@ -19,14 +22,14 @@ export interface RequestInit {
   readonly target?: string;
   /** Constant headers, written before `headers`. */
   readonly block?: HeaderBlock;
-  readonly headers?: HeaderList;
+  readonly headers?: Headers;
   /** Text is sent as UTF-8. Default empty. */
   readonly body?: Uint8Array | string;
 }
 
 export interface ResponseInit {
   readonly block?: HeaderBlock;
-  readonly headers?: HeaderList;
+  readonly headers?: Headers;
   readonly body?: Uint8Array | string;
 }
 
@@ -38,7 +41,7 @@ const method = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}$/;
 const target = /^[\x21-\x7e]+$/;
 
 /** Encodes headers that many messages share, by the rules of {@link encodeRequest}. */
-export function precompile(headers: HeaderList): HeaderBlock {
+export function precompile(headers: Headers): HeaderBlock {
   return { text: lines(headers) };
 }
 
@@ -85,20 +88,27 @@ function responseHead(response: ResponseInit, bodyBytes: number): string {
   return "HTTP/1.1 200 OK\r\n" + fields(response.block, response.headers, bodyBytes);
 }
 
-function fields(block: HeaderBlock | undefined, headers: HeaderList | undefined, bodyBytes: number): string {
+function fields(block: HeaderBlock | undefined, headers: Headers | undefined, bodyBytes: number): string {
   let text = block === undefined ? "" : block.text;
   if (headers !== undefined) text += lines(headers);
   return text + "Content-Length: " + bodyBytes + "\r\n\r\n";
 }
 
-function lines(headers: HeaderList): string {
+function lines(headers: Headers): string {
   let text = "";
-  for (let i = 0; i + 1 < headers.length; i += 2) {
-    const name = canonicalHeader(headers[i] as string);
-    if (name === undefined || frames(name)) continue;
-    text += name + ": " + clean(headers[i + 1] as string) + "\r\n";
-  }
+  if (isList(headers))
+    for (let i = 0; i + 1 < headers.length; i += 2) text += line(headers[i] as string, headers[i + 1] as string);
+  else for (const name of Object.keys(headers)) text += line(name, headers[name] as string);
   return text;
+}
+
+function isList(headers: Headers): headers is HeaderList {
+  return Array.isArray(headers);
+}
+
+function line(name: string, value: string): string {
+  const canonical = canonicalHeader(name);
+  return canonical === undefined || frames(canonical) ? "" : canonical + ": " + clean(value) + "\r\n";
 }
 
 function frames(name: string): boolean {

@@ -64,6 +64,15 @@ describe("HTTP/1.1 encoding", () => {
     ]);
   });
 
+  it("takes headers as a record too, own entries only", () => {
+    const record = Object.assign(Object.create({ inherited: "1" }) as Record<string, string>, {
+      "micro-id": "7",
+      A: "b",
+    });
+    expect(encodeResponse({ headers: record })).toEqual(encodeResponse({ headers: ["Micro-Id", "7", "A", "b"] }));
+    expect(precompile(record)).toEqual(precompile(["Micro-Id", "7", "A", "b"]));
+  });
+
   it("turns control characters in values, host and precompiled headers into blanks: nothing can be injected", () => {
     const evil = "a\r\nX-Evil: 1\r\n\r\nGET /\0\x7f\x1b";
     const { messages, code } = readRequests(

@@ -3,6 +3,8 @@ import { readRequests, readResponses } from "./read.ts";
 
 const post = "POST / HTTP/1.1\r\nHost: x\r\n";
 const ok = "HTTP/1.1 200 OK\r\n";
+// They are refused by themselves, not because the connection ends.
+const cut = "connection ended";
 
 // One name each; every one lets two readers of the same bytes see different messages.
 const requests: Record<string, string> = {
@@ -40,6 +42,8 @@ const requests: Record<string, string> = {
   "NUL in a value": `${post}X: a\0b\r\n\r\n`,
   "a bare CR in a value": `${post}X: a\rContent-Length: 1\r\n\r\n`,
   "a bare LF in a value": `${post}X: a\nContent-Length: 1\r\n\r\n`,
+  "another control character in place of the CR of a value": `${post}X: a\0\nContent-Length: 1\r\n\r\na`,
+  "another control character in place of the CR of the request line": "POST / HTTP/1.1\0\nHost: x\r\n\r\n",
   "a CR doubled before LF": `${post}X: a\r\r\n\r\n`,
   "a head ended by bare LFs": "POST / HTTP/1.1\nHost: x\n\n",
   "a request line ended by a bare LF": "POST / HTTP/1.1\nHost: x\r\n\r\n",
@@ -98,7 +102,11 @@ function chunked(body: string): string {
 describe("requests that could be read in two ways", () => {
   it.each(Object.entries(requests))("%s is refused as PROTOCOL, in one piece and byte by byte", (_, bytes) => {
     for (const size of [Infinity, 1])
-      expect(readRequests(bytes, size)).toEqual({ messages: [], code: "PROTOCOL", detail: expect.any(String) });
+      expect(readRequests(bytes, size)).toEqual({
+        messages: [],
+        code: "PROTOCOL",
+        detail: expect.not.stringContaining(cut),
+      });
   });
 
   it("do not pass behind a good one either, which is delivered", () => {
@@ -112,7 +120,11 @@ describe("requests that could be read in two ways", () => {
 describe("responses that could be read in two ways", () => {
   it.each(Object.entries(responses))("%s is refused as PROTOCOL, in one piece and byte by byte", (_, bytes) => {
     for (const size of [Infinity, 1])
-      expect(readResponses(bytes, size)).toEqual({ messages: [], code: "PROTOCOL", detail: expect.any(String) });
+      expect(readResponses(bytes, size)).toEqual({
+        messages: [],
+        code: "PROTOCOL",
+        detail: expect.not.stringContaining(cut),
+      });
   });
 });
 
