@@ -1,0 +1,80 @@
+import type { Clock } from "../../clock.ts";
+import type { Cancellation } from "../../context.ts";
+import { Deadlines } from "../../internal/deadlines.ts";
+import type { CallHead, Peer, RawStream, Reply } from "../../protocol.ts";
+import type { Transport } from "../../transport.ts";
+import type { Node } from "../../wire/registry-record.ts";
+import { ClientStream } from "./client-stream.ts";
+import { closedPeer, tooLate, type Owner, type Pending } from "./owner.ts";
+import { UnaryCall } from "./unary.ts";
+
+/** The client's way to one node: as many connections as calls under way, each for one exchange at a time (wire spec §2.6). */
+export class MucpPeer implements Peer, Owner {
+  readonly node: Node;
+  readonly transport: Transport;
+  readonly clock: Clock;
+  readonly goHalfCloseGrace: number;
+  readonly #pending = new Set<Pending>();
+  readonly #deadlines: Deadlines<Pending>;
+  readonly #left: (peer: MucpPeer) => void;
+  #closed = false;
+
+  constructor(
+    node: Node,
+    transport: Transport,
+    clock: Clock,
+    goHalfCloseGrace: number,
+    left: (peer: MucpPeer) => void,
+  ) {
+    this.node = node;
+    this.transport = transport;
+    this.clock = clock;
+    this.goHalfCloseGrace = goHalfCloseGrace;
+    this.#left = left;
+    this.#deadlines = new Deadlines(
+      clock,
+      () => this.#pending,
+      (entry) => entry.expire(),
+    );
+  }
+
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  unary(head: CallHead, body: Uint8Array, cancellation?: Cancellation): Promise<Reply> {
+    if (this.#closed) return Promise.reject(closedPeer(this.node, true));
+    if (head.deadline <= this.clock.now()) return Promise.reject(tooLate(head, this.node, true));
+    const call = new UnaryCall(this, head, body);
+    this.#add(call);
+    call.start(cancellation);
+    return call.reply;
+  }
+
+  stream(head: CallHead, cancellation?: Cancellation): RawStream {
+    const stream = new ClientStream(this, head);
+    this.#add(stream);
+    if (this.#closed) stream.abandon();
+    else if (head.deadline <= this.clock.now()) stream.expire();
+    else stream.start(cancellation);
+    return stream;
+  }
+
+  settled(entry: Pending): void {
+    this.#pending.delete(entry);
+  }
+
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const entry of this.#pending) entry.abandon();
+    this.#deadlines.close();
+    this.transport.forget(this.node);
+    this.#left(this);
+  }
+
+  #add(entry: Pending): void {
+    this.#pending.add(entry);
+    if (entry.deadline !== Infinity) this.#deadlines.add(entry.deadline);
+  }
+}

@@ -1,0 +1,125 @@
+import { MicroError } from "../../errors.ts";
+import type { Message } from "../../transport.ts";
+import { EOS, encodeError } from "../../wire/error.ts";
+import { H } from "../../wire/headers.ts";
+import { errorBody, replyBody } from "./bodies.ts";
+import { emptyHeader, idOf, isOurs, lookup, type Header } from "./headers.ts";
+
+/** Longest text of an error, in characters: it travels twice in a header block of at most 1 MiB. */
+const longest = 64 * 1024;
+
+/** What both kinds of request need for their replies. */
+export interface Origin {
+  /** Content type as the client wrote it, or the default; replies carry it back. */
+  readonly contentType: string;
+  /** The codec's content type: another one only in legacy mode (wire spec §1.4.6). */
+  readonly codecType: string;
+  readonly service: string;
+  readonly endpoint: string;
+  readonly method: string;
+  readonly id: string;
+  readonly stream: string;
+  /** The client understands a refusal. */
+  readonly retries: boolean;
+}
+
+export function unaryReply(origin: Origin, body: Uint8Array): Message {
+  return { header: unaryHeader(origin), body: replyBody(origin.codecType, body) };
+}
+
+/** `body`: what an enveloped codec wrote for the error. */
+export function unaryError(origin: Origin, error: MicroError, body: Uint8Array): Message {
+  const header = unaryHeader(origin);
+  const text = say(header, error, origin.retries);
+  return { header, body: body.length > 0 ? body : errorBody(origin.codecType, text) };
+}
+
+/** Headers of every message of a stream (wire spec §1.7). */
+export function streamHeader(origin: Origin): Header {
+  const header = unaryHeader(origin);
+  const { service, endpoint, method, stream } = origin;
+  header[H.endpoint] = header["X-Micro-Endpoint"] = endpoint;
+  header[H.method] = header["X-Micro-Method"] = method;
+  header[H.service] = header["X-Micro-Service"] = service;
+  header[H.stream] = stream;
+  return header;
+}
+
+/** The last message of a stream: its error, or EOS. */
+export function streamEnd(origin: Origin, error: MicroError | undefined, refusable: boolean): Message {
+  const header = streamHeader(origin);
+  if (error === undefined) {
+    header[H.error] = header["X-Micro-Error"] = EOS;
+    return { header, body: errorBody(origin.codecType, EOS) };
+  }
+  const text = say(header, error, origin.retries && refusable);
+  return { header, body: errorBody(origin.codecType, text) };
+}
+
+/** The reply to a content type without a codec: no error header, as in Go (wire spec §1.4.7). */
+export function unsupportedReply(contentType: string): Message {
+  const header = emptyHeader();
+  header[H.contentType] = "text/plain";
+  return { header, body: Buffer.from(`unsupported Content-Type: ${contentType}`) };
+}
+
+/** `Micro-Error` for `error`, bounded; a text cannot begin or end like the end of a stream. */
+export function errorText(error: MicroError): string {
+  const text = encodeError(error);
+  if (text === EOS || text === "") return encodeError(withDetail(error, text || error.code));
+  return text.length <= longest ? text : encodeError(withDetail(error, `${error.detail.slice(0, longest / 8)}…`));
+}
+
+function withDetail(error: MicroError, detail: string): MicroError {
+  return new MicroError({
+    id: error.id.slice(0, 1024) || "go.micro.server",
+    code: error.code,
+    status: error.status || 500,
+    detail,
+  });
+}
+
+function say(header: Header, error: MicroError, refusable: boolean): string {
+  const text = errorText(error);
+  header[H.error] = header["X-Micro-Error"] = text;
+  if (refusable && error.refused) header[H.refused] = "1";
+  return text;
+}
+
+function unaryHeader(origin: Origin): Header {
+  const header = emptyHeader();
+  header[H.contentType] = origin.contentType;
+  if (origin.id !== "") header[H.id] = origin.id;
+  if (origin.stream !== "" && origin.stream !== origin.id) header[H.stream] = origin.stream;
+  return header;
+}
+
+const legacy: Readonly<Record<string, string>> = {
+  "application/json": "application/json-rpc",
+  "application/json-rpc": "application/json-rpc",
+  "application/protobuf": "application/proto-rpc",
+  "application/proto-rpc": "application/proto-rpc",
+  "application/octet-stream": "application/proto-rpc",
+};
+
+/** Reads the routing headers of a request, with Go's defaults and its legacy detection (v4:server/rpc_codec.go setupProtocol, wire spec §1.4). */
+export function originOf(header: Header, stream: string, micro: boolean): Origin {
+  const service = lookup(header, H.service);
+  const named = lookup(header, H.endpoint);
+  const called = lookup(header, H.method);
+  const id = idOf(header);
+  const contentType = header[H.contentType] || (micro ? "application/protobuf" : "application/json");
+  const old =
+    lookup(header, H.protocol) === "" &&
+    ((service === "" && named === "" && called === "") || lookup(header, H.target) !== "");
+  return {
+    contentType,
+    codecType: (old ? legacy[contentType] : undefined) ?? contentType,
+    service,
+    endpoint: named || called,
+    method: called || named,
+    id,
+    stream,
+    retries: isOurs(id, stream),
+  };
+}
