@@ -43,7 +43,7 @@
  * call unless `cache: true`. `mdns` is Go's own, always cached unless `cache: false`; use it only inside `describeInNamespace`
  * (netns.ts). The http broker has its own cache of `micro.http.broker`: tell it nodes before the first publish.
  */
-import { describe } from "vitest";
+import { beforeAll, describe } from "vitest";
 import { join } from "node:path";
 import { buildServer, hasCommand } from "../packages/ts-micro/test/servers/build.ts";
 import { type Exit, type SteeredEvent, SteeredProcess } from "./steer.ts";
@@ -218,16 +218,21 @@ export interface GoPeerOptions extends CallLimits {
 
 /** How long an operation of the harness may take: a liveness limit, not an expectation. */
 const LIMIT_MS = 120_000;
+/** How long the first build of the binaries may take, on a machine that has nothing. */
+const BUILD_LIMIT_MS = 900_000;
 
 export const goAvailable: boolean = hasCommand("go");
 const required = process.env["TS_MICRO_REQUIRE_GO"] === "1";
 
-/** `describe` for tests that need Go peers: skipped loudly where there is no Go, a failure when TS_MICRO_REQUIRE_GO=1. */
+/** `describe` for tests that need Go peers; builds them first. Skipped loudly where there is no Go, a failure when TS_MICRO_REQUIRE_GO=1. */
 export function describeGo(name: string, body: () => void): void {
   const skip = !goAvailable && !required;
   if (skip) console.warn(`SKIPPED, no go on the path: ${name}`);
-  // oxlint-disable-next-line vitest/valid-title, vitest/valid-describe-callback -- the caller gives both
-  describe(name, { skip }, body);
+  // oxlint-disable-next-line vitest/valid-title -- the caller gives it
+  describe(name, { skip }, () => {
+    beforeAll(() => Promise.all(goVersions.map((version) => goPeerBinary(version))), BUILD_LIMIT_MS);
+    body();
+  });
 }
 
 /** The Go peer's binary, built when it is not there. */
