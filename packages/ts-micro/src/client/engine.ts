@@ -1,5 +1,5 @@
 import { randomBytes, randomUUID } from "node:crypto";
-import type { Attempt, PublishMessageOptions } from "../client.ts";
+import type { Attempt, ClientCall, PublishMessageOptions } from "../client.ts";
 import { Codecs, type Codec } from "../codec.ts";
 import { sleep } from "../clock.ts";
 import { Cancellation, parentOf, type CallOptions, type Kind } from "../context.ts";
@@ -36,15 +36,19 @@ export class ClientEngine {
   readonly codecs: Codecs;
   readonly directory: Directory;
   readonly #peers: Peers;
-  readonly #budget = new RetryBudget();
+  readonly #budget: RetryBudget;
   readonly #run: RunCall;
   readonly #attempt: RunAttempt;
   readonly #unlisten: () => void;
   #closed = false;
+  #loading: (() => Promise<void>) | undefined;
 
   constructor(options: ClientEngineOptions) {
     enableAmbient();
     this.options = options;
+    const { ready } = options;
+    if (ready !== undefined) this.#loading = () => ready().then(() => (this.#loading = undefined));
+    this.#budget = new RetryBudget({ clock: options.clock });
     this.codecs = new Codecs(options.codecs);
     this.#peers = new Peers(options.protocols);
     this.directory = new Directory(options.registry, this.#peers.speaks, options.filters, options.clock);
@@ -73,6 +77,7 @@ export class ClientEngine {
     hold();
     try {
       if (call.cancellation?.reason !== undefined) throw call.cancellation.reason;
+      if (this.#loading !== undefined) await this.#loading();
       return await this.#run(call);
     } finally {
       release();
@@ -92,7 +97,11 @@ export class ClientEngine {
     const { clock, streamTimeout } = this.options;
     // The calling context is that of the call, not of the first read.
     const { call, unlink } = prepare(clock, streamTimeout, { service, endpoint, kind, request, options, known });
-    return new ClientStream(call, (changed) => this.#run(changed) as Promise<Duplex<unknown, unknown>>, unlink);
+    const open = async (changed: ClientCall): Promise<Duplex<unknown, unknown>> => {
+      if (this.#loading !== undefined) await this.#loading();
+      return this.#run(changed) as Promise<Duplex<unknown, unknown>>;
+    };
+    return new ClientStream(call, open, unlink);
   }
 
   async publish(topic: string, message: unknown, options: PublishMessageOptions & CallOptions = {}): Promise<void> {
@@ -244,7 +253,9 @@ export class ClientEngine {
       if (number > most || !retryable(failure, idempotent) || call.cancellation?.reason !== undefined) throw failure;
       (excluded ??= new Set()).add(node.id);
       const others = candidates.nodes.some((other) => !excluded?.has(other.id));
-      if (!this.#budget.retry()) throw failure;
+      // Another node instead of one that never got the request adds no load; everything else is bounded by the budget.
+      const free = failure.refused && others && failure.code !== "RESOURCE_EXHAUSTED";
+      if (!free && !this.#budget.retry()) throw failure;
       const pause = others ? 0 : backoff(number, { min: 20, max: 1000 }, this.options.random);
       if (clock.now() + pause >= call.deadline) throw failure;
       if (pause > 0) await bounded(this.bounds(call), (signal) => sleep(clock, pause, signal));

@@ -33,6 +33,8 @@ export interface ClientEngineOptions {
   /** Where every call goes instead (MICRO_PROXY): an address, or the name of a service. */
   proxy?: { address?: string; service?: string } | undefined;
   random?: () => number;
+  /** Awaited once, before the first call. */
+  ready?: (() => Promise<void>) | undefined;
 }
 
 /** A service of this process. Same semantics as over a wire: deadline, metadata, interceptors, errors, cancellation. */

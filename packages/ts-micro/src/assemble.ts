@@ -1,0 +1,276 @@
+import type { Broker } from "./broker.ts";
+import type { CallInterceptor, ClientInterceptor } from "./client.ts";
+import { ClientEngine } from "./client/engine.ts";
+import type { LocalService } from "./client/options.ts";
+import { systemClock, type Clock } from "./clock.ts";
+import type { Codec } from "./codec.ts";
+import { bytesCodec } from "./codec/bytes.ts";
+import { jsonRpcCodec } from "./codec/json-rpc.ts";
+import { jsonCodec } from "./codec/json.ts";
+import { protoRpcCodec } from "./codec/proto-rpc.ts";
+import { protobufCodec } from "./codec/protobuf.ts";
+import { textCodec } from "./codec/text.ts";
+import type { Filter } from "./context.ts";
+import { loadDriver } from "./drivers.ts";
+import { milliseconds, type Duration } from "./duration.ts";
+import { errors } from "./errors.ts";
+import { lazyBroker, lazyRegistry, lazySelector, lazyTransport } from "./lazy.ts";
+import type { Level, Logger } from "./logger.ts";
+import { consoleLogger } from "./logger/console.ts";
+import type { Protocol } from "./protocol.ts";
+import { mucp } from "./protocol/mucp.ts";
+import type { Registry } from "./registry.ts";
+import { cachedRegistry, type CachedRegistry } from "./registry/cached.ts";
+import type { Selector } from "./selector.ts";
+import { preferSameHost } from "./selector/filters.ts";
+import { p2cSelector } from "./selector/p2c.ts";
+import { settingsFromEnv, type Settings } from "./settings.ts";
+import type { ClientTlsOptions } from "./tls.ts";
+import type { Transport } from "./transport.ts";
+
+/** An environment, `process.env` by default; false for none. */
+export type Env = Readonly<Record<string, string | undefined>> | false;
+
+/** The components that services and clients are made of. Each one as an object, or by the name of its driver (`"etcd"`). */
+export interface ComponentOptions {
+  /** Default: `local` and `mdns` together, with nodes of this host preferred. */
+  registry?: Registry | string | undefined;
+  /** Default: `http`. */
+  broker?: Broker | string | undefined;
+  /** What mucp stands on. Default: `http`. */
+  transport?: Transport | string | undefined;
+  /** Default: `p2c`. */
+  selector?: Selector | string | undefined;
+  /** Added to the built-in ones; one of the same content type takes its place. */
+  codecs?: readonly Codec[] | undefined;
+  /** Default: console, JSON unless standard error is a terminal. */
+  logger?: Logger | undefined;
+  /** Least level that is written. Default `info`. */
+  logLevel?: Level | undefined;
+  /** Where MICRO_* variables are read. Default `process.env`; false switches it off. */
+  env?: Env | undefined;
+  /** Default: the system's. */
+  clock?: Clock | undefined;
+}
+
+/** How calls are made, unless their own options say otherwise. */
+export interface ClientDefaults {
+  /** Whole unary call, retries included. Default 30s. */
+  requestTimeout?: Duration | undefined;
+  /** Whole stream. Default none. */
+  streamTimeout?: Duration | undefined;
+  /** One attempt of an idempotent call. Default 5s. */
+  attemptTimeout?: Duration | undefined;
+  /** Most retries; only safe ones are made. Default 5. */
+  retries?: number | undefined;
+  /** Default `application/json`. */
+  contentType?: string | undefined;
+  /** Idle connections kept per address. Default 100. */
+  poolSize?: number | undefined;
+  /** Age limit of a kept connection. Default 1m. */
+  poolTtl?: Duration | undefined;
+  /** TLS toward nodes that do not say `secure`; nodes that do are called with TLS in any case. */
+  tls?: ClientTlsOptions | undefined;
+  /** Around each call; the first is outermost. */
+  interceptors?: readonly ClientInterceptor[] | undefined;
+  /** Around each attempt; the first is outermost. */
+  callInterceptors?: readonly CallInterceptor[] | undefined;
+  /** Applied to every look-up. */
+  filters?: readonly Filter[] | undefined;
+}
+
+/** Components chosen and made, none of them started. */
+export interface Parts {
+  readonly registry: Registry;
+  readonly cached: CachedRegistry;
+  readonly broker: Broker;
+  readonly transport: Transport;
+  readonly selector: Selector;
+  readonly protocols: readonly [Protocol, ...Protocol[]];
+  readonly codecs: readonly Codec[];
+  readonly logger: Logger;
+  readonly clock: Clock;
+  readonly settings: Settings;
+  readonly filters: readonly Filter[];
+  /** Loads what a first call needs at once; undefined when there is nothing to load. */
+  readonly ready: (() => Promise<void>) | undefined;
+  /** Closes what was made here, in order; components that were given stay open. */
+  close(): Promise<void>;
+}
+
+/** The environment of these options. */
+export function environment(env: Env | undefined): Readonly<Record<string, string | undefined>> {
+  return env === false ? {} : (env ?? process.env);
+}
+
+/** Chooses and makes the components: options, then environment and flags over them. */
+export function assemble(options: ComponentOptions, flags: Settings, client: ClientDefaults): Parts {
+  const env = environment(options.env);
+  const settings: Settings = { ...settingsFromEnv(env), ...flags };
+  const clock = options.clock ?? systemClock;
+  const own: { close(): Promise<void> }[] = [];
+  const keep = <T extends { close(): Promise<void> }>(component: T): T => (own.unshift(component), component);
+
+  checkProtocol(settings);
+  const logger = options.logger ?? consoleLogger({ level: levelOf(settings.logLevel) ?? options.logLevel ?? "info" });
+  const registryChoice = settings.registry ?? options.registry;
+  const registry =
+    typeof registryChoice === "object"
+      ? registryChoice
+      : keep(
+          registryChoice === undefined
+            ? lazyRegistry("local, mdns", () => defaultRegistry(env, clock, logger))
+            : lazyRegistry(registryChoice, async () =>
+                (await loadDriver("registry", registryChoice)).fromAddress(settings.registryAddress, env),
+              ),
+        );
+  const cached = keep(cachedRegistry(registry, { clock }));
+  const brokerChoice = settings.broker ?? options.broker ?? "http";
+  const broker =
+    typeof brokerChoice === "object"
+      ? brokerChoice
+      : keep(
+          lazyBroker(brokerChoice, async () =>
+            brokerChoice === "http"
+              ? (await import("./broker/http.ts")).httpBroker({
+                  registry: cached,
+                  clock,
+                  ...(settings.brokerAddress === undefined ? {} : { address: settings.brokerAddress }),
+                })
+              : (await loadDriver("broker", brokerChoice)).fromAddress(settings.brokerAddress, env),
+          ),
+        );
+  broker.onError ??= (error, event) =>
+    logger.warn(`broker ${broker.name}: ${error.detail}`, event === undefined ? {} : { topic: event.topic });
+  const transportChoice = settings.transport ?? options.transport ?? "http";
+  const transport =
+    typeof transportChoice === "object"
+      ? transportChoice
+      : keep(
+          lazyTransport(transportChoice, async () =>
+            transportChoice === "http"
+              ? (await import("./transport/http.ts")).httpTransport(httpOptions(settings, client, clock))
+              : (await loadDriver("transport", transportChoice)).fromAddress(settings.transportAddress, env),
+          ),
+        );
+  const selectorChoice = settings.selector ?? options.selector;
+  const chosen = selectorOf(selectorChoice, env, clock);
+  const wire = keep(mucp({ transport, clock }));
+  return {
+    registry,
+    cached,
+    broker,
+    transport,
+    selector: chosen.selector,
+    protocols: [wire],
+    codecs: [
+      jsonCodec(),
+      protobufCodec(),
+      bytesCodec(),
+      textCodec(),
+      jsonRpcCodec(),
+      protoRpcCodec(),
+      ...(options.codecs ?? []),
+    ],
+    logger,
+    clock,
+    settings,
+    filters: [...(registryChoice === undefined ? [preferSameHost()] : []), ...(client.filters ?? [])],
+    ready: chosen.ready,
+    async close() {
+      for (const component of own) await component.close();
+    },
+  };
+}
+
+/** A client engine over these parts. */
+export function clientEngine(
+  parts: Parts,
+  client: ClientDefaults,
+  local?: (service: string) => LocalService | undefined,
+): ClientEngine {
+  const { settings } = parts;
+  return new ClientEngine({
+    registry: parts.cached,
+    selector: parts.selector,
+    protocols: parts.protocols,
+    codecs: parts.codecs,
+    broker: parts.broker,
+    clock: parts.clock,
+    interceptors: client.interceptors ?? [],
+    callInterceptors: client.callInterceptors ?? [],
+    filters: parts.filters,
+    contentType: client.contentType ?? "application/json",
+    requestTimeout: milliseconds(settings.clientRequestTimeout ?? client.requestTimeout ?? "30s"),
+    streamTimeout: client.streamTimeout === undefined ? Infinity : milliseconds(client.streamTimeout),
+    attemptTimeout: milliseconds(client.attemptTimeout ?? "5s"),
+    retries: settings.clientRetries ?? client.retries ?? 5,
+    local,
+    proxy: proxyOf(settings.proxy),
+    ready: parts.ready,
+  });
+}
+
+async function defaultRegistry(
+  env: Readonly<Record<string, string | undefined>>,
+  clock: Clock,
+  logger: Logger,
+): Promise<Registry> {
+  const [{ localRegistry }, { mdnsRegistry }, { multiRegistry }] = await Promise.all([
+    import("./registry/local.ts"),
+    import("./registry/mdns.ts"),
+    import("./registry/multi.ts"),
+  ]);
+  const directory = env["MICRO_LOCAL_DIR"];
+  return multiRegistry([localRegistry({ clock, ...(directory ? { directory } : {}) }), mdnsRegistry({ clock })], {
+    clock,
+    onDegraded: (name, error) => logger.warn(`registry ${name} is degraded: ${error.detail}`),
+  });
+}
+
+function httpOptions(
+  settings: Settings,
+  client: ClientDefaults,
+  clock: Clock,
+): NonNullable<Parameters<typeof import("./transport/http.ts").httpTransport>[0]> {
+  const poolSize = settings.clientPoolSize ?? client.poolSize;
+  const poolTtl = settings.clientPoolTtl ?? client.poolTtl;
+  return {
+    clock,
+    ...(poolSize === undefined ? {} : { poolSize }),
+    ...(poolTtl === undefined ? {} : { poolTtl }),
+    ...(client.tls === undefined ? {} : { tls: client.tls }),
+  };
+}
+
+function selectorOf(
+  choice: Selector | string | undefined,
+  env: Readonly<Record<string, string | undefined>>,
+  clock: Clock,
+): { selector: Selector; ready: (() => Promise<void>) | undefined } {
+  if (typeof choice === "object") return { selector: choice, ready: undefined };
+  if (choice === undefined || choice === "p2c") return { selector: p2cSelector({ clock }), ready: undefined };
+  return lazySelector(choice, async () => (await loadDriver("selector", choice)).fromAddress(undefined, env));
+}
+
+/** MICRO_CLIENT, MICRO_SERVER (Go's words) and MICRO_PROTOCOL name a protocol; mucp is what there is. */
+function checkProtocol({ client, server, protocol }: Settings): void {
+  for (const name of [client, server, protocol]) {
+    if (name !== undefined && name !== "mucp" && name !== "rpc" && name !== "auto")
+      throw errors.unsupported("ts-micro", `protocol "${name}" is not known; there are: auto, mucp`);
+  }
+}
+
+function levelOf(text: string | undefined): Level | undefined {
+  if (text === undefined) return undefined;
+  const levels: readonly string[] = ["trace", "debug", "info", "warn", "error", "fatal"];
+  if (!levels.includes(text))
+    throw errors.badRequest("ts-micro", `MICRO_LOG_LEVEL=${text}: one of ${levels.join(", ")}`);
+  return text as Level;
+}
+
+/** MICRO_PROXY: an address when it has a colon, `service` for Go's `go.micro.proxy`, else a service name (wire spec §1.3). */
+function proxyOf(text: string | undefined): { address?: string; service?: string } | undefined {
+  if (text === undefined) return undefined;
+  return text.includes(":") ? { address: text } : { service: text === "service" ? "go.micro.proxy" : text };
+}

@@ -1,0 +1,61 @@
+/** ts-micro: typed services found by name. */
+export { createService } from "./service.ts";
+export type { InitOptions, Server, Service, ServiceOptions } from "./service.ts";
+export { createClient } from "./connect.ts";
+export type { ClientOptions } from "./connect.ts";
+export { createGroup } from "./group.ts";
+export type { Group } from "./group.ts";
+export type { ClientDefaults, ComponentOptions, Env } from "./assemble.ts";
+export { endpoint } from "./endpoint.ts";
+export type {
+  Api,
+  Data,
+  Duplex,
+  Endpoint,
+  EndpointDefinition,
+  Fn,
+  GenServiceLike,
+  Group as HandlerGroup,
+  Handler,
+  Method,
+  Methods,
+  ProtoEndpoints,
+  ProtoImpl,
+  Remote,
+  Replied,
+  Sent,
+  StandardSchemaV1,
+  Stream,
+} from "./endpoint.ts";
+export { errors, isMicroError, MicroError } from "./errors.ts";
+export type { ErrorCode, MicroErrorInit } from "./errors.ts";
+export { Metadata } from "./metadata.ts";
+export type { MetadataInit } from "./metadata.ts";
+export type { CallOptions, Context, Filter, Kind, Log, Span } from "./context.ts";
+export type { Duration } from "./duration.ts";
+export type { ParsedFlags, UserFlag } from "./flags.ts";
+export type {
+  Attempt,
+  CallInterceptor,
+  Client,
+  ClientCall,
+  ClientInterceptor,
+  PublishMessageOptions,
+} from "./client.ts";
+export type {
+  Delivery,
+  HandleOptions,
+  HandlerInterceptor,
+  ServerCall,
+  Subscriber,
+  SubscriberInterceptor,
+  SubscriberOptions,
+} from "./server.ts";
+export type { Broker, BrokerEvent, BrokerMessage, Subscription } from "./broker.ts";
+export type { Codec } from "./codec.ts";
+export type { Clock } from "./clock.ts";
+export type { Level, Logger } from "./logger.ts";
+export type { EndpointRecord, Node, Registry, RegistryEvent, ServiceRecord, Value, Watcher } from "./registry.ts";
+export type { Selector } from "./selector.ts";
+export type { ClientTlsOptions, TlsOptions } from "./tls.ts";
+export type { Transport } from "./transport.ts";

@@ -1,0 +1,387 @@
+import { randomUUID } from "node:crypto";
+import { assemble, environment, type ClientDefaults, type ComponentOptions, type Parts } from "./assemble.ts";
+import type { Broker } from "./broker.ts";
+import type { Client, PublishMessageOptions } from "./client.ts";
+import type { LocalService } from "./client/options.ts";
+import { clientOver } from "./connect.ts";
+import type { CallOptions } from "./context.ts";
+import { debugEndpoints } from "./debug/handlers.ts";
+import { milliseconds, type Duration } from "./duration.ts";
+import { types, type Data, type Fn, type GenServiceLike, type Group, type ProtoImpl } from "./endpoint.ts";
+import { errors } from "./errors.ts";
+import { helpText, parseFlags, type ParsedFlags, type UserFlag } from "./flags.ts";
+import { holding } from "./internal/hold.ts";
+import { signalled } from "./internal/signals.ts";
+import type { Logger } from "./logger.ts";
+import type { Registry } from "./registry.ts";
+import type {
+  HandleOptions,
+  HandlerInterceptor,
+  Subscriber,
+  SubscriberInterceptor,
+  SubscriberOptions,
+} from "./server.ts";
+import { ServerEngine, type ServerStats } from "./server/engine.ts";
+import { recordOf } from "./server/record.ts";
+import { classNameOf, endpointsOf, endpointsOfDescriptor } from "./server/reflect.ts";
+import type { Settings } from "./settings.ts";
+import type { TlsOptions } from "./tls.ts";
+
+type Hook = () => void | Promise<void>;
+
+/** Options of {@link createService}. The environment and flags are laid over them, and only what was actually set. */
+export interface ServiceOptions<N extends string = string> extends ComponentOptions {
+  /** The name that clients call it by. */
+  name: N;
+  /** Default `latest`. */
+  version?: string | undefined;
+  /** Node id is `<name>-<id>`. Default a new UUID. */
+  id?: string | undefined;
+  /** `host:port`, `:0`, a range `:5000-6000`, `unix:/path`. Default `:0`: every interface, a free port. */
+  address?: string | undefined;
+  /** Told to the registry instead of the address. */
+  advertise?: string | undefined;
+  /** Node metadata. */
+  metadata?: Readonly<Record<string, string>> | undefined;
+  /** TLS of the server. Clients see it in the registry and use TLS by themselves. */
+  tls?: TlsOptions | undefined;
+  /** Lifetime of a registration. Default 90s. */
+  registerTtl?: Duration | undefined;
+  /** Time between registrations; 0 for one only. Default 30s. */
+  registerInterval?: Duration | undefined;
+  /** Runs before each registration; while it fails the node is out of the registry. */
+  registerCheck?: (() => void | Promise<void>) | undefined;
+  /** How long it goes on answering everybody after it deregistered. Default 1s. */
+  settle?: Duration | undefined;
+  /** How long calls under way may take after that. Default 10s. */
+  drain?: Duration | undefined;
+  /** True: wait for calls under way without a limit. */
+  wait?: boolean | undefined;
+  /** Calls and streams at once; more are refused. Default 10,000. */
+  maxInFlight?: number | undefined;
+  /** How `service.client` makes calls. */
+  client?: ClientDefaults | undefined;
+  /** Around each handler; the first is outermost. */
+  interceptors?: readonly HandlerInterceptor[] | undefined;
+  /** Around each subscriber; the first is outermost. */
+  subscriberInterceptors?: readonly SubscriberInterceptor[] | undefined;
+  beforeStart?: Hook | readonly Hook[] | undefined;
+  afterStart?: Hook | readonly Hook[] | undefined;
+  beforeStop?: Hook | readonly Hook[] | undefined;
+  afterStop?: Hook | readonly Hook[] | undefined;
+  /** Ends `run` as a signal would. */
+  signal?: AbortSignal | undefined;
+  /** False: `run` takes no notice of TERM, INT and QUIT. Default true. */
+  handleSignal?: boolean | undefined;
+  /** The user's own flags, read by `init`. */
+  flags?: Readonly<Record<string, UserFlag>> | undefined;
+  /** Gets the parsed flags before the service starts. */
+  action?: ((flags: ParsedFlags) => void | Promise<void>) | undefined;
+  /** False: no `Debug.Health`, `Debug.Stats`, `Debug.Describe`. Default true. */
+  debug?: boolean | undefined;
+}
+
+/** What {@link Service.init} takes: any option again, and the command line. */
+export interface InitOptions extends Partial<Omit<ServiceOptions, "name">> {
+  name?: string;
+  /** Command line without program and script. Default `process.argv`, when `init` is called without options. */
+  argv?: readonly string[];
+}
+
+/** A service: handlers, subscribers, a server, a client. `E` collects the types of its handler groups for its clients. */
+export interface Service<N extends string = string, E = {}> extends AsyncDisposable {
+  readonly name: N;
+  readonly [types]?: E;
+  /** Adds a handler group: `hello` becomes `<group>.Hello`. */
+  handle<const G extends string, H extends Group<H> = { [m: string]: Fn | Data }>(
+    group: G,
+    handlers: H,
+    options?: HandleOptions,
+  ): Service<N, E & { readonly [P in G]: H }>;
+  /** Adds a protobuf service by its descriptor. */
+  implement<D extends GenServiceLike>(
+    descriptor: D,
+    impl: D extends GenServiceLike ? ProtoImpl<D> : never,
+    options?: HandleOptions,
+  ): Service<N, E>;
+  /** Adds a class instance under the name of its class, as the reference does. Not typed for clients: prefer `handle("Greeter", instance)`. */
+  register(instance: object, options?: HandleOptions): Service<N, E>;
+  /** Adds a subscriber: a function `(message, ctx)`, or an object of which every method gets each message. */
+  subscribe<T = unknown>(topic: string, subscriber: Subscriber<T>, options?: SubscriberOptions): Service<N, E>;
+  /** Publishes through the service's broker. */
+  publish(topic: string, message: unknown, options?: PublishMessageOptions | CallOptions): Promise<void>;
+  /** Lays options, then environment and flags, over what was given before. Without options it reads the process's command line. INVALID_STATE after `start`. */
+  init(options?: InitOptions): Service<N, E>;
+  /** Hooks, listen, register, subscribe. Idempotent. */
+  start(): Promise<void>;
+  /** Deregisters, lets calls under way finish, closes. Idempotent. */
+  stop(): Promise<void>;
+  /** Starts, waits for TERM, INT, QUIT or the signal, stops. A second signal ends the process at once. */
+  run(): Promise<void>;
+  /** Calls to this service itself, or to others of its group, use no socket. */
+  readonly client: Client;
+  readonly server: Server;
+  readonly registry: Registry;
+  readonly broker: Broker;
+  readonly logger: Logger;
+  /** The options as they stand. */
+  readonly options: ServiceOptions<N>;
+}
+
+/** The server of a service. */
+export interface Server {
+  /** Where it listens; empty before `start`. */
+  readonly address: string;
+  readonly id: string;
+  readonly version: string;
+  readonly stats: ServerStats;
+  /** Why it is not in the registry; undefined when it is. */
+  readonly registrationError: string | undefined;
+}
+
+/** A service by name. Nothing is opened before `start` or `run`. */
+export function createService<const N extends string>(options: ServiceOptions<N>): Service<N> {
+  return new MicroService(options) as unknown as Service<N>;
+}
+
+/** Ways of a group into its services. */
+export const groupKey: unique symbol = Symbol("ts-micro.group");
+
+type Setup = (engine: ServerEngine) => void | Promise<void>;
+
+/** Not exported by the front door: users hold the {@link Service} interface. */
+export class MicroService {
+  options: ServiceOptions;
+  #parts: Parts | undefined;
+  #engine: ServerEngine | undefined;
+  #client: Client | undefined;
+  #flags: Settings = {};
+  #parsed: ParsedFlags | undefined;
+  #setup: Setup[] = [];
+  #local: (service: string) => LocalService | undefined = (service) =>
+    service === this.name ? this.#engine?.local : undefined;
+  #starting: Promise<void> | undefined;
+  #stopping: Promise<void> | undefined;
+  #endpoints: ReturnType<typeof endpointsOf> = [];
+
+  constructor(options: ServiceOptions) {
+    if (typeof options.name !== "string" || options.name === "")
+      throw errors.badRequest("ts-micro", "a service needs a name");
+    this.options = options;
+  }
+
+  get name(): string {
+    return this.#settings.serverName ?? this.options.name;
+  }
+
+  handle(group: string, handlers: object, options?: HandleOptions): this {
+    return this.#add(endpointsOf(group, handlers, options));
+  }
+
+  implement(descriptor: GenServiceLike, impl: object, options?: HandleOptions): this {
+    return this.#add(endpointsOfDescriptor(descriptor, impl, options));
+  }
+
+  register(instance: object, options?: HandleOptions): this {
+    return this.handle(classNameOf(instance), instance, options);
+  }
+
+  subscribe(topic: string, subscriber: Subscriber, options: SubscriberOptions = {}): this {
+    if (this.#starting !== undefined) throw errors.invalidState(this.name, "subscribers are given before start");
+    this.#setup.push(async (engine) => {
+      await engine.subscribe(topic, subscriber, options);
+    });
+    return this;
+  }
+
+  publish(topic: string, message: unknown, options?: PublishMessageOptions | CallOptions): Promise<void> {
+    return this.client.publish(topic, message, options);
+  }
+
+  init(options?: InitOptions): this {
+    if (this.#parts !== undefined)
+      throw errors.invalidState(this.name, "init comes before start and before the components are used");
+    const { argv, ...changed } = options ?? { argv: process.argv.slice(2) };
+    this.options = { ...this.options, ...(changed as Partial<ServiceOptions>) };
+    if (argv !== undefined) {
+      this.#parsed = parseFlags(argv, this.options.flags ?? {}, environment(this.options.env));
+      this.#flags = this.#parsed.settings;
+    }
+    return this;
+  }
+
+  get client(): Client {
+    this.#client ??= clientOver(
+      this.#components,
+      this.options.client ?? {},
+      (service) => this.#local(service),
+      () => Promise.resolve(),
+    );
+    return this.#client;
+  }
+
+  get server(): Server {
+    const service = this;
+    return {
+      get address() {
+        return service.#engine?.address ?? "";
+      },
+      get id() {
+        return service.#server.options.id;
+      },
+      get version() {
+        return service.#server.options.version;
+      },
+      get stats() {
+        return service.#engine?.stats ?? { requests: 0, failures: 0, inFlight: 0 };
+      },
+      get registrationError() {
+        return service.#engine?.registrationError;
+      },
+    };
+  }
+
+  get registry(): Registry {
+    return this.#components.registry;
+  }
+
+  get broker(): Broker {
+    return this.#components.broker;
+  }
+
+  get logger(): Logger {
+    return this.#components.logger;
+  }
+
+  start(): Promise<void> {
+    this.#starting ??= holding(this.#start());
+    return this.#starting;
+  }
+
+  stop(): Promise<void> {
+    this.#stopping ??= holding(this.#stop());
+    return this.#stopping;
+  }
+
+  async run(): Promise<void> {
+    if (this.#parsed?.help === true || this.#parsed?.version === true) {
+      process.stdout.write(
+        this.#parsed.help ? helpText(this.name, this.options.flags ?? {}) : `${this.options.version ?? "latest"}\n`,
+      );
+      return;
+    }
+    await this.start();
+    await signalled(this.options.handleSignal ?? true, this.options.signal);
+    await this.stop();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop();
+  }
+
+  /** A group gives its services one way to each other, and its parts to those that chose none. */
+  [groupKey](local: (service: string) => LocalService | undefined): () => LocalService | undefined {
+    this.#local = local;
+    return () => this.#engine?.local;
+  }
+
+  get #settings(): Settings {
+    return this.#parts?.settings ?? this.#flags;
+  }
+
+  get #components(): Parts {
+    this.#parts ??= assemble(this.options, this.#flags, this.options.client ?? {});
+    return this.#parts;
+  }
+
+  get #server(): ServerEngine {
+    this.#engine ??= this.#makeEngine();
+    return this.#engine;
+  }
+
+  #add(endpoints: ReturnType<typeof endpointsOf>): this {
+    if (this.#starting !== undefined) throw errors.invalidState(this.name, "handlers are given before start");
+    for (const { name } of endpoints) {
+      if (this.#endpoints.some((other) => other.name === name))
+        throw errors.conflict(this.name, `the endpoint ${name} is handled already`);
+    }
+    this.#endpoints.push(...endpoints);
+    return this;
+  }
+
+  #makeEngine(): ServerEngine {
+    const { options } = this;
+    const parts = this.#components;
+    const { settings } = parts;
+    const engine = new ServerEngine({
+      name: settings.serverName ?? options.name,
+      version: settings.serverVersion ?? options.version ?? "latest",
+      id: settings.serverId ?? options.id ?? randomUUID(),
+      address: settings.serverAddress ?? options.address ?? ":0",
+      advertise: settings.serverAdvertise ?? options.advertise,
+      metadata: { ...options.metadata, ...settings.serverMetadata },
+      registry: parts.registry,
+      broker: parts.broker,
+      protocols: parts.protocols,
+      codecs: parts.codecs,
+      interceptors: options.interceptors ?? [],
+      subscriberInterceptors: options.subscriberInterceptors ?? [],
+      logger: parts.logger,
+      clock: parts.clock,
+      tls: options.tls,
+      registerTtl: milliseconds(settings.registerTtl ?? options.registerTtl ?? "90s"),
+      registerInterval: milliseconds(settings.registerInterval ?? options.registerInterval ?? "30s"),
+      registerCheck: options.registerCheck,
+      settle: milliseconds(options.settle ?? "1s"),
+      drain: options.wait === true ? Infinity : milliseconds(options.drain ?? "10s"),
+      maxInFlight: options.maxInFlight ?? 10_000,
+    });
+    engine.handle(this.#endpoints);
+    if (options.debug !== false && !this.#endpoints.some(({ name }) => name.startsWith("Debug."))) {
+      engine.handle(
+        debugEndpoints({
+          stats: () => engine.stats,
+          record: () => recordOf(engine.options, engine.address, engine.routes.all(), []),
+        }),
+      );
+    }
+    return engine;
+  }
+
+  async #start(): Promise<void> {
+    if (this.#parsed !== undefined) await this.options.action?.(this.#parsed);
+    for (const hook of list(this.options.beforeStart)) await hook();
+    const engine = this.#server;
+    engine.options.logger.info(`Starting [service] ${this.name}`);
+    for (const setup of this.#setup) await setup(engine);
+    await engine.start();
+    try {
+      for (const hook of list(this.options.afterStart)) await hook();
+    } catch (error) {
+      await engine.stop();
+      throw error;
+    }
+  }
+
+  async #stop(): Promise<void> {
+    await this.#starting?.catch(() => {});
+    let failure: unknown;
+    const attempt = async (hook: Hook): Promise<void> => {
+      try {
+        await hook();
+      } catch (error) {
+        failure = error;
+      }
+    };
+    for (const hook of list(this.options.beforeStop)) await attempt(hook);
+    await this.#engine?.stop();
+    await this.#client?.close();
+    await this.#parts?.close();
+    for (const hook of list(this.options.afterStop)) await attempt(hook);
+    if (failure !== undefined) throw failure;
+  }
+}
+
+function list(hooks: Hook | readonly Hook[] | undefined): readonly Hook[] {
+  return hooks === undefined ? [] : typeof hooks === "function" ? [hooks] : hooks;
+}
