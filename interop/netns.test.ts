@@ -3,11 +3,11 @@ import { networkInterfaces } from "node:os";
 import { promisify } from "node:util";
 import { expect, test } from "vitest";
 import { describeInNamespace } from "./netns.ts";
-import { describeGo, goMicroCli, goPeer, goVersions } from "./peer.ts";
+import { describeGo, goAvailable, goMicroCli, goPeer, goVersions } from "./peer.ts";
 
 const run = promisify(execFile);
 
-const builds = ["go-peer-v4", "go-peer-v5", "go-micro-cli"];
+const builds = goAvailable ? ["go-peer-v4", "go-peer-v5", "go-micro-cli"] : [];
 
 describeInNamespace(
   import.meta.url,
