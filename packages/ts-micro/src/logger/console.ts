@@ -1,7 +1,7 @@
 import { errors } from "../errors.ts";
 import type { Driver } from "../internal/driver.ts";
 import type { Level, Logger } from "../logger.ts";
-import { LeveledLogger } from "./leveled.ts";
+import { LeveledLogger, type Write } from "./leveled.ts";
 import { levels, parseLevel, rankOf } from "./levels.ts";
 import { toPlain } from "./plain.ts";
 import { prettyLine } from "./pretty.ts";
@@ -11,6 +11,9 @@ export interface LogOutput {
   write(line: string): unknown;
   /** Decides the default format. */
   readonly isTTY?: boolean | undefined;
+  /** Bytes not taken yet. Past 16 MiB lines are dropped and counted. */
+  readonly writableLength?: number | undefined;
+  on?(event: "error", listener: () => void): unknown;
 }
 
 export interface ConsoleLoggerOptions {
@@ -18,7 +21,7 @@ export interface ConsoleLoggerOptions {
   level?: Level | undefined;
   /** Default: `pretty` when the output is a terminal, else `json` (one object a line: `time`, `level`, `message`, then the fields). */
   format?: "json" | "pretty" | undefined;
-  /** Default standard error. A stream that fails is written to no more than it accepts; the logger never throws. */
+  /** Default standard error. One that fails loses lines; it never throws into, or ends, what is logging. */
   output?: LogOutput | undefined;
   /** In every line. */
   fields?: Record<string, unknown> | undefined;
@@ -45,13 +48,35 @@ export function consoleLogger(options: ConsoleLoggerOptions = {}): Logger {
       ? jsonLine
       : (time: number, level: Level, message: string, fields: Readonly<Record<string, unknown>>) =>
           prettyLine(time, level, message, fields, colour);
-  return new LeveledLogger(level, { ...options.fields }, (level, message, fields) => {
+  guard(output);
+  let dropped = 0;
+  const write: Write = (level, message, fields) => {
     try {
+      if ((output.writableLength ?? 0) > most) {
+        dropped++;
+        return;
+      }
+      if (dropped > 0) {
+        const lost = { dropped };
+        dropped = 0;
+        output.write(line(now(), "warn", "log lines dropped: the output was too slow", lost));
+      }
       output.write(line(now(), level, message, fields));
     } catch {
       // A broken output must not break what is being logged; there is nowhere left to say it.
     }
-  });
+  };
+  return new LeveledLogger(level, { ...options.fields }, write);
+}
+
+const most = 16 << 20;
+const guarded = new WeakSet<LogOutput>();
+
+/** Without a listener, a log pipe that breaks would end the process. */
+function guard(output: LogOutput): void {
+  if (guarded.has(output)) return;
+  guarded.add(output);
+  output.on?.("error", () => {});
 }
 
 /** Chosen by name: `MICRO_LOGGER=console`. The address is a level. */

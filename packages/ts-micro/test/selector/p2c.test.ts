@@ -14,6 +14,12 @@ function fail(selector: P2cSelector, node: Node, error: MicroError): void {
   selector.ended("a", node, 5, error);
 }
 
+function nth<T>(list: readonly T[], index: number): T {
+  const item = list[index];
+  if (item === undefined) throw new Error(`no item ${index}`);
+  return item;
+}
+
 function ejected(selector: P2cSelector): string[] {
   return selector.snapshot().flatMap((node) => (node.ejected ? [node.id] : []));
 }
@@ -35,7 +41,7 @@ function simulate(
       const node = selector.select("a", nodes);
       const index = nodes.indexOf(node);
       const ms = latency(index);
-      counts[index] = (counts[index] as number) + 1;
+      counts[index] = nth(counts, index) + 1;
       selector.started("a", node);
       running.push({ node, ms, at: now + ms });
     }
@@ -50,7 +56,10 @@ function simulate(
 }
 
 function percentile(values: readonly number[], p: number): number {
-  return [...values].sort((x, y) => x - y)[Math.floor(values.length * p)] as number;
+  return nth(
+    [...values].sort((x, y) => x - y),
+    Math.floor(values.length * p),
+  );
 }
 
 describe("p2c", () => {
@@ -96,7 +105,7 @@ describe("p2c", () => {
     const selector = p2cSelector({ clock, random: seeded(5) });
     const nodes = testNodes("a", 3);
     tally(selector, "a", nodes, 30);
-    fail(selector, nodes[1] as Node, refusedDial());
+    fail(selector, nth(nodes, 1), refusedDial());
     await clock.advance(999);
     expect(tally(selector, "a", nodes, 1000).get("a-1")).toBe(0);
   });
@@ -104,18 +113,18 @@ describe("p2c", () => {
   it("a draining node is ejected at once, an overloaded one only after three refusals in a row", () => {
     const selector = p2cSelector({ clock: virtualClock() });
     const nodes = testNodes("a", 3);
-    fail(selector, nodes[0] as Node, new MicroError({ code: "DRAINING", id: "test", detail: "going", refused: true }));
+    fail(selector, nth(nodes, 0), new MicroError({ code: "DRAINING", id: "test", detail: "going", refused: true }));
     const busy = new MicroError({ code: "RESOURCE_EXHAUSTED", id: "test", detail: "busy", refused: true });
-    fail(selector, nodes[1] as Node, busy);
-    fail(selector, nodes[1] as Node, busy);
+    fail(selector, nth(nodes, 1), busy);
+    fail(selector, nth(nodes, 1), busy);
     expect(ejected(selector)).toEqual(["a-0"]);
-    fail(selector, nodes[1] as Node, busy);
+    fail(selector, nth(nodes, 1), busy);
     expect(ejected(selector)).toEqual(["a-0", "a-1"]);
   });
 
   it("failures eject only when they come in a row", () => {
     const selector = p2cSelector({ clock: virtualClock() });
-    const [node] = testNodes("a", 3) as [Node];
+    const node = nth(testNodes("a", 3), 0);
     for (let i = 0; i < 20; i++) {
       fail(selector, node, timeout);
       fail(selector, node, timeout);
@@ -131,7 +140,7 @@ describe("p2c", () => {
     const clock = virtualClock();
     const selector = p2cSelector({ clock, random: seeded(6) });
     const nodes = testNodes("a", 3);
-    fail(selector, nodes[0] as Node, refusedDial());
+    fail(selector, nth(nodes, 0), refusedDial());
     await clock.advance(1000);
     let probes = 0;
     for (let i = 0; i < 500; i++) {
@@ -148,7 +157,7 @@ describe("p2c", () => {
     const selector = p2cSelector({ clock, random: seeded(8), maxEjection: "10s" });
     const nodes = testNodes("a", 2);
     const lasted: number[] = [];
-    fail(selector, nodes[0] as Node, refusedDial());
+    fail(selector, nth(nodes, 0), refusedDial());
     for (let i = 0; i < 6; i++) {
       const since = clock.now();
       for (;;) {
@@ -158,7 +167,7 @@ describe("p2c", () => {
         if (node === nodes[0]) break;
       }
       lasted.push(clock.now() - since);
-      fail(selector, nodes[0] as Node, refusedDial());
+      fail(selector, nth(nodes, 0), refusedDial());
     }
     expect(lasted).toEqual([1000, 2000, 4000, 8000, 10_000, 10_000]);
   });
@@ -168,7 +177,7 @@ describe("p2c", () => {
     const selector = p2cSelector({ clock, random: seeded(9) });
     const nodes = testNodes("a", 4);
     tally(selector, "a", nodes, 100);
-    fail(selector, nodes[0] as Node, refusedDial());
+    fail(selector, nth(nodes, 0), refusedDial());
     await clock.advance(1000);
     for (let i = 0; ejected(selector).length > 0; i++) {
       tally(selector, "a", nodes, 1);
@@ -220,7 +229,7 @@ describe("p2c", () => {
     const clock = virtualClock();
     const selector = p2cSelector({ clock, random: seeded(12) });
     const nodes = testNodes("a", 2);
-    const node = nodes[0] as Node;
+    const node = nth(nodes, 0);
     for (let i = 0; i < 50; i++) selector.started("a", node);
     fail(selector, node, refusedDial());
     for (let i = 0; i < 25; i++) selector.ended("a", node, 1, timeout);
@@ -234,7 +243,7 @@ describe("p2c", () => {
   it("of the nodes that are left after exclusion, an ejected one comes last", () => {
     const selector = p2cSelector({ clock: virtualClock(), random: seeded(13) });
     const nodes = testNodes("a", 3);
-    fail(selector, nodes[0] as Node, refusedDial());
+    fail(selector, nth(nodes, 0), refusedDial());
     for (let i = 0; i < 100; i++) expect(selector.select("a", nodes, new Set(["a-1"]))).toBe(nodes[2]);
     expect(selector.select("a", nodes, new Set(["a-1", "a-2"]))).toBe(nodes[0]);
   });
@@ -255,7 +264,7 @@ describe("p2c", () => {
     const selector = p2cSelector({ clock: virtualClock(), random: seeded(14) });
     const nodes = testNodes("a", 5);
     tally(selector, "a", nodes, 10);
-    fail(selector, nodes[0] as Node, refusedDial());
+    fail(selector, nth(nodes, 0), refusedDial());
     for (let i = 0; i < 200; i++) expect(selector.select("a", nodes.slice(0, 2 + (i % 4)))).not.toBe(nodes[0]);
   });
 });
