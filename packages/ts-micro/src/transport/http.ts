@@ -1,0 +1,98 @@
+import { abortReason } from "../context.ts";
+import { errors, type MicroError } from "../errors.ts";
+import type { Driver } from "../internal/driver.ts";
+import type { Acceptor } from "../protocol.ts";
+import type { Connection, DialOptions, Transport } from "../transport.ts";
+import type { Node } from "../wire/registry-record.ts";
+import { ClientEnd } from "./http/client.ts";
+import { failure, openSocket } from "./http/dial.ts";
+import { Ends } from "./http/ends.ts";
+import { id } from "./http/end.ts";
+import { settingsOf, type HttpTransportOptions, type Settings } from "./http/options.ts";
+import { HttpAcceptor } from "./http/server.ts";
+import { Lease } from "./lease.ts";
+import { Pool } from "./pool.ts";
+
+export type { HttpTransportOptions } from "./http/options.ts";
+
+/**
+ * Go Micro's default transport: one `POST /` over HTTP/1.1 for each message, one `200` for each answer, and no rule that ties the two
+ * together (wire spec §2). Plain TCP, TLS and Unix sockets. Connections for unary calls are pooled by address.
+ */
+export function httpTransport(options: HttpTransportOptions = {}): Transport {
+  return new HttpTransport(settingsOf(options));
+}
+
+/** How it is chosen by name. */
+export const driver: Driver<Transport> = { name: "http", fromAddress: () => httpTransport() };
+
+class HttpTransport implements Transport {
+  readonly name = "http";
+  readonly #settings: Settings;
+  readonly #pool: Pool<ClientEnd>;
+  readonly #ends: Ends<ClientEnd>;
+  #closed = false;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+    this.#pool = new Pool({ size: settings.poolSize, ttl: settings.poolTtl, clock: settings.clock });
+    this.#ends = new Ends(settings.clock);
+  }
+
+  async start(): Promise<void> {}
+
+  async dial(node: Node, options: DialOptions): Promise<Connection> {
+    const { signal, deadline, reuse } = options;
+    if (this.#closed) throw closed();
+    if (signal?.aborted) throw abortReason(signal, id);
+    if (deadline <= this.#settings.clock.now()) throw failure(`dial ${node.address}: no time left`, "TIMEOUT");
+    const { address } = node;
+    const tls = this.#settings.tls ?? (node.metadata["secure"] === "true" ? {} : undefined);
+    const key = tls === undefined ? address : `tls ${address}`;
+    const known = reuse ? this.#pool.take(key) : undefined;
+    if (known !== undefined) {
+      known.lend();
+      return new Lease(known);
+    }
+    const socket = await openSocket(address, tls, options, this.#settings);
+    if (this.#closed) {
+      socket.destroy();
+      throw closed();
+    }
+    const end = new ClientEnd({
+      socket,
+      settings: this.#settings,
+      ends: this.#ends,
+      key,
+      address,
+      released: (end) => (reuse ? this.#pool.give(end) : end.close()),
+      lost: (end) => this.#pool.drop(end),
+    });
+    this.#pool.born(end);
+    return new Lease(end);
+  }
+
+  forget(node: Node): void {
+    this.#pool.forget(node.address);
+    this.#pool.forget(`tls ${node.address}`);
+  }
+
+  /** Every HTTP/1.1 connection of a port. */
+  acceptor(serve: (connection: Connection) => void): Acceptor {
+    return new HttpAcceptor(this.#settings, serve);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#pool.close();
+    for (const end of this.#ends.all) end.shut("the transport was closed");
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}
+
+function closed(): MicroError {
+  return errors.invalidState(id, "the transport is closed");
+}

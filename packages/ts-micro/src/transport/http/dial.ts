@@ -1,0 +1,88 @@
+import { connect, isIP, type Socket } from "node:net";
+import type { ConnectionOptions } from "node:tls";
+import { abortReason } from "../../context.ts";
+import { MicroError } from "../../errors.ts";
+import { exitAmbient } from "../../internal/ambient.ts";
+import { parseAddress, type NetAddress } from "../../internal/net-address.ts";
+import type { ClientTlsOptions } from "../../tls.ts";
+import type { DialOptions } from "../../transport.ts";
+import { id } from "./end.ts";
+import type { Settings } from "./options.ts";
+
+/**
+ * Opens a socket to `address`, with TLS when `tls` is given. It does not keep the process alive.
+ * @throws MicroError UNAVAILABLE, TIMEOUT, CANCELLED: all of them `refused`, since nothing was sent; BAD_REQUEST for no address
+ */
+export async function openSocket(
+  address: string,
+  tls: ClientTlsOptions | undefined,
+  options: DialOptions,
+  settings: Settings,
+): Promise<Socket> {
+  const target = parseAddress(address);
+  const secure = tls === undefined ? undefined : await import("node:tls");
+  return new Promise((resolve, reject) => {
+    const { clock, dialTimeout } = settings;
+    const { signal, deadline } = options;
+    const now = clock.now();
+    const own = now + dialTimeout;
+    const limit = Math.min(own, deadline);
+    // The first request's context must not stick to a socket that many will use.
+    const socket = exitAmbient(() =>
+      tls === undefined || secure === undefined ? connect(place(target)) : secure.connect(tlsOptions(target, tls)),
+    );
+    socket.unref().setNoDelay(true).setKeepAlive(true, 60_000);
+    const settle = (error?: MicroError): void => {
+      clock.cancel(timer);
+      signal?.removeEventListener("abort", aborted);
+      socket.off(tls === undefined ? "connect" : "secureConnect", connected).off("close", closed);
+      if (error === undefined) return resolve(socket);
+      socket.destroy();
+      reject(error);
+    };
+    const connected = (): void => settle();
+    let cause: Error | undefined;
+    const closed = (): void => settle(failure(`dial ${address}: ${reason(cause)}`, "UNAVAILABLE", cause));
+    const aborted = (): void => settle(abortReason(signal as AbortSignal, id));
+    const timer = clock.after(limit - now, () => {
+      if (deadline <= own) settle(failure(`dial ${address}: no connection within the deadline`, "TIMEOUT"));
+      else settle(failure(`dial ${address}: no connection within ${dialTimeout} ms`, "UNAVAILABLE"));
+    });
+    signal?.addEventListener("abort", aborted, { once: true });
+    socket.on("error", (error) => (cause = error));
+    socket.once(tls === undefined ? "connect" : "secureConnect", connected).once("close", closed);
+  });
+}
+
+export function failure(detail: string, code: "UNAVAILABLE" | "TIMEOUT", cause?: Error): MicroError {
+  return new MicroError({ id, code, detail, refused: true, cause });
+}
+
+function place(target: NetAddress): { host: string; port: number } | { path: string } {
+  return "path" in target ? { path: target.path } : { host: target.host, port: target.port };
+}
+
+function tlsOptions(target: NetAddress, tls: ClientTlsOptions): ConnectionOptions {
+  if (tls.rejectUnauthorized === false) warn();
+  const options: ConnectionOptions = { ...place(target), ALPNProtocols: ["http/1.1"], ...tls };
+  // An IP address is no server name (RFC 6066 §3).
+  if (options.servername === undefined && "host" in target && isIP(target.host) === 0) options.servername = target.host;
+  return options;
+}
+
+let warned = false;
+
+function warn(): void {
+  if (warned) return;
+  warned = true;
+  process.emitWarning("TLS certificates are not verified (tls.rejectUnauthorized is false)", {
+    code: "TS_MICRO_TLS_UNVERIFIED",
+  });
+}
+
+// A name with several addresses fails with one error for each, and no text of its own.
+function reason(cause: Error | undefined): string {
+  if (cause === undefined) return "the connection was closed";
+  if (cause instanceof AggregateError) return cause.errors.map((each) => (each as Error).message).join("; ");
+  return cause.message;
+}

@@ -1,0 +1,241 @@
+import type { Socket } from "node:net";
+import { errors, MicroError } from "../../errors.ts";
+import { endName } from "../../internal/net-address.ts";
+import type { Acceptor } from "../../protocol.ts";
+import type { Connection, Message } from "../../transport.ts";
+import { encodeError } from "../../wire/error.ts";
+import { H } from "../../wire/headers.ts";
+import { encodeResponse, encodeResponseHead } from "../../wire/http1/encode.ts";
+import { headerValue } from "../../wire/http1/headers.ts";
+import { RequestParser, type Http1Request } from "../../wire/http1/request.ts";
+import { Busyness } from "../busy.ts";
+import { fields, HttpEnd, id } from "./end.ts";
+import { Ends, type Home } from "./ends.ts";
+import type { Settings } from "./options.ts";
+
+/** Unanswered requests of one connection at which its reading stops. */
+const pipelined = 128;
+/** Unread answers in a socket at which its reading stops, in bytes. */
+const backlog = 1 << 20;
+
+/** Requests of one client's socket, and the answers to it (wire spec §2.5). */
+class ServerEnd extends HttpEnd<Http1Request> {
+  protected readonly parser: RequestParser;
+  readonly #busy = new Busyness();
+  #head: Http1Request | undefined;
+  /** It has sent a message, or is not waited for any longer. */
+  #seen = false;
+  #last = false;
+  #draining = false;
+  #phase: Phase | undefined;
+
+  constructor(socket: Socket, settings: Settings, ends: Home) {
+    super(socket, settings, ends, endName(socket.remoteAddress, socket.remotePort));
+    this.parser = new RequestParser(
+      { head: (request) => this.#begin(request), message: (request) => this.#message(request) },
+      { maxHeadBytes: settings.maxHeader, maxBodyBytes: settings.maxBody },
+    );
+  }
+
+  /** Reads what the listener had read, then the socket. */
+  begin(bytes: Buffer): void {
+    if (bytes.length > 0) this.read(bytes);
+    else this.#watch();
+    if (!this.over && !this.held) this.socket.resume();
+  }
+
+  /** Ends it as soon as no call is under way. One that came `late`, while others were drained, has its first call answered. */
+  drain(late: boolean): void {
+    this.#draining = true;
+    if (!late) this.#seen = true;
+    this.#settle();
+  }
+
+  release(): void {}
+
+  busy(yes: boolean): void {
+    this.#busy.set(yes);
+    this.#settle();
+  }
+
+  override send(message: Message): Promise<void> {
+    if (this.over || message.body.length > this.settings.maxBody) return super.send(message);
+    const done = super.send(message);
+    this.#busy.sent();
+    this.#settle();
+    return done;
+  }
+
+  expire(): void {
+    if (this.over) return void this.socket.destroy();
+    if (this.#phase === "idle") return this.#leave("was idle for too long");
+    this.finish(errors.connectionLost(id, `${this.remote}: too slow (${this.#phase})`));
+    this.socket.destroy();
+  }
+
+  protected override get held(): boolean {
+    return super.held || this.#busy.pending >= pipelined || this.socket.writableLength > backlog;
+  }
+
+  protected encode({ header, body: whole }: Message, body: Uint8Array | undefined): Buffer {
+    return body === undefined
+      ? encodeResponseHead({ headers: fields(header) }, whole.length)
+      : encodeResponse({ headers: fields(header), body });
+  }
+
+  protected override parsed(): void {
+    super.parsed();
+    this.#settle();
+  }
+
+  protected override drained(): void {
+    super.drained();
+    this.#phase = undefined;
+    this.#watch();
+    this.flow();
+  }
+
+  // The client has gone, or will not read what it half-closed after: as in Go, its calls have lost their caller.
+  protected peerEnded(error: MicroError): void {
+    this.finish(error);
+    this.end();
+  }
+
+  protected broken(error: MicroError): void {
+    if (this.#busy.idle) this.socket.write(refusal(error, this.#head));
+    this.finish(error);
+    this.end();
+  }
+
+  #begin(request: Http1Request): void {
+    this.#head = request;
+  }
+
+  #message(request: Http1Request): boolean {
+    this.#head = undefined;
+    this.#phase = undefined;
+    this.#seen = true;
+    if (request.close) this.#last = true;
+    this.#busy.received();
+    return this.deliver(request);
+  }
+
+  #settle(): void {
+    // In mid-parse there may be more requests at hand.
+    if (this.over || this.parsing) return;
+    if (this.#busy.idle && this.#seen && (this.#last || (this.#draining && this.parser.idle)))
+      return this.#leave(this.#last ? "asked to close" : "draining");
+    this.#watch();
+    if (!this.held && (this.parser.paused || this.socket.isPaused())) this.flow();
+  }
+
+  #leave(why: string): void {
+    this.finish(errors.connectionLost(id, `${this.remote}: ${why}`));
+    this.end();
+  }
+
+  /** Sets the deadline when something else is waited for than before, so that dribbling does not move it. */
+  #watch(): void {
+    if (this.over) return;
+    const phase = this.#waitsFor();
+    if (phase === this.#phase) return;
+    this.#phase = phase;
+    const limit = this.#limit(phase);
+    this.deadline = limit === Infinity ? Infinity : this.ends.clock.now() + limit;
+    if (limit < Infinity) this.ends.watch(this.deadline);
+  }
+
+  #waitsFor(): Phase {
+    if (this.socket.writableLength > backlog) return "reading";
+    if (this.held || this.parser.paused) return "reply";
+    if (this.#head !== undefined) return "body";
+    if (!this.parser.idle) return "head";
+    if (!this.#busy.idle) return "reply";
+    return this.#seen ? "idle" : "first byte";
+  }
+
+  #limit(phase: Phase): number {
+    const { settings } = this;
+    if (phase === "reply") return Infinity;
+    if (phase === "first byte") return settings.firstByteTimeout;
+    // Beside a call under way a head may be slow: what is at stake is more than a socket.
+    if (phase === "head" && this.#busy.idle) return settings.headTimeout;
+    return settings.idleTimeout;
+  }
+}
+
+/** What is waited for: `reading` is the client's. */
+type Phase = "first byte" | "idle" | "head" | "body" | "reply" | "reading";
+
+/**
+ * The answer to bytes that are no request. A caller of mucp whose message is too large gets the error that it can read, since for some
+ * clients any other status is an empty success (wire spec §0.2).
+ */
+function refusal(error: MicroError, head: Http1Request | undefined): Buffer {
+  if (head !== undefined && isMucp(head)) {
+    const text = encodeError(new MicroError({ id, code: error.code, detail: error.detail }));
+    const headers = ["Connection", "close", H.error, text, `X-${H.error}`, text];
+    for (const name of [H.id, H.stream]) {
+      const value = headerValue(head.headers, name);
+      if (value !== undefined) headers.push(name, value);
+    }
+    return encodeResponse({ headers });
+  }
+  const status = error.code === "PAYLOAD_TOO_LARGE" ? "413 Content Too Large" : "400 Bad Request";
+  const body = `${error.detail}\n`;
+  return Buffer.from(
+    `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n` +
+      `Content-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+}
+
+function isMucp(head: Http1Request): boolean {
+  return [H.endpoint, H.method, H.topic, H.stream].some((name) => headerValue(head.headers, name) !== undefined);
+}
+
+const preface = Buffer.from("PRI * HTTP/2.0");
+
+/** Takes every HTTP/1.1 connection; what is HTTP/2, or does not begin with a method's letter, is somebody else's. */
+export class HttpAcceptor implements Acceptor {
+  readonly name = "http";
+  readonly alpn: readonly string[] = ["http/1.1"];
+  readonly #serve: (connection: Connection) => void;
+  readonly #settings: Settings;
+  readonly #ends: Ends<ServerEnd>;
+  #draining = false;
+  #closed = false;
+
+  constructor(settings: Settings, serve: (connection: Connection) => void) {
+    this.#settings = settings;
+    this.#serve = serve;
+    this.#ends = new Ends(settings.clock);
+  }
+
+  match(prefix: Buffer): boolean | undefined {
+    const first = prefix[0];
+    if (first === undefined) return undefined;
+    if (first < 0x41 || first > 0x5a) return false;
+    const n = Math.min(prefix.length, preface.length);
+    if (prefix.compare(preface, 0, n, 0, n) !== 0) return true;
+    return n < preface.length ? undefined : false;
+  }
+
+  accept(socket: Socket, bytes: Buffer): void {
+    if (this.#closed) return void socket.destroy();
+    const end = new ServerEnd(socket, this.#settings, this.#ends);
+    this.#serve(end);
+    if (this.#draining) end.drain(true);
+    end.begin(bytes);
+  }
+
+  async drain(): Promise<void> {
+    this.#draining = true;
+    for (const end of this.#ends.open) end.drain(false);
+    await this.#ends.whenEmpty();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const end of this.#ends.all) end.shut("the server was closed");
+  }
+}
