@@ -204,16 +204,17 @@ describeGo("Go peers", () => {
   );
 
   test.each(goVersions)("a %s server that stops while a call runs waits for it only when told to", async (version) => {
-    const slow = { service, endpoint: "Greeter.Slow", body: { ms: 700, tag: "t" } };
+    const slow = { service, endpoint: "Greeter.Slow", connectionTimeoutMs: 60_000, requestTimeoutMs: 60_000 };
     await using client = await goPeer({ version });
     await using waiting = await goPeer({ version, serve: true, name: service, wait: true });
-    const answered = client.call({ ...slow, address: [waiting.address] });
+    const answered = client.call({ ...slow, body: { ms: 700, tag: "t" }, address: [waiting.address] });
     await waiting.event("invoked");
     await waiting.stop();
+    expect(waiting.events("finished")).toHaveLength(1);
     expect((await answered).body).toMatchObject({ attempt: "1" });
 
     await using hasty = await goPeer({ version, serve: true, name: service });
-    const lost = client.call({ ...slow, address: [hasty.address] });
+    const lost = client.call({ ...slow, body: { ms: 60_000 }, address: [hasty.address] });
     await hasty.event("invoked");
     expect(await hasty.terminate()).toEqual({ code: 0, signal: null });
     expect((await lost).error?.detail).toContain("EOF");

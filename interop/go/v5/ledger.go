@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"sync"
 	"time"
 
@@ -47,7 +48,7 @@ func (l *ledger) wrap(next server.HandlerFunc) server.HandlerFunc {
 		md, _ := metadata.FromContext(ctx)
 		i := invocation{
 			Service: req.Service(), Endpoint: req.Endpoint(), ContentType: req.ContentType(),
-			Stream: req.Stream(), AtMs: since(l.started), Metadata: md,
+			Stream: req.Stream(), AtMs: since(l.started), Metadata: maps.Clone(md),
 		}
 		l.lock.Lock()
 		l.counts[i.Endpoint]++
