@@ -33,10 +33,10 @@ const components = [...modules.values()].filter((path) => path.includes("/") && 
 
 describe("the manifest", () => {
   it("and the table of drivers are what the files say", async () => {
-    const said = await run(process.execPath, [`${root}scripts/generate.mjs`, "--check"]).catch((error: { stdout: string }) => error);
+    const said = await run(process.execPath, [`${root}scripts/generate.mjs`, "--check"]).catch(
+      (error: { stdout: string }) => error,
+    );
     expect(said.stdout).toBe("");
-      stdout: "",
-    });
   });
 
   it("has for each line of its exports a source file", () => {
