@@ -1,0 +1,63 @@
+import { memoryBroker } from "../broker/memory.ts";
+import type { Client } from "../client.ts";
+import { createClient, type ClientOptions } from "../connect.ts";
+import { milliseconds, type Duration } from "../duration.ts";
+import { memoryLogger, type MemoryLogger } from "../logger/memory.ts";
+import { memoryRegistry } from "../registry/memory.ts";
+import type { Registry } from "../registry.ts";
+import type { Broker } from "../broker.ts";
+import { createService, type Service, type ServiceOptions } from "../service.ts";
+import { memoryTransport } from "../transport/memory.ts";
+import { virtualClock, type VirtualClock } from "./clock.ts";
+
+/** A small world for tests: services and clients in one process, without ports, on virtual time. */
+export interface Mesh extends AsyncDisposable {
+  readonly clock: VirtualClock;
+  readonly registry: Registry;
+  readonly broker: Broker;
+  /** Every line that services and clients of this mesh logged. */
+  readonly logger: MemoryLogger;
+  /** A service of this world. Give it handlers, then `start()`. Calls to it go through codec, protocol and transport, as over a network. */
+  service<const N extends string>(name: N, options?: Omit<ServiceOptions<N>, "name">): Service<N>;
+  client(options?: ClientOptions): Client;
+  /** Lets virtual time pass. */
+  advance(time: Duration): Promise<void>;
+  /** Stops everything that was made here. */
+  close(): Promise<void>;
+}
+
+/** A new world; several are strangers to each other. */
+export function testMesh(): Mesh {
+  const clock = virtualClock();
+  const registry = memoryRegistry({ clock });
+  const transport = memoryTransport({ clock });
+  const broker = memoryBroker();
+  const logger = memoryLogger();
+  const made: { stop?(): Promise<void>; close?(): Promise<void> }[] = [];
+  let count = 0;
+  const parts = { registry, transport, broker, logger, clock, env: false } as const;
+  const close = async (): Promise<void> => {
+    await Promise.all(made.splice(0).map((each) => (each.stop ?? each.close)?.call(each)));
+    await Promise.all([registry.close(), transport.close(), broker.close()]);
+  };
+  return {
+    clock,
+    registry,
+    broker,
+    logger,
+    service(name, options) {
+      const id = String(++count);
+      const service = createService({ ...parts, name, id, address: `${name}-${id}`, settle: 0, ...options });
+      made.push(service);
+      return service;
+    },
+    client(options) {
+      const client = createClient({ ...parts, ...options });
+      made.push(client);
+      return client;
+    },
+    advance: (time) => clock.advance(milliseconds(time)),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
