@@ -1,4 +1,5 @@
 // Written by `npm run generate` from the driver folders.
+import type { Codec } from "./codec.ts";
 import type { Driver } from "./internal/driver.ts";
 import { loadFrom, type DriverTable } from "./internal/load-driver.ts";
 import type { Logger } from "./logger.ts";
@@ -8,6 +9,7 @@ import type { Transport } from "./transport.ts";
 /** The concerns whose component can be chosen by name, and what each is. */
 export interface Concerns {
   readonly transport: Transport;
+  readonly codec: Codec;
   readonly selector: Selector;
   readonly logger: Logger;
 }
@@ -16,6 +18,14 @@ const tables: { readonly [C in keyof Concerns]: DriverTable<Concerns[C]> } = {
   transport: {
     http: () => import("./transport/http.ts"),
     memory: () => import("./transport/memory.ts"),
+  },
+  codec: {
+    bytes: () => import("./codec/bytes.ts"),
+    json: () => import("./codec/json.ts"),
+    "json-rpc": () => import("./codec/json-rpc.ts"),
+    "proto-rpc": () => import("./codec/proto-rpc.ts"),
+    protobuf: () => import("./codec/protobuf.ts"),
+    text: () => import("./codec/text.ts"),
   },
   selector: {
     p2c: () => import("./selector/p2c.ts"),
