@@ -25,6 +25,8 @@ export interface RegisterOptions {
 
 export interface LookupOptions {
   signal?: AbortSignal | undefined;
+  /** Of a registry made of several: wait for all of them, not only for the first that knows the service. Default false. */
+  complete?: boolean | undefined;
 }
 
 export interface WatchOptions {
@@ -32,6 +34,8 @@ export interface WatchOptions {
   service?: string | undefined;
   /** Ends the iteration without an error. */
   signal?: AbortSignal | undefined;
+  /** True: waiting for an event does not keep the process alive. Default false: a user's watch does. */
+  background?: boolean | undefined;
 }
 
 /**

@@ -1,0 +1,120 @@
+import type { Node, RegistryEvent, ServiceRecord } from "../registry.ts";
+import { sameFacts, sameNode } from "./records.ts";
+
+interface Source {
+  readonly rank: number;
+  readonly records: readonly ServiceRecord[];
+}
+
+/**
+ * What several sources say, as one: merged by name, version and node id; where two speak of the same node the lower rank wins. Each change
+ * of a source becomes the events that it means for the whole, so a node is deleted only when the last source has lost it.
+ * Records that are put in must not change afterwards; those that are read are the table's own: copy them before they leave.
+ */
+export class RecordTable {
+  readonly #emit: (event: RegistryEvent) => void;
+  readonly #sources = new Map<string, Source>();
+  readonly #byName = new Map<string, Set<Source>>();
+  readonly #merged = new Map<string, readonly ServiceRecord[]>();
+  readonly #preferred: number | undefined;
+
+  /** With `preferred`: while sources of that rank have nodes of a service, the others' do not count. */
+  constructor(emit: (event: RegistryEvent) => void, preferred?: number) {
+    this.#emit = emit;
+    this.#preferred = preferred;
+  }
+
+  /** What a source says; undefined when it says nothing. */
+  of(source: string): readonly ServiceRecord[] | undefined {
+    return this.#sources.get(source)?.records;
+  }
+
+  /** From now on `source` says `records` and nothing else. */
+  set(source: string, rank: number, records: readonly ServiceRecord[]): void {
+    const names = this.#forget(source);
+    const entry = { rank, records };
+    this.#sources.set(source, entry);
+    for (const { name } of records) {
+      names.add(name);
+      const entries = this.#byName.get(name);
+      if (entries === undefined) this.#byName.set(name, new Set([entry]));
+      else entries.add(entry);
+    }
+    for (const name of names) this.#update(name);
+  }
+
+  delete(source: string): void {
+    for (const name of this.#forget(source)) this.#update(name);
+  }
+
+  get(name: string): readonly ServiceRecord[] {
+    return this.#merged.get(name) ?? [];
+  }
+
+  list(): ServiceRecord[] {
+    return [...this.#merged.values()].flat();
+  }
+
+  #forget(source: string): Set<string> {
+    const names = new Set<string>();
+    const old = this.#sources.get(source);
+    if (old === undefined) return names;
+    this.#sources.delete(source);
+    for (const { name } of old.records) {
+      names.add(name);
+      this.#byName.get(name)?.delete(old);
+    }
+    return names;
+  }
+
+  #update(name: string): void {
+    const before = this.#merged.get(name) ?? [];
+    let sources = [...(this.#byName.get(name) ?? [])].sort((a, b) => a.rank - b.rank);
+    if (sources.length === 0) this.#byName.delete(name);
+    const best = sources.filter((source) => source.rank === this.#preferred);
+    if (best.some(({ records }) => records.some((record) => record.name === name && record.nodes.length > 0)))
+      sources = best;
+    const after = mergeRecords(sources.flatMap(({ records }) => records.filter((record) => record.name === name)));
+    if (after.length === 0) this.#merged.delete(name);
+    else this.#merged.set(name, after);
+    for (const event of changes(before, after)) this.#emit(event);
+  }
+}
+
+/** One record per name and version; of nodes with the same id the first counts, and so does the first that has endpoints or metadata. */
+export function mergeRecords(records: readonly ServiceRecord[]): ServiceRecord[] {
+  const merged = new Map<string, { record: ServiceRecord; nodes: Map<string, Node> }>();
+  for (const record of records) {
+    const key = `${record.name}\0${record.version}`;
+    let entry = merged.get(key);
+    if (entry === undefined) merged.set(key, (entry = { record: { ...record }, nodes: new Map() }));
+    if (entry.record.endpoints.length === 0) entry.record.endpoints = record.endpoints;
+    if (Object.keys(entry.record.metadata).length === 0) entry.record.metadata = record.metadata;
+    for (const node of record.nodes) if (!entry.nodes.has(node.id)) entry.nodes.set(node.id, node);
+  }
+  return [...merged.values()].map(({ record, nodes }) => Object.assign(record, { nodes: [...nodes.values()] }));
+}
+
+/** The events that lead from one list of records of a service to another; deletions last, so that nobody sees a moment without nodes. */
+export function changes(before: readonly ServiceRecord[], after: readonly ServiceRecord[]): RegistryEvent[] {
+  const events: RegistryEvent[] = [];
+  const gone: RegistryEvent[] = [];
+  for (const record of after) {
+    const old = before.find(({ version }) => version === record.version);
+    const known = new Map(old?.nodes.map((node) => [node.id, node]));
+    const facts = old !== undefined && sameFacts(old, record);
+    const created = record.nodes.filter(({ id }) => !known.has(id));
+    const updated = record.nodes.filter((node) => {
+      const was = known.get(node.id);
+      return was !== undefined && !(facts && sameNode(was, node));
+    });
+    if (created.length > 0) events.push({ action: "create", service: { ...record, nodes: created } });
+    if (updated.length > 0) events.push({ action: "update", service: { ...record, nodes: updated } });
+  }
+  for (const old of before) {
+    const left = new Set(after.find(({ version }) => version === old.version)?.nodes.map(({ id }) => id));
+    const nodes = old.nodes.filter(({ id }) => !left.has(id));
+    if (nodes.length > 0) gone.push({ action: "delete", service: { ...old, nodes } });
+  }
+  return [...events, ...gone];
+}
