@@ -82,7 +82,7 @@ function guard(output: LogOutput): void {
 /** Chosen by name: `MICRO_LOGGER=console`. The address is a level. */
 export const driver: Driver<Logger> = {
   name: "console",
-  fromAddress: (address) => consoleLogger({ level: parseLevel(address) }),
+  fromAddress: (address) => consoleLogger({ level: parseLevel(address ?? "") }),
 };
 
 const own = new Set(["time", "level", "message"]);

@@ -48,5 +48,5 @@ export function memoryLogger(options: MemoryLoggerOptions = {}): MemoryLogger {
 /** Chosen by name: `MICRO_LOGGER=memory`. The address is a level. */
 export const driver: Driver<Logger> = {
   name: "memory",
-  fromAddress: (address) => memoryLogger({ level: parseLevel(address) }),
+  fromAddress: (address) => memoryLogger({ level: parseLevel(address ?? "") }),
 };
