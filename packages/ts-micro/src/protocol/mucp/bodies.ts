@@ -1,4 +1,5 @@
 import type { CallHead } from "../../protocol.ts";
+import { encodeProtoRpcError, encodeProtoRpcRequest } from "../../wire/protorpc.ts";
 
 const none = new Uint8Array(0);
 const emptyObject: Uint8Array = Buffer.from("{}\n");
@@ -10,11 +11,8 @@ function isJson(contentType: string): boolean {
 /** Body of the message that opens a stream: an empty request. Servers drop it, but Go's reads envelopes first (wire spec §3.2). */
 export function openBody(head: CallHead): Uint8Array {
   if (isJson(head.contentType)) return emptyObject;
-  if (head.contentType === "application/json-rpc") {
-    const { id, endpoint } = head;
-    return Buffer.from(`{"params":[{}],"id":${JSON.stringify(id)},"method":${JSON.stringify(endpoint)}}\n`);
-  }
-  if (head.contentType === "application/proto-rpc") return protoRpc(0x0a, head.endpoint);
+  if (head.contentType === "application/json-rpc") return jsonRpc({ params: [{}], id: head.id, method: head.endpoint });
+  if (head.contentType === "application/proto-rpc") return encodeProtoRpcRequest(head.id, head.endpoint, none);
   return none;
 }
 
@@ -25,24 +23,10 @@ export function replyBody(contentType: string, body: Uint8Array): Uint8Array {
 
 /** Body of a message that carries an error or EOS: empty, but enveloped content types say it there as well (wire spec §1.6). */
 export function errorBody(contentType: string, text: string): Uint8Array {
-  if (contentType === "application/json-rpc")
-    return Buffer.from(`{"id":"","result":null,"error":${JSON.stringify(text)}}\n`);
-  if (contentType === "application/proto-rpc") return protoRpc(0x1a, text);
-  return none;
+  if (contentType === "application/json-rpc") return jsonRpc({ id: "", result: null, error: text });
+  return contentType === "application/proto-rpc" ? encodeProtoRpcError(text) : none;
 }
 
-/** A proto-rpc header block with one text field, and an empty body block. */
-function protoRpc(tag: number, text: string): Uint8Array {
-  const value = Buffer.from(text);
-  const length: number[] = [];
-  for (let rest = value.length; ; rest >>>= 7) {
-    if (rest < 128) {
-      length.push(rest);
-      break;
-    }
-    length.push((rest & 127) | 128);
-  }
-  const size = Buffer.alloc(4);
-  size.writeUInt32BE(1 + length.length + value.length);
-  return Buffer.concat([size, Buffer.from([tag, ...length]), value, Buffer.alloc(4)]);
+function jsonRpc(envelope: object): Uint8Array {
+  return Buffer.from(`${JSON.stringify(envelope)}\n`);
 }

@@ -1,0 +1,68 @@
+import type { MessageDescriptor } from "../../codec.ts";
+import { errors, isMicroError, type MicroError } from "../../errors.ts";
+
+/** Messages as protobuf bytes and as proto JSON. All methods throw BAD_REQUEST for what is no such message. */
+export interface MessageFormats {
+  toBinary(value: unknown, descriptor: MessageDescriptor): Uint8Array;
+  fromBinary(body: Uint8Array, descriptor: MessageDescriptor): unknown;
+  /** Canonical proto JSON, which Go reads from v4 to v6 (wire spec §1.6). */
+  toJson(value: unknown, descriptor: MessageDescriptor): unknown;
+  /** Reads what any Go version writes: proto JSON, and the encoding/json of a generated struct. */
+  fromJson(value: unknown, descriptor: MessageDescriptor): unknown;
+}
+
+/** What codecs know of protobuf before they need it: nothing but where it is. */
+export class LazyMessages {
+  readonly #id: string;
+  #formats: MessageFormats | undefined;
+  #missing: MicroError | undefined;
+
+  /** `id`: who reports the errors. */
+  constructor(id: string) {
+    this.#id = id;
+  }
+
+  /** Rejects with PACKAGE_MISSING. */
+  async load(): Promise<void> {
+    try {
+      this.#formats ??= await (await import("./messages.ts")).openMessages(this.#id);
+    } catch (error) {
+      if (isMicroError(error)) this.#missing = error;
+      throw error;
+    }
+  }
+
+  /** {@link load} for those who need it only for values with a descriptor: then the first of these says what is missing. */
+  async tryLoad(): Promise<void> {
+    await this.load().catch((error: unknown) => {
+      if (!isMicroError(error)) throw error;
+    });
+  }
+
+  /** Throws UNSUPPORTED without a descriptor. */
+  of(descriptor: MessageDescriptor | undefined): MessageFormats {
+    if (descriptor === undefined)
+      throw errors.unsupported(
+        this.#id,
+        "protobuf needs a message descriptor: use generated code, or application/json",
+      );
+    if (this.#formats !== undefined) return this.#formats;
+    throw this.#missing ?? errors.invalidState(this.#id, "the codec is used before load()");
+  }
+
+  toBinary(value: unknown, descriptor: MessageDescriptor | undefined): Uint8Array {
+    return this.of(descriptor).toBinary(value, descriptor as MessageDescriptor);
+  }
+
+  fromBinary(body: Uint8Array, descriptor: MessageDescriptor | undefined): unknown {
+    return this.of(descriptor).fromBinary(body, descriptor as MessageDescriptor);
+  }
+
+  toJson(value: unknown, descriptor: MessageDescriptor): unknown {
+    return this.of(descriptor).toJson(value, descriptor);
+  }
+
+  fromJson(value: unknown, descriptor: MessageDescriptor): unknown {
+    return this.of(descriptor).fromJson(value, descriptor);
+  }
+}

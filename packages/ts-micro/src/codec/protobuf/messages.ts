@@ -1,0 +1,79 @@
+import type { DescMessage, JsonValue, Message } from "@bufbuild/protobuf";
+import type { MessageDescriptor } from "../../codec.ts";
+import { errors, isMicroError } from "../../errors.ts";
+import { loadPeer } from "../../internal/peer.ts";
+import type { MessageFormats } from "./lazy.ts";
+import { normalise } from "./normalise.ts";
+
+type Library = Pick<typeof import("@bufbuild/protobuf"), "create" | "toBinary" | "fromBinary" | "toJson" | "fromJson">;
+
+/** Loads `@bufbuild/protobuf`. Rejects with PACKAGE_MISSING. `id`: who reports the errors. */
+export async function openMessages(id: string): Promise<MessageFormats> {
+  return new Messages(id, await loadPeer("@bufbuild/protobuf", () => import("@bufbuild/protobuf")));
+}
+
+class Messages implements MessageFormats {
+  readonly #id: string;
+  readonly #library: Library;
+
+  constructor(id: string, library: Library) {
+    this.#id = id;
+    this.#library = library;
+  }
+
+  toBinary(value: unknown, descriptor: MessageDescriptor): Uint8Array {
+    return this.#encode(descriptor, value, (desc, message) => this.#library.toBinary(desc, message));
+  }
+
+  fromBinary(body: Uint8Array, descriptor: MessageDescriptor): Message {
+    return this.#decode(descriptor, (desc) => this.#library.fromBinary(desc, body));
+  }
+
+  toJson(value: unknown, descriptor: MessageDescriptor): JsonValue {
+    return this.#encode(descriptor, value, (desc, message) => this.#library.toJson(desc, message));
+  }
+
+  fromJson(value: unknown, descriptor: MessageDescriptor): Message {
+    return this.#decode(descriptor, (desc) =>
+      // A body `null` is the empty message, as for Go v4.
+      this.#library.fromJson(desc, normalise(desc, value ?? {}) as JsonValue, { ignoreUnknownFields: true }),
+    );
+  }
+
+  #encode<T>(descriptor: MessageDescriptor, value: unknown, encode: (desc: DescMessage, message: Message) => T): T {
+    const desc = descriptor as DescMessage;
+    try {
+      return encode(desc, this.#message(desc, value));
+    } catch (error) {
+      if (isMicroError(error)) throw error;
+      throw errors.badRequest(this.#id, `no ${desc.typeName}: ${reason(error)}`, error);
+    }
+  }
+
+  /** A message as it is, anything else as the init of one; nothing is the empty message. */
+  #message(desc: DescMessage, value: unknown): Message {
+    const init = value ?? {};
+    if (typeof init !== "object" || Array.isArray(init))
+      throw errors.badRequest(
+        this.#id,
+        `a ${desc.typeName} is an object, not ${Array.isArray(init) ? "an array" : typeof init}`,
+      );
+    const { $typeName } = init as { $typeName?: unknown };
+    if ($typeName === desc.typeName) return init as Message;
+    if ($typeName !== undefined)
+      throw errors.badRequest(this.#id, `a message ${JSON.stringify($typeName)} where ${desc.typeName} is due`);
+    return this.#library.create(desc, init as Record<string, unknown>);
+  }
+
+  #decode<T>(descriptor: MessageDescriptor, decode: (desc: DescMessage) => T): T {
+    try {
+      return decode(descriptor as DescMessage);
+    } catch (error) {
+      throw errors.badRequest(this.#id, `the body is no ${descriptor.typeName}: ${reason(error)}`, error);
+    }
+  }
+}
+
+function reason(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
