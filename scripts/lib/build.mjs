@@ -1,6 +1,18 @@
 // Builds the packages with tsc alone: dist/ mirrors src/ file by file.
-import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { inSeconds, packageNames, root, runNode, timed, tools } from "./run.mjs";
 
 /** The packages that have sources, in build order. */
@@ -26,11 +38,7 @@ function outputs(source) {
 /** Builds one package when something in it, or under it, is newer than its dist/. */
 async function buildPackage(name, below) {
   const folder = `${root}/packages/${name}`;
-  const [src, dist, info] = [
-    `${folder}/src`,
-    `${folder}/dist`,
-    `${root}/node_modules/.cache/ts-micro/${name}.tsbuildinfo`,
-  ];
+  const [src, dist, info] = [`${folder}/src`, `${folder}/dist`, `${cache}/${name}.tsbuildinfo`];
   const sources = files(src);
   const expected = new Set(sources.flatMap(outputs));
   const present = files(dist);
@@ -63,8 +71,19 @@ async function buildPackage(name, below) {
   return { built: true, ...result };
 }
 
-/** Builds all packages in order, prints seconds, and returns the names of those that do not compile. */
+const cache = `${root}/node_modules/.cache/ts-micro`;
+
+/** Builds all packages in order, prints seconds, and returns the names of those that do not compile. One process at a time. */
 export async function build() {
+  const unlock = await lock(`${cache}/build.lock`);
+  try {
+    return await buildAll();
+  } finally {
+    unlock();
+  }
+}
+
+async function buildAll() {
   const failed = [];
   let below = false;
   for (const name of builtPackages()) {
@@ -77,4 +96,47 @@ export async function build() {
     }
   }
   return failed;
+}
+
+/** Takes a lock file that names this process, waiting while another living one has it. Returns what gives it back. */
+async function lock(file) {
+  mkdirSync(dirname(file), { recursive: true });
+  // Linked, not written: a lock must never be seen without its owner.
+  const own = `${file}.${process.pid}`;
+  writeFileSync(own, String(process.pid));
+  try {
+    while (!linked(own, file)) {
+      if (!isAlive(ownerOf(file))) rmSync(file, { force: true });
+      await delay(100);
+    }
+  } finally {
+    rmSync(own);
+  }
+  return () => rmSync(file, { force: true });
+}
+
+function linked(from, to) {
+  try {
+    linkSync(from, to);
+    return true;
+  } catch (error) {
+    if (error.code === "EEXIST") return false;
+    throw error;
+  }
+}
+
+function ownerOf(file) {
+  try {
+    return Number(readFileSync(file, "utf8"));
+  } catch {
+    return 0;
+  }
+}
+
+function isAlive(pid) {
+  try {
+    return pid > 0 && process.kill(pid, 0);
+  } catch (error) {
+    return error.code === "EPERM";
+  }
 }
