@@ -1,0 +1,186 @@
+import type { Clock } from "../../clock.ts";
+import { errors, type MicroError } from "../../errors.ts";
+import { exitAmbient } from "../../internal/ambient.ts";
+import { mergeRecords } from "../../internal/record-table.ts";
+import { cloneRecord, sameRecord } from "../../internal/records.ts";
+import { supervise, type Supervised } from "../../internal/supervise.ts";
+import type { Registry, RegistryEvent, ServiceRecord, Watcher } from "../../registry.ts";
+
+/** After a lookup that failed, old knowledge is not renewed for this long (ms). */
+const retryAfter = 5000;
+
+export interface CachedServiceOptions {
+  readonly ttl: number;
+  readonly clock: Clock;
+  /** Called after each change of `records`. */
+  changed(): void;
+  /** The error that callers see. */
+  fail(error: unknown): MicroError;
+}
+
+interface Lookup {
+  readonly answer: Promise<readonly ServiceRecord[]>;
+  readonly control: AbortController;
+  /** Callers that wait for it. */
+  waiting: number;
+}
+
+/** All that is remembered of one service: its records, the watch that follows them, and the lookup under way. */
+export class CachedService {
+  readonly name: string;
+  /** Order of use, kept by the owner. */
+  used = 0;
+  readonly #inner: Registry;
+  readonly #options: CachedServiceOptions;
+  readonly #watch: Supervised<Watcher>;
+  #records: readonly ServiceRecord[] | undefined;
+  #renewAt = Infinity;
+  #lookup: Lookup | undefined;
+  #closed = false;
+  /** Counts what was applied, so that an answer older than an event is not taken for newer. */
+  #edition = 0;
+
+  constructor(inner: Registry, name: string, options: CachedServiceOptions) {
+    this.name = name;
+    this.#inner = inner;
+    this.#options = options;
+    this.#watch = supervise<Watcher>(
+      {
+        name: `watch of ${name}`,
+        start: (_up, signal) => this.#begin(signal),
+        ended: (watcher, signal) => this.#follow(watcher, signal),
+        stop: (watcher) => watcher.close(),
+      },
+      { clock: options.clock },
+    );
+  }
+
+  get records(): readonly ServiceRecord[] | undefined {
+    return this.#records;
+  }
+
+  /** Asks again in the background when the answer is old. */
+  renew(): void {
+    const { clock } = this.#options;
+    if (this.#renewAt === Infinity || clock.now() < this.#renewAt || this.#closed) return;
+    this.#renewAt = clock.now() + retryAfter;
+    this.ask().catch(() => {});
+  }
+
+  /** What the registry says now; callers at the same time share one lookup. */
+  async ask(signal?: AbortSignal): Promise<readonly ServiceRecord[]> {
+    if (this.#closed) throw errors.invalidState(this.#inner.name, "the registry is closed");
+    const lookup = (this.#lookup ??= exitAmbient(() => this.#look()));
+    lookup.waiting++;
+    let abort: (() => void) | undefined;
+    try {
+      if (signal === undefined) return await lookup.answer;
+      const left = new Promise<never>((_, reject) => {
+        abort = () => reject(errors.cancelled(this.#inner.name, "the caller gave up"));
+        signal.addEventListener("abort", abort, { once: true });
+      });
+      return await Promise.race([lookup.answer, left]);
+    } finally {
+      if (abort !== undefined) signal?.removeEventListener("abort", abort);
+      // Nobody left to tell.
+      if (--lookup.waiting === 0) lookup.control.abort();
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#lookup?.control.abort();
+    await this.#watch.close();
+  }
+
+  #look(): Lookup {
+    const control = new AbortController();
+    const edition = this.#edition;
+    const answer = (async () => {
+      try {
+        const records = await abortable(this.#inner.getService(this.name, { signal: control.signal }), control.signal);
+        // An event that came meanwhile knows better; the watch brings the rest.
+        if (edition === this.#edition) this.#set(records);
+        return edition === this.#edition ? (this.#records ?? []) : records;
+      } catch (error) {
+        if (this.#closed) throw errors.invalidState(this.#inner.name, "the registry is closed");
+        throw this.#options.fail(error);
+      } finally {
+        if (this.#lookup === lookup) this.#lookup = undefined;
+      }
+    })();
+    answer.catch(() => {});
+    const lookup: Lookup = { answer, control, waiting: 0 };
+    return lookup;
+  }
+
+  /** First the watch, then the lookup: no change can fall between them. */
+  async #begin(signal: AbortSignal): Promise<Watcher> {
+    const watcher = this.#inner.watch({ service: this.name, signal, background: true });
+    try {
+      await watcher.ready;
+      const records = await this.#inner.getService(this.name, { signal, complete: true });
+      if (!signal.aborted) this.#set(records);
+    } catch (error) {
+      await watcher.close();
+      throw error;
+    }
+    return watcher;
+  }
+
+  /** Applies what happened since the watch was ready, which may be older than the lookup: saying it again does no harm. */
+  async #follow(watcher: Watcher, signal: AbortSignal): Promise<void> {
+    for await (const event of watcher) {
+      if (signal.aborted) return;
+      if (event.service.name !== this.name) continue;
+      if (event.service.nodes.length > 0) {
+        this.#set(apply(this.#records ?? [], event));
+      } else {
+        // It does not tell which nodes.
+        const records = await this.#inner.getService(this.name, { signal, complete: true });
+        if (!signal.aborted) this.#set(records);
+      }
+    }
+  }
+
+  #set(records: readonly ServiceRecord[]): void {
+    if (this.#closed) return;
+    this.#edition++;
+    this.#renewAt = this.#options.clock.now() + this.#options.ttl;
+    const kept = records.filter((record) => record.nodes.length > 0);
+    const known = this.#records;
+    if (known !== undefined && known.length === kept.length && kept.every((record) => has(known, record))) return;
+    this.#records = deepFreeze(kept.map(cloneRecord));
+    this.#options.changed();
+  }
+}
+
+function has(records: readonly ServiceRecord[], record: ServiceRecord): boolean {
+  return records.some((other) => sameRecord(other, record));
+}
+
+function apply(records: readonly ServiceRecord[], { action, service }: RegistryEvent): ServiceRecord[] {
+  const ids = new Set(service.nodes.map(({ id }) => id));
+  const others = records.map((record) =>
+    record.version === service.version ? { ...record, nodes: record.nodes.filter(({ id }) => !ids.has(id)) } : record,
+  );
+  return mergeRecords(action === "delete" ? others : [service, ...others]);
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value);
+    Object.values(value).forEach(deepFreeze);
+  }
+  return value;
+}
+
+/** `work`, but over when `signal` aborts, even if the registry does not look at it. */
+function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(errors.cancelled("registry", "nobody waits for the answer"));
+    work.then(resolve, reject);
+    if (signal.aborted) stop();
+    else signal.addEventListener("abort", stop, { once: true });
+  });
+}
