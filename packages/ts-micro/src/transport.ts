@@ -35,8 +35,8 @@ export interface Connection {
   release(): void;
   /**
    * Server side: whether calls are under way. Without being told, each received message is one until the next `send`, which suits unary
-   * calls; an owner that says true (streams) must say false after its last `send`, and then nothing is under way. A connection that is not
-   * busy is closed by `drain`, by the peer's `Connection: close`, and by the idle limit.
+   * calls (reading may stop while many are unanswered); an owner that says true (streams) must say false after its last `send`, and then
+   * nothing is under way. A connection that is not busy is closed by `drain`, by the peer's `Connection: close`, and by the idle limit.
    */
   busy(yes: boolean): void;
   /** Ends it after what was sent has left; the own receiver hears nothing more. */
