@@ -1,0 +1,88 @@
+import { randomUUID } from "node:crypto";
+import { endOfString, invalid, parseExact } from "./go-json/exact.ts";
+
+/** Nesting above this is refused when reading. Go stops at 10000. */
+export const maxJsonDepth: number = 1000;
+
+/**
+ * `value` as compact JSON like Go's encoding/json: `<`, `>`, `&`, U+2028 and U+2029 are `\u00XX` (wire spec §1.6). A bigint becomes an
+ * integer literal, which Go reads into int64 and uint64. Throws BAD_REQUEST for what has no JSON form: undefined, functions, cycles, nesting
+ * that exhausts the stack. As in JSON.stringify, NaN and infinities become null; bytes must be base64 text already.
+ */
+export function goJsonText(value: unknown): string {
+  let text: string | undefined;
+  try {
+    text = stringify(value);
+  } catch (cause) {
+    throw invalid(`no JSON form: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
+  }
+  if (text === undefined) throw invalid(`no JSON form: ${typeof value}`);
+  return htmlUnsafe.test(text) ? text.replace(allHtmlUnsafe, escape) : text;
+}
+
+/** {@link goJsonText} and the newline that Go's stream encoder writes after a body. */
+export function goJsonEncode(value: unknown): string {
+  return goJsonText(value) + "\n";
+}
+
+/**
+ * The value of a JSON document, with any white space around it; bytes that are no UTF-8 become U+FFFD, as in Go. Throws BAD_REQUEST, with the
+ * position in characters, for anything else, for nesting above {@link maxJsonDepth}, and for the key `__proto__`, which would become the
+ * prototype of careless copies. An integer of int64 or uint64 that a double would round, or print otherwise, becomes a
+ * bigint, so nothing is lost silently; every other number is a double, as in Go's `any`.
+ */
+export function goJsonDecode(input: Uint8Array | string): unknown {
+  const text =
+    typeof input === "string" ? input : Buffer.from(input.buffer, input.byteOffset, input.byteLength).toString("utf8");
+  if (text.includes("__proto__") || escapedProto.test(text) || needsCare(text)) return parseExact(text, maxJsonDepth);
+  try {
+    return JSON.parse(text);
+  } catch {
+    return parseExact(text, maxJsonDepth); // it says where
+  }
+}
+
+const htmlUnsafe = /[<>&\u2028\u2029]/;
+const allHtmlUnsafe = /[<>&\u2028\u2029]/g;
+// A literal of 16 digits or more: in a string the digits would follow a quote.
+const bigInteger = /(?:^|[:,[\s-])[0-9]{16}/;
+// \u005f and the like, by which the characters of "__proto__" could be hidden. Go escapes none of them.
+const escapedProto = /\\u00(?:5[fF]|6[fF]|7[024])/;
+
+function escape(char: string): string {
+  return "\\u" + char.charCodeAt(0).toString(16).padStart(4, "0");
+}
+
+// Stands in for a bigint in what JSON.stringify writes, which knows none. No user's text can contain it: it never leaves this module.
+const mark = randomUUID();
+const marked = new RegExp(`"${mark}(-?[0-9]+)"`, "g");
+
+function stringify(value: unknown): string | undefined {
+  try {
+    return JSON.stringify(value);
+  } catch (error) {
+    if (!(error instanceof TypeError) || !error.message.includes("BigInt")) throw error;
+  }
+  const text = JSON.stringify(value, (_key, member: unknown) => (typeof member === "bigint" ? mark + member : member));
+  return text.replace(marked, "$1");
+}
+
+/** True if the text may be too deep or hold an integer of 16 digits: one pass that jumps over strings, where that is cheaper than a regex. */
+function needsCare(text: string): boolean {
+  if (text.length <= 256) return bigInteger.test(text);
+  let depth = 0;
+  let digits = 0;
+  for (let i = 0; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (c >= 48 && c <= 57) {
+      if (++digits === 16) return true;
+      continue;
+    }
+    digits = c === 46 ? Number.NEGATIVE_INFINITY : 0; // the digits of a fraction may be many
+    if (c === 34) i = endOfString(text, i) - 1;
+    else if (c === 123 || c === 91) {
+      if (++depth > maxJsonDepth) return true;
+    } else if (c === 125 || c === 93) depth--;
+  }
+  return false;
+}
