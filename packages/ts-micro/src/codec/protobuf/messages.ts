@@ -26,7 +26,9 @@ class Messages implements MessageFormats {
   }
 
   fromBinary(body: Uint8Array, descriptor: MessageDescriptor): Message {
-    return this.#decode(descriptor, (desc) => this.#library.fromBinary(desc, body));
+    // Fields of bytes are views of the body: of a Buffer they would be Buffers, whose slice() copies nothing.
+    const plain = new Uint8Array(body.buffer, body.byteOffset, body.byteLength);
+    return this.#decode(descriptor, (desc) => this.#library.fromBinary(desc, plain));
   }
 
   toJson(value: unknown, descriptor: MessageDescriptor): JsonValue {
