@@ -14,7 +14,8 @@ interface Source {
 export class RecordTable {
   readonly #emit: (event: RegistryEvent) => void;
   readonly #sources = new Map<string, Source>();
-  readonly #byName = new Map<string, Set<Source>>();
+  /** Ordered by rank. */
+  readonly #byName = new Map<string, Source[]>();
   readonly #merged = new Map<string, readonly ServiceRecord[]>();
   readonly #preferred: number | undefined;
 
@@ -37,8 +38,8 @@ export class RecordTable {
     for (const { name } of records) {
       names.add(name);
       const entries = this.#byName.get(name);
-      if (entries === undefined) this.#byName.set(name, new Set([entry]));
-      else entries.add(entry);
+      if (entries === undefined) this.#byName.set(name, [entry]);
+      else if (!entries.includes(entry)) insert(entries, entry);
     }
     for (const name of names) this.#update(name);
   }
@@ -62,23 +63,37 @@ export class RecordTable {
     this.#sources.delete(source);
     for (const { name } of old.records) {
       names.add(name);
-      this.#byName.get(name)?.delete(old);
+      const entries = this.#byName.get(name);
+      const at = entries?.indexOf(old) ?? -1;
+      if (at >= 0) entries?.splice(at, 1);
     }
     return names;
   }
 
   #update(name: string): void {
     const before = this.#merged.get(name) ?? [];
-    let sources = [...(this.#byName.get(name) ?? [])].sort((a, b) => a.rank - b.rank);
-    if (sources.length === 0) this.#byName.delete(name);
-    const best = sources.filter((source) => source.rank === this.#preferred);
-    if (best.some(({ records }) => records.some((record) => record.name === name && record.nodes.length > 0)))
-      sources = best;
-    const after = mergeRecords(sources.flatMap(({ records }) => records.filter((record) => record.name === name)));
+    const all = this.#byName.get(name) ?? [];
+    if (all.length === 0) this.#byName.delete(name);
+    const preferred = this.#preferred === undefined ? [] : all.filter(({ rank }) => rank === this.#preferred);
+    const counts = preferred.some(({ records }) => records.some((r) => r.name === name && r.nodes.length > 0));
+    const records: ServiceRecord[] = [];
+    for (const source of counts ? preferred : all)
+      for (const record of source.records) if (record.name === name) records.push(record);
+    const after = mergeRecords(records);
     if (after.length === 0) this.#merged.delete(name);
     else this.#merged.set(name, after);
     for (const event of changes(before, after)) this.#emit(event);
   }
+}
+
+function insert(sources: Source[], source: Source): void {
+  let low = 0;
+  for (let high = sources.length; low < high;) {
+    const middle = (low + high) >> 1;
+    if ((sources[middle] as Source).rank <= source.rank) low = middle + 1;
+    else high = middle;
+  }
+  sources.splice(low, 0, source);
 }
 
 /** One record per name and version; of nodes with the same id the first counts, and so does the first that has endpoints or metadata. */

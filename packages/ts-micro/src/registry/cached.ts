@@ -4,7 +4,11 @@ import { errors, fromUnknown, type MicroError } from "../errors.ts";
 import { exitAmbient } from "../internal/ambient.ts";
 import type { LookupOptions, RegisterOptions, Registry, ServiceRecord, WatchOptions, Watcher } from "../registry.ts";
 import { cloneRecord } from "../internal/records.ts";
+import { Watchers } from "../internal/watchers.ts";
 import { CachedService } from "./cached/service.ts";
+
+/** Most names watched in the hope that a service of that name comes. */
+const maxUnknown = 100;
 
 /** A registry that remembers what was looked up, and follows the changes of it. */
 export interface CachedRegistry extends Registry {
@@ -42,6 +46,7 @@ class Cached implements CachedRegistry {
   readonly #maxNames: number;
   readonly #services = new Map<string, CachedService>();
   readonly #listeners = new Set<(name: string) => void>();
+  readonly #end = new AbortController();
   #closed = false;
   #uses = 0;
 
@@ -76,8 +81,7 @@ class Cached implements CachedRegistry {
     this.#check();
     if (options.signal?.aborted === true) throw errors.cancelled(this.name, "the caller gave up");
     const known = this.peek(name);
-    if (known !== undefined && known.length > 0) return known.map(cloneRecord);
-    const records = await this.#service(name).ask(options.signal);
+    const records = known?.length ? known : await this.#service(name).ask(options.signal);
     return records.map(cloneRecord);
   }
 
@@ -100,12 +104,15 @@ class Cached implements CachedRegistry {
     await this.#inner.deregister(service, options);
   }
 
-  watch(options?: WatchOptions): Watcher {
-    return this.#inner.watch(options);
+  watch(options: WatchOptions = {}): Watcher {
+    if (this.#closed) return new Watchers(this.name).watch(options, async () => this.#check());
+    const signals = [this.#end.signal, ...(options.signal === undefined ? [] : [options.signal])];
+    return this.#inner.watch({ ...options, signal: AbortSignal.any(signals) });
   }
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#end.abort();
     this.#listeners.clear();
     const services = [...this.#services.values()];
     this.#services.clear();
@@ -119,7 +126,7 @@ class Cached implements CachedRegistry {
   #service(name: string): CachedService {
     let service = this.#services.get(name);
     if (service === undefined) {
-      if (this.#services.size >= this.#maxNames) this.#forgetOldest();
+      this.#makeRoom();
       const changed = (): void => {
         for (const listener of [...this.#listeners]) listener(name);
       };
@@ -133,13 +140,19 @@ class Cached implements CachedRegistry {
     return service;
   }
 
-  #forgetOldest(): void {
+  #makeRoom(): void {
+    // Names that do not exist never push out those that do.
+    const unknown = [...this.#services.values()].filter((service) => !service.known);
+    if (unknown.length >= maxUnknown) this.#forgetOldest(unknown);
+    if (this.#services.size >= this.#maxNames) this.#forgetOldest(this.#services.values());
+  }
+
+  #forgetOldest(services: Iterable<CachedService>): void {
     let oldest: CachedService | undefined;
-    for (const service of this.#services.values())
-      if (oldest === undefined || service.used < oldest.used) oldest = service;
+    for (const service of services) if (oldest === undefined || service.used < oldest.used) oldest = service;
     if (oldest === undefined) return;
     this.#services.delete(oldest.name);
-    void oldest.close();
+    oldest.forget();
   }
 
   #check(): void {

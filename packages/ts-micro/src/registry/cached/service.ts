@@ -19,7 +19,7 @@ export interface CachedServiceOptions {
 }
 
 interface Lookup {
-  readonly answer: Promise<readonly ServiceRecord[]>;
+  answer: Promise<readonly ServiceRecord[]>;
   readonly control: AbortController;
   /** Callers that wait for it. */
   waiting: number;
@@ -59,18 +59,23 @@ export class CachedService {
     return this.#records;
   }
 
+  /** Whether there is a node. */
+  get known(): boolean {
+    return this.#records !== undefined && this.#records.length > 0;
+  }
+
   /** Asks again in the background when the answer is old. */
   renew(): void {
     const { clock } = this.#options;
-    if (this.#renewAt === Infinity || clock.now() < this.#renewAt || this.#closed) return;
+    if (!this.known || clock.now() < this.#renewAt || this.#closed) return;
     this.#renewAt = clock.now() + retryAfter;
-    this.ask().catch(() => {});
+    this.ask(undefined, true).catch(() => {});
   }
 
   /** What the registry says now; callers at the same time share one lookup. */
-  async ask(signal?: AbortSignal): Promise<readonly ServiceRecord[]> {
+  async ask(signal?: AbortSignal, complete = false): Promise<readonly ServiceRecord[]> {
     if (this.#closed) throw errors.invalidState(this.#inner.name, "the registry is closed");
-    const lookup = (this.#lookup ??= exitAmbient(() => this.#look()));
+    const lookup = (this.#lookup ??= exitAmbient(() => this.#look(complete)));
     lookup.waiting++;
     let abort: (() => void) | undefined;
     try {
@@ -82,9 +87,17 @@ export class CachedService {
       return await Promise.race([lookup.answer, left]);
     } finally {
       if (abort !== undefined) signal?.removeEventListener("abort", abort);
-      // Nobody left to tell.
-      if (--lookup.waiting === 0) lookup.control.abort();
+      // Nobody is left to tell; who comes now begins a new one.
+      if (--lookup.waiting === 0) {
+        if (this.#lookup === lookup) this.#lookup = undefined;
+        lookup.control.abort();
+      }
     }
+  }
+
+  /** No longer followed; who waits still gets an answer. */
+  forget(): void {
+    void this.#watch.close();
   }
 
   async close(): Promise<void> {
@@ -93,25 +106,27 @@ export class CachedService {
     await this.#watch.close();
   }
 
-  #look(): Lookup {
-    const control = new AbortController();
-    const edition = this.#edition;
-    const answer = (async () => {
-      try {
-        const records = await abortable(this.#inner.getService(this.name, { signal: control.signal }), control.signal);
-        // An event that came meanwhile knows better; the watch brings the rest.
-        if (edition === this.#edition) this.#set(records);
-        return edition === this.#edition ? (this.#records ?? []) : records;
-      } catch (error) {
-        if (this.#closed) throw errors.invalidState(this.#inner.name, "the registry is closed");
-        throw this.#options.fail(error);
-      } finally {
-        if (this.#lookup === lookup) this.#lookup = undefined;
-      }
-    })();
-    answer.catch(() => {});
-    const lookup: Lookup = { answer, control, waiting: 0 };
+  #look(complete: boolean): Lookup {
+    const lookup: Lookup = { answer: Promise.resolve([]), control: new AbortController(), waiting: 0 };
+    lookup.answer = this.#answer(lookup, complete);
+    lookup.answer.catch(() => {});
     return lookup;
+  }
+
+  async #answer(lookup: Lookup, complete: boolean): Promise<readonly ServiceRecord[]> {
+    const { signal } = lookup.control;
+    const edition = this.#edition;
+    try {
+      const records = await abortable(this.#inner.getService(this.name, { signal, complete }), signal);
+      // What came by the watch meanwhile is newer.
+      if (edition === this.#edition) this.#set(records);
+      return this.#records ?? records;
+    } catch (error) {
+      if (this.#closed) throw errors.invalidState(this.#inner.name, "the registry is closed");
+      throw this.#options.fail(error);
+    } finally {
+      if (this.#lookup === lookup) this.#lookup = undefined;
+    }
   }
 
   /** First the watch, then the lookup: no change can fall between them. */
