@@ -1,0 +1,161 @@
+import {
+  Agent,
+  request as httpRequest,
+  type ClientRequest,
+  type IncomingMessage,
+  type RequestOptions,
+} from "node:http";
+import type { Agent as HttpsAgent } from "node:https";
+import type { Clock } from "../../clock.ts";
+import { errors, fromUnknown, type MicroError } from "../../errors.ts";
+import { exitAmbient } from "../../internal/ambient.ts";
+import { parseAddress } from "../../internal/net-address.ts";
+import type { Node } from "../../registry.ts";
+import type { ClientTlsOptions } from "../../tls.ts";
+import { H } from "../../wire/headers.ts";
+import { id } from "./names.ts";
+
+/**
+ * `accepted`: a 2xx. `silent`: sent, no answer in time, as from a Go subscriber whose handler takes long. `unsent`: no handler can have seen
+ * it, trying elsewhere or again is safe. `gone`, `full`: the same, said by the peer: it no longer has this subscription, or no room. `lost`:
+ * it may have arrived, or never will.
+ */
+export type Outcome =
+  | { readonly kind: "accepted" | "silent" }
+  | { readonly kind: "unsent" | "gone" | "full" | "lost"; readonly error: MicroError };
+
+export interface PosterOptions {
+  readonly clock: Clock;
+  readonly tls: ClientTlsOptions | undefined;
+  /** Milliseconds until the connection must stand. */
+  readonly dialTimeout: number;
+  /** Milliseconds that the publisher waits for an answer. */
+  readonly replyTimeout: number;
+}
+
+/** Milliseconds after which a request without an answer is torn down. */
+const abandon = 60_000;
+/** Below the idle limit of any peer, so that it is we who close. */
+const idle = 30_000;
+
+/** POSTs envelopes to nodes over kept connections (wire spec §6.3). */
+export class Poster {
+  readonly #options: PosterOptions;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 32, maxFreeSockets: 4, timeout: idle });
+  readonly #open = new Set<ClientRequest>();
+  #secure: { request: typeof httpRequest; agent: HttpsAgent } | undefined;
+  #closed = false;
+
+  constructor(options: PosterOptions) {
+    this.#options = options;
+  }
+
+  /** Never rejects. */
+  async post(node: Node, body: Buffer): Promise<Outcome> {
+    try {
+      const parsed = parseAddress(node.address);
+      if ("path" in parsed) throw errors.unsupported(id, `cannot POST to ${node.address}`);
+      const secure = node.metadata["secure"] === "true";
+      const via = secure ? await this.#https() : { request: httpRequest, agent: this.#agent };
+      if (this.#closed) return { kind: "unsent", error: errors.invalidState(id, "the broker is closed") };
+      return await exitAmbient(() =>
+        this.#send(via.request, node, body, {
+          ...(secure ? this.#options.tls : {}),
+          agent: via.agent,
+          host: parsed.host,
+          port: parsed.port,
+          method: "POST",
+          path: `/?id=${encodeURIComponent(node.id)}`,
+          headers: { "Content-Type": "application/json", "Content-Length": body.length },
+        }),
+      );
+    } catch (error) {
+      return { kind: "lost", error: fromUnknown(error, id) };
+    }
+  }
+
+  /** Closes the connections; requests without an answer are torn down. */
+  close(): void {
+    this.#closed = true;
+    for (const request of this.#open) request.destroy();
+    this.#agent.destroy();
+    this.#secure?.agent.destroy();
+  }
+
+  #send(open: typeof httpRequest, node: Node, body: Buffer, options: RequestOptions): Promise<Outcome> {
+    const { clock, dialTimeout, replyTimeout } = this.#options;
+    return new Promise((resolve) => {
+      const request = open(options);
+      this.#open.add(request);
+      let sent = false;
+      const where = `${node.id} at ${node.address}`;
+      const dropped = (why: unknown): Outcome => {
+        const detail = `${where}: ${why instanceof Error ? why.message : String(why)}`;
+        return sent
+          ? { kind: "lost", error: errors.connectionLost(id, detail, why) }
+          : { kind: "unsent", error: errors.unavailable(id, detail, why) };
+      };
+      let timer = clock.after(dialTimeout, () => {
+        resolve(dropped("no connection in time"));
+        request.destroy();
+      });
+      const connected = (): void => {
+        sent = true;
+        clock.cancel(timer);
+        timer = clock.after(replyTimeout, () => {
+          resolve({ kind: "silent" });
+          timer = clock.after(abandon, () => request.destroy());
+        });
+      };
+      request.on("socket", (socket) => {
+        // What is pending holds the process by itself, for as long as somebody waits.
+        socket.unref();
+        if (socket.connecting) socket.once(options.agent === this.#agent ? "connect" : "secureConnect", connected);
+        else connected();
+      });
+      request.on("response", (response) => {
+        resolve(judge(response, where));
+        drain(response);
+      });
+      request.on("error", (error) => resolve(dropped(error)));
+      request.on("close", () => {
+        clock.cancel(timer);
+        this.#open.delete(request);
+        resolve(dropped("closed"));
+      });
+      request.end(body);
+    });
+  }
+
+  async #https(): Promise<{ request: typeof httpRequest; agent: HttpsAgent }> {
+    if (this.#secure === undefined) {
+      const { Agent: SecureAgent, request } = await import("node:https");
+      this.#secure ??= {
+        request,
+        agent: new SecureAgent({ keepAlive: true, maxSockets: 32, maxFreeSockets: 4, timeout: idle }),
+      };
+    }
+    return this.#secure;
+  }
+}
+
+function judge(response: IncomingMessage, where: string): Outcome {
+  const status = response.statusCode ?? 0;
+  if (response.headers[H.refused.toLowerCase()] !== undefined)
+    return {
+      kind: status === 200 ? "gone" : "full",
+      error: errors.unavailable(id, `${where} ${status === 200 ? "is gone" : "has no room"}`),
+    };
+  if (status >= 200 && status < 300) return { kind: "accepted" };
+  return { kind: "lost", error: errors.unavailable(id, `${where} answered ${status} ${response.statusMessage ?? ""}`) };
+}
+
+/** The body says nothing that we need, but the connection can be used again only after it. */
+function drain(response: IncomingMessage): void {
+  let length = 0;
+  response.on("data", (chunk: Buffer) => {
+    length += chunk.length;
+    if (length > 65_536) response.destroy();
+  });
+  response.on("error", () => {});
+}
