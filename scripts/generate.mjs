@@ -1,7 +1,7 @@
 // npm run generate: writes what follows from the files that there are, so that a new driver edits no index. `--check` only says what differs.
 // - packages/ts-micro/src/drivers.ts: which drivers can be chosen by name, each behind import()
 // - "exports" of packages/ts-micro/package.json: one line per public module
-// - the table of drivers in README.md, between its two marks
+// - the table of drivers in README.md and the list of pages in docs/README.md, each between its two marks
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { root, runNode, tools } from "./lib/run.mjs";
 
@@ -138,22 +138,39 @@ const outputs = [
     text: `${JSON.stringify({ ...manifest, exports: exportsMap() }, undefined, 2)}\n`,
     sameAs: (now) => JSON.stringify(JSON.parse(now)),
   },
-  ...readmeTable(),
+  ...between("README.md", "drivers", driverRows()),
+  ...between("docs/README.md", "pages", pageLinks()),
 ];
 
-/** README.md with its table of drivers, if it has the marks. */
-function readmeTable() {
-  const path = `${root}/README.md`;
-  const marks = /(<!-- drivers -->\n)[\s\S]*?(<!-- \/drivers -->)/;
+/** A page with the text between `<!-- name -->` and `<!-- /name -->` written anew; nothing when it has no such marks. */
+function between(page, name, lines) {
+  const path = `${root}/${page}`;
+  const marks = new RegExp(`(<!-- ${name} -->\\n)[\\s\\S]*?(<!-- /${name} -->)`);
   if (!existsSync(path) || !marks.test(textOf(path))) return [];
+  return [{ path, text: textOf(path).replace(marks, (_, open, close) => `${open}${lines.join("\n")}\n${close}`) }];
+}
+
+/** A row for each concern, with the modules to import: drivers, wrappers, filters. */
+function driverRows() {
   const rows = concerns.flatMap((concern) => {
     const names = modulesOf(concern).filter((name) => isComponent(concern, `${concern}/${name}`));
     return names.length > 0
       ? [`| [${concern}](docs/${concern}.md) | ${names.map((name) => `\`${name}\``).join(" ")} |`]
       : [];
   });
-  const table = ["| concern | modules |", "|---|---|", ...rows].join("\n");
-  return [{ path, text: textOf(path).replace(marks, (_, open, close) => `${open}${table}\n${close}`) }];
+  return ["| concern | `ts-micro/<concern>/…` |", "|---|---|", ...rows];
+}
+
+/** A link to each page below docs/ by its heading: first those of docs/ itself, then folder by folder. */
+function pageLinks() {
+  if (!existsSync(`${root}/docs`)) return [];
+  const pages = readdirSync(`${root}/docs`, { recursive: true }).filter(
+    (page) => page.endsWith(".md") && page !== "README.md",
+  );
+  const depth = (page) => page.split("/").length;
+  return pages
+    .toSorted((a, b) => depth(a) - depth(b) || byText(a, b))
+    .map((page) => `- [${/^# (.+)$/m.exec(textOf(`${root}/docs/${page}`))?.[1] ?? page}](${page})`);
 }
 
 const check = process.argv.includes("--check");

@@ -7,6 +7,7 @@ const once = [
   "packages/*/test/faults/**",
   "packages/*/test/layers.test.ts",
   "packages/*/test/package.test.ts",
+  "packages/*/test/types/instantiations.test.ts",
 ];
 
 /** Named suites: which files vitest looks at, and which it leaves out. */

@@ -1,20 +1,27 @@
 // Written by `npm run generate` from the driver folders.
+import type { Broker } from "./broker.ts";
 import type { Codec } from "./codec.ts";
 import type { Driver } from "./internal/driver.ts";
 import { loadFrom, type DriverTable } from "./internal/load-driver.ts";
 import type { Logger } from "./logger.ts";
+import type { Registry } from "./registry.ts";
 import type { Selector } from "./selector.ts";
 import type { Transport } from "./transport.ts";
 
 /** The concerns whose component can be chosen by name, and what each is. */
 export interface Concerns {
+  readonly registry: Registry;
   readonly transport: Transport;
   readonly codec: Codec;
   readonly selector: Selector;
+  readonly broker: Broker;
   readonly logger: Logger;
 }
 
 const tables: { readonly [C in keyof Concerns]: DriverTable<Concerns[C]> } = {
+  registry: {
+    memory: () => import("./registry/memory.ts"),
+  },
   transport: {
     http: () => import("./transport/http.ts"),
     memory: () => import("./transport/memory.ts"),
@@ -31,6 +38,10 @@ const tables: { readonly [C in keyof Concerns]: DriverTable<Concerns[C]> } = {
     p2c: () => import("./selector/p2c.ts"),
     random: () => import("./selector/random.ts"),
     "round-robin": () => import("./selector/round-robin.ts"),
+  },
+  broker: {
+    http: () => import("./broker/http.ts"),
+    memory: () => import("./broker/memory.ts"),
   },
   logger: {
     console: () => import("./logger/console.ts"),
