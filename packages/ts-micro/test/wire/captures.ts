@@ -37,6 +37,7 @@ export interface DecodedRecord {
   address?: string;
   string_lengths?: number[];
   json?: string;
+  text?: string[];
 }
 
 interface Capture {
