@@ -11,6 +11,7 @@ export type ListenAddress =
   | { readonly path: string };
 
 const id = "ts.micro.address";
+const longestPath = process.platform === "linux" ? 107 : 103;
 
 /** `host:port`, IPv6 in brackets. */
 export function hostPort(host: string, port: number | string): string {
@@ -123,6 +124,8 @@ function readPort(text: string | undefined): number | undefined {
 function unixPath(address: string): string {
   const path = address.slice(5);
   if (path === "") throw bad(address, "unix:/path");
+  // A longer one is cut off silently by the system's structure for it.
+  if (Buffer.byteLength(path) > longestPath) throw bad(address, `a path of at most ${longestPath} bytes`);
   return path.startsWith("//") ? path.slice(2) : path;
 }
 

@@ -41,6 +41,7 @@ describe("addresses to dial", () => {
     "[::1]80",
     "[::1",
     "unix:",
+    `unix:/${"x".repeat(107)}`,
   ])("refuses %j with BAD_REQUEST", (text) => {
     expect(() => parseAddress(text)).toThrow(expect.objectContaining({ code: "BAD_REQUEST" }));
   });

@@ -1,4 +1,5 @@
 import { lstat, link, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
 import { connect, type AddressInfo, type Server } from "node:net";
 import { errors, type MicroError } from "../../errors.ts";
 import { exitAmbient } from "../../internal/ambient.ts";
@@ -20,6 +21,9 @@ export async function bind(server: Server, address: string): Promise<string> {
   for (let port = wanted.port; ; port++) {
     const failed = await attempt(server, wanted.host === "" ? { port } : { port, host: wanted.host });
     if (failed === undefined) break;
+    // libuv says EACCES for a folder that does not exist.
+    if (failed.code === "EACCES" && (await lstat(dirname(path)).catch(() => undefined)) === undefined)
+      throw errors.badRequest(id, `listen unix:${path}: there is no folder ${dirname(path)}`, failed);
     if (failed.code !== "EADDRINUSE" || port >= wanted.last) throw explain(address, failed);
   }
   const real = server.address() as AddressInfo;
@@ -29,6 +33,9 @@ export async function bind(server: Server, address: string): Promise<string> {
 async function bindPath(server: Server, path: string): Promise<void> {
   const failed = await attempt(server, { path });
   if (failed === undefined) return;
+  // libuv says EACCES for a folder that does not exist.
+  if (failed.code === "EACCES" && (await lstat(dirname(path)).catch(() => undefined)) === undefined)
+    throw errors.badRequest(id, `listen unix:${path}: there is no folder ${dirname(path)}`, failed);
   if (failed.code !== "EADDRINUSE" || !(await removeStale(path))) throw explain(`unix:${path}`, failed);
   const again = await attempt(server, { path });
   if (again !== undefined) throw explain(`unix:${path}`, again);
@@ -91,9 +98,7 @@ function explain(address: string, error: NodeJS.ErrnoException): MicroError {
     case "EADDRNOTAVAIL":
     case "ENOTFOUND":
     case "EINVAL":
-    case "ENOENT":
     case "ENOTDIR":
-    case "ENAMETOOLONG":
       return errors.badRequest(id, `${where}: ${error.message}`, error);
     default:
       return errors.internal(id, `${where}: ${error.message}`, error);

@@ -109,6 +109,8 @@ class ServerEnd extends HttpEnd<Http1Request> {
 
   #begin(request: Http1Request): void {
     this.#head = request;
+    if (headerValue(request.headers, "Expect")?.toLowerCase() === "100-continue")
+      this.socket.write("HTTP/1.1 100 Continue\r\n\r\n");
   }
 
   #message(request: Http1Request): boolean {
