@@ -25,7 +25,7 @@ export interface Codec {
   readonly contentTypes: readonly [string, ...string[]];
   /** True when it puts an envelope around bodies, so that errors have a body as well. */
   readonly enveloped?: boolean;
-  /** Loads an optional package. Engines await it once before the first use. Rejects with PACKAGE_MISSING. */
+  /** Loads an optional package, which only descriptors need. Engines await it once before the first use with one. Rejects with PACKAGE_MISSING. */
   load?(): Promise<void>;
   /** `value` as bytes. With a descriptor the value is a message of it (or an init of one). */
   encode(value: unknown, descriptor?: MessageDescriptor, envelope?: Envelope): Uint8Array;
@@ -47,9 +47,14 @@ export class Codecs {
     return this.#byType.get(contentType);
   }
 
-  /** Undefined when the codec is ready to use, else the promise of it. */
-  ready(codec: Codec): Promise<void> | undefined {
-    if (codec.load === undefined || this.#loaded.has(codec)) return undefined;
+  /** Makes every codec ready for descriptors. */
+  async load(): Promise<void> {
+    await Promise.all([...new Set(this.#byType.values())].map((codec) => this.ready(codec, true)));
+  }
+
+  /** Undefined when the codec is ready to use, with descriptors if `described`; else the promise of it. */
+  ready(codec: Codec, described: boolean): Promise<void> | undefined {
+    if (!described || codec.load === undefined || this.#loaded.has(codec)) return undefined;
     let loading = this.#loading.get(codec);
     if (loading === undefined) {
       loading = codec.load().then(

@@ -109,7 +109,7 @@ export class ClientEngine {
     const metadata = parent?.inherited().metadata ?? new Metadata();
     if (options.metadata !== undefined && options.metadata !== parent?.metadata) metadata.merge(options.metadata);
     const contentType = options.contentType ?? this.options.contentType;
-    const codec = await this.codec(contentType);
+    const codec = this.codec(contentType);
     const header: Record<string, string> = {};
     for (const [name, value] of metadata.original()) header[name] = value;
     header["Content-Type"] = contentType;
@@ -147,11 +147,10 @@ export class ClientEngine {
     }
   }
 
-  /** The codec of a content type, ready to use. */
-  async codec(contentType: string): Promise<Codec> {
+  /** The codec of a content type. */
+  codec(contentType: string): Codec {
     const codec = this.codecs.get(contentType);
     if (codec === undefined) throw errors.unsupported(id, `no codec for content type ${contentType}`);
-    await this.codecs.ready(codec);
     return codec;
   }
 
@@ -266,8 +265,8 @@ export class ClientEngine {
   async #send(attempt: Attempt): Promise<unknown> {
     const call = attempt.call as PreparedCall;
     const contentType = this.contentTypeOf(call);
-    const codec = this.codecs.get(contentType) ?? (await this.codec(contentType));
-    const loading = this.codecs.ready(codec);
+    const codec = this.codec(contentType);
+    const loading = this.codecs.ready(codec, call.known?.descriptors !== undefined);
     if (loading !== undefined) await bounded(this.bounds(call), () => loading);
     const idempotent =
       call.options.idempotent ??

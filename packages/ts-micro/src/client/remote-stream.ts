@@ -13,7 +13,8 @@ const id = "go.micro.client";
 
 /** Chooses a node and opens the stream on it; the request of a `server` stream is sent, the source of the others is pumped. */
 export async function openRemote(engine: ClientEngine, call: PreparedCall): Promise<Duplex<unknown, unknown>> {
-  const codec = await engine.codec(engine.contentTypeOf(call));
+  const codec = engine.codec(engine.contentTypeOf(call));
+  await engine.codecs.ready(codec, call.known?.descriptors !== undefined);
   const candidates = await engine.candidates(call);
   const stream = new RemoteStream(engine, call, codec, candidates.nodes);
   stream.open();

@@ -1,7 +1,7 @@
 import { Codecs, type Codec, type Envelope } from "../codec.ts";
-import { CallContext, type Cancellation, type Kind } from "../context.ts";
+import type { Clock } from "../clock.ts";
+import { CallContext, type Kind, type Log } from "../context.ts";
 import { MicroError, errors, fromUnknown, isMicroError } from "../errors.ts";
-import type { Log } from "../context.ts";
 import { Metadata } from "../metadata.ts";
 import type { CallHandler, IncomingCall, IncomingMessage, RawStream, Reply } from "../protocol.ts";
 import { encodeError } from "../wire/error.ts";
@@ -19,6 +19,7 @@ export interface CallsOptions {
   readonly codecs: Codecs;
   readonly running: Running;
   readonly log: Log;
+  readonly clock: Clock;
   readonly maxInFlight: number;
   deliver(message: IncomingMessage): Promise<MicroError | undefined>;
 }
@@ -56,8 +57,6 @@ export class Calls implements CallHandler {
       : undefined;
     try {
       this.#admit(call);
-      const loading = codecs.ready(codec);
-      if (loading !== undefined) await loading;
       const value = await this.#dispatch(call, codec, body, envelope);
       return { body: value };
     } catch (error) {
@@ -72,8 +71,6 @@ export class Calls implements CallHandler {
       this.#admit(call);
       const codec = codecs.get(head.contentType);
       if (codec === undefined) throw errors.unsupported(service, `unsupported Content-Type: ${head.contentType}`);
-      const loading = codecs.ready(codec);
-      if (loading !== undefined) await loading;
       const dispatch = this.#route(head.endpoint);
       const { descriptors } = dispatch.endpoint;
       const requestEnvelope = (): Envelope | undefined =>
@@ -124,7 +121,7 @@ export class Calls implements CallHandler {
     const dispatch = this.#route(name);
     const { descriptors } = dispatch.endpoint;
     if (dispatch.kind !== "unary")
-      throw errors.badRequest(this.#options.service, `${name} is a stream: open it as one`);
+      throw errors.methodNotAllowed(this.#options.service, `${name} is a stream: open it as one`);
     const request =
       envelope !== undefined && descriptors === undefined ? early : codec.decode(body, descriptors?.request, envelope);
     const ctx = this.#context(call, name);
@@ -170,7 +167,7 @@ export class Calls implements CallHandler {
   }
 
   #context(call: IncomingCall, endpoint: string): CallContext {
-    const { service, log } = this.#options;
+    const { service, log, clock } = this.#options;
     const metadata = call.head.metadata ?? new Metadata();
     if (call.local !== "") metadata.set(H.local, call.local);
     if (call.remote !== "") metadata.set(H.remote, call.remote);
@@ -182,6 +179,7 @@ export class Calls implements CallHandler {
       local: call.local,
       remote: call.remote,
       log,
+      clock,
       cancellation: call.cancellation,
     });
   }
@@ -206,12 +204,4 @@ export class Calls implements CallHandler {
     if (error.code === "INTERNAL" && !isMicroError(cause))
       this.#options.log.error(`handler ${endpoint} failed: ${error.detail}`, { endpoint, error: cause });
   }
-}
-
-/** A call of this process, for the contexts it needs. */
-export interface ContextFacts {
-  endpoint: string;
-  metadata: Metadata;
-  deadline: number;
-  cancellation: Cancellation;
 }

@@ -58,10 +58,11 @@ export class ServerEngine {
       codecs: this.#codecs,
       running: this.#running,
       log,
+      clock,
       maxInFlight: options.maxInFlight,
       deliver: (message) => this.#subscribers.deliver(message),
     });
-    this.local = localService(name, this.routes, this.#running, log);
+    this.local = localService(name, this.routes, this.#running, log, clock);
   }
 
   /** Where it listens; empty before `start`. */
@@ -102,10 +103,7 @@ export class ServerEngine {
 
   async #start(): Promise<void> {
     const { name, logger, broker } = this.options;
-    for (const { descriptors } of this.routes.all()) {
-      const codec = descriptors === undefined ? undefined : this.#codecs.get("application/protobuf");
-      if (codec !== undefined) await this.#codecs.ready(codec);
-    }
+    if (this.routes.all().some(({ descriptors }) => descriptors !== undefined)) await this.#codecs.load();
     await this.#listen();
     if (this.#subscribers.size > 0) await broker.start();
     const endpoints = this.routes.all();
@@ -144,7 +142,7 @@ export class ServerEngine {
     if (this.#registration !== undefined) {
       const registered = this.#registration.registered;
       await Promise.all([this.#registration.close(2000), this.#subscribers.close()]);
-      if (registered) await sleep(clock, settle);
+      if (registered && settle > 0) await sleep(clock, settle);
     }
     this.#calls.refusing = true;
     const late = new AbortController();

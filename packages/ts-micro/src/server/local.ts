@@ -1,3 +1,4 @@
+import type { Clock } from "../clock.ts";
 import { CallContext, type Kind, type Log } from "../context.ts";
 import { errors } from "../errors.ts";
 import type { LocalCall, LocalService } from "../client/options.ts";
@@ -6,14 +7,16 @@ import type { Routes } from "./routes.ts";
 import type { Running } from "./running.ts";
 
 /** Calls within the process: no codec, no socket, all semantics. Values go by reference; handlers must not change their requests. */
-export function localService(service: string, routes: Routes, running: Running, log: Log): LocalService {
-  const context = (call: LocalCall): CallContext => new CallContext({ ...call, service, local: "", remote: "", log });
+export function localService(service: string, routes: Routes, running: Running, log: Log, clock: Clock): LocalService {
+  const context = (call: LocalCall): CallContext =>
+    new CallContext({ ...call, service, local: "", remote: "", log, clock });
   return {
     kindOf: (endpoint: string): Kind | undefined => routes.kindOf(endpoint),
     async unary(call, request) {
       const dispatch = routes.get(call.endpoint);
       if (dispatch === undefined) throw routes.missing(call.endpoint);
-      if (dispatch.kind !== "unary") throw errors.badRequest(service, `${call.endpoint} is a stream: open it as one`);
+      if (dispatch.kind !== "unary")
+        throw errors.methodNotAllowed(service, `${call.endpoint} is a stream: open it as one`);
       const ctx = context(call);
       try {
         return await running.run(call.endpoint, call.deadline, call.cancellation, () => dispatch.unary(request, ctx));

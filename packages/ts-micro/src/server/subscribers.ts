@@ -108,7 +108,7 @@ export class Subscribers {
   }
 
   async #handle(entry: Entry, event: BrokerEvent): Promise<void> {
-    const { service, running, log } = this.#options;
+    const { service, running, log, clock } = this.#options;
     const metadata = Metadata.from(event.message.header);
     const cancellation = new Cancellation();
     const ctx = new CallContext({
@@ -119,6 +119,7 @@ export class Subscribers {
       local: "",
       remote: "",
       log,
+      clock,
       cancellation,
     });
     try {
@@ -142,7 +143,7 @@ export class Subscribers {
       metadata.get("content-type") ?? (descriptor === undefined ? "application/json" : "application/protobuf");
     const codec = codecs.get(contentType);
     if (codec === undefined) throw errors.unsupported(service, `unsupported Content-Type: ${contentType}`);
-    await codecs.ready(codec);
+    await codecs.ready(codec, descriptor !== undefined);
     // A publish is the bare body: the envelopes of json-rpc and proto-rpc are for calls (wire spec §1.6).
     const value = codec.decode(
       event.message.body,
