@@ -155,7 +155,8 @@ describe("streams", () => {
   });
 
   it("refuse a unary call of a stream, and iteration of a unary reply", async () => {
-    const { client, remote } = await world();
+    const { client, service } = await world();
+    const remote = mesh.client().service<typeof service>("streamer").Streamer;
     await expect(client.call("streamer", "Streamer.Count", { to: 1 })).rejects.toMatchObject({ code: "METHOD_NOT_ALLOWED" });
     await expect(all(remote.hello() as unknown as AsyncIterable<unknown>)).rejects.toMatchObject({
       code: "BAD_REQUEST",
