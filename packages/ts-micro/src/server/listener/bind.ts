@@ -21,9 +21,6 @@ export async function bind(server: Server, address: string): Promise<string> {
   for (let port = wanted.port; ; port++) {
     const failed = await attempt(server, wanted.host === "" ? { port } : { port, host: wanted.host });
     if (failed === undefined) break;
-    // libuv says EACCES for a folder that does not exist.
-    if (failed.code === "EACCES" && (await lstat(dirname(path)).catch(() => undefined)) === undefined)
-      throw errors.badRequest(id, `listen unix:${path}: there is no folder ${dirname(path)}`, failed);
     if (failed.code !== "EADDRINUSE" || port >= wanted.last) throw explain(address, failed);
   }
   const real = server.address() as AddressInfo;
