@@ -115,8 +115,8 @@ export interface Protocol extends Component {
   readonly metadata: Readonly<Record<string, string>>;
   /** No I/O; connections are made as calls need them. */
   dial(node: Node): Peer;
-  /** Mounted on the one port. */
-  acceptor?(calls: CallHandler): Acceptor;
+  /** Mounted on the one port. It and `listen` are there once the protocol has started. */
+  readonly acceptor?: ((calls: CallHandler) => Acceptor) | undefined;
   /** Listens by itself, on transports without sockets of their own. */
-  listen?(address: string, calls: CallHandler): Promise<Listener>;
+  readonly listen?: ((address: string, calls: CallHandler) => Promise<Listener>) | undefined;
 }

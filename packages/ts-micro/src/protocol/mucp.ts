@@ -2,7 +2,7 @@ import { systemClock, type Clock } from "../clock.ts";
 import { milliseconds, type Duration } from "../duration.ts";
 import { errors } from "../errors.ts";
 import type { Acceptor, CallHandler, Listener, Peer, Protocol } from "../protocol.ts";
-import type { Transport } from "../transport.ts";
+import type { Connection, Transport } from "../transport.ts";
 import type { Node } from "../wire/registry-record.ts";
 import { MucpPeer } from "./mucp/peer.ts";
 import { ServerConnection } from "./mucp/server.ts";
@@ -26,8 +26,6 @@ export function mucp(options: MucpOptions): Protocol {
 class Mucp implements Protocol {
   readonly name = "mucp";
   readonly metadata: Readonly<Record<string, string>>;
-  readonly acceptor?: (calls: CallHandler) => Acceptor;
-  readonly listen?: (address: string, calls: CallHandler) => Promise<Listener>;
   readonly #transport: Transport;
   readonly #clock: Clock;
   readonly #grace: number;
@@ -40,13 +38,21 @@ class Mucp implements Protocol {
     this.#clock = options.clock ?? systemClock;
     this.#grace = milliseconds(options.goHalfCloseGrace ?? 2000);
     this.metadata = { protocol: "mucp", transport: transport.name, server: "mucp" };
-    const serve =
-      (calls: CallHandler) => (connection: Parameters<Parameters<NonNullable<Transport["listen"]>>[1]>[0]) => {
-        connection.receive(new ServerConnection(connection, calls, this.#clock));
-      };
-    if (transport.acceptor !== undefined) this.acceptor = (calls) => transport.acceptor?.(serve(calls)) as Acceptor;
-    if (transport.listen !== undefined)
-      this.listen = (address, calls) => transport.listen?.(address, serve(calls)) as Promise<Listener>;
+  }
+
+  // A transport that is loaded by name knows only after its start whether it has a port of its own.
+  get acceptor(): ((calls: CallHandler) => Acceptor) | undefined {
+    const mount = this.#transport.acceptor?.bind(this.#transport);
+    return mount === undefined ? undefined : (calls) => mount(this.#serve(calls));
+  }
+
+  get listen(): ((address: string, calls: CallHandler) => Promise<Listener>) | undefined {
+    const listen = this.#transport.listen?.bind(this.#transport);
+    return listen === undefined ? undefined : (address, calls) => listen(address, this.#serve(calls));
+  }
+
+  #serve(calls: CallHandler): (connection: Connection) => void {
+    return (connection) => connection.receive(new ServerConnection(connection, calls, this.#clock));
   }
 
   start(): Promise<void> {
