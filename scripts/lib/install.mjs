@@ -5,7 +5,7 @@ import { inSeconds, root, run, timed } from "./run.mjs";
 const json = (path) => JSON.parse(readFileSync(`${root}/${path}`, "utf8"));
 
 /** What is missing or has another version than the lock file says; undefined when all is in place. */
-export function installFault() {
+function installFault() {
   if (!existsSync(`${root}/node_modules/.package-lock.json`)) return "node_modules is missing";
   if (!existsSync(`${root}/package-lock.json`)) return undefined;
   const wanted = json("package-lock.json").packages;
@@ -20,15 +20,17 @@ export function installFault() {
   return undefined;
 }
 
-/** Makes node_modules what the lock file says. Throws with npm's own words when that fails. */
+/**
+ * Makes node_modules what the lock file says, and makes sure that it is. Not by `npm ci`: that refuses a lock file without the binaries of
+ * every platform, which a registry that lacks some of them cannot give. Throws with npm's own words above when it fails.
+ */
 export async function ensureInstalled() {
   const fault = installFault();
   if (fault === undefined) return;
-  const command = existsSync(`${root}/package-lock.json`) && !existsSync(`${root}/node_modules`) ? "ci" : "install";
-  console.log(`npm ${command} (${fault})`);
-  const { value, seconds } = await timed(() =>
-    run("npm", [command, "--include=dev", "--no-audit", "--no-fund"], { minutes: 10 }),
-  );
-  console.log(`npm ${command}: ${inSeconds(seconds)}`);
-  if (value.code !== 0) throw new Error(`npm ${command} failed with ${value.code}`);
+  console.log(`npm install (${fault})`);
+  const args = ["install", "--no-save", "--include=dev", "--no-audit", "--no-fund"];
+  const { value, seconds } = await timed(() => run("npm", args, { minutes: 10 }));
+  console.log(`npm install: ${inSeconds(seconds)}`);
+  const left = installFault();
+  if (value.code !== 0 || left !== undefined) throw new Error(`npm install failed: ${left ?? `exit ${value.code}`}`);
 }
