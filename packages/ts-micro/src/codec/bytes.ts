@@ -1,4 +1,5 @@
 import type { Codec } from "../codec.ts";
+import type { Driver } from "../internal/driver.ts";
 import { errors } from "../errors.ts";
 
 /** `application/octet-stream`: the body is the value, a Uint8Array; nothing else has that form. Mirrors v4:codec/bytes. */
@@ -18,7 +19,7 @@ export function bytesCodec(): Codec {
 }
 
 /** How it is chosen by name. */
-export const driver: { readonly name: "bytes"; fromAddress(): Codec } = { name: "bytes", fromAddress: bytesCodec };
+export const driver: Driver<Codec> = { name: "bytes", fromAddress: bytesCodec };
 
 function kindOf(value: unknown): string {
   return value === null ? "null" : typeof value === "object" ? (value.constructor?.name ?? "an object") : typeof value;

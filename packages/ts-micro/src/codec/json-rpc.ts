@@ -1,4 +1,5 @@
 import type { Codec } from "../codec.ts";
+import type { Driver } from "../internal/driver.ts";
 import * as wire from "../wire/jsonrpc.ts";
 import { LazyMessages } from "./protobuf/lazy.ts";
 
@@ -42,7 +43,7 @@ export function jsonRpcCodec(): Codec {
 }
 
 /** How it is chosen by name. */
-export const driver: { readonly name: "json-rpc"; fromAddress(): Codec } = {
+export const driver: Driver<Codec> = {
   name: "json-rpc",
   fromAddress: jsonRpcCodec,
 };

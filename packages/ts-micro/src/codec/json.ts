@@ -1,4 +1,5 @@
 import type { Codec } from "../codec.ts";
+import type { Driver } from "../internal/driver.ts";
 import { goJsonDecode, goJsonEncode } from "../wire/go-json.ts";
 import { LazyMessages } from "./protobuf/lazy.ts";
 
@@ -27,4 +28,4 @@ export function jsonCodec(): Codec {
 }
 
 /** How it is chosen by name. */
-export const driver: { readonly name: "json"; fromAddress(): Codec } = { name: "json", fromAddress: jsonCodec };
+export const driver: Driver<Codec> = { name: "json", fromAddress: jsonCodec };

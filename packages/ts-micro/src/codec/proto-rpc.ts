@@ -1,4 +1,5 @@
 import type { Codec } from "../codec.ts";
+import type { Driver } from "../internal/driver.ts";
 import * as wire from "../wire/protorpc.ts";
 import { LazyMessages } from "./protobuf/lazy.ts";
 
@@ -40,7 +41,7 @@ export function protoRpcCodec(): Codec {
 }
 
 /** How it is chosen by name. */
-export const driver: { readonly name: "proto-rpc"; fromAddress(): Codec } = {
+export const driver: Driver<Codec> = {
   name: "proto-rpc",
   fromAddress: protoRpcCodec,
 };

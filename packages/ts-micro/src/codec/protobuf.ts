@@ -1,4 +1,5 @@
 import type { Codec } from "../codec.ts";
+import type { Driver } from "../internal/driver.ts";
 import { LazyMessages } from "./protobuf/lazy.ts";
 
 /**
@@ -17,7 +18,7 @@ export function protobufCodec(): Codec {
 }
 
 /** How it is chosen by name. */
-export const driver: { readonly name: "protobuf"; fromAddress(): Codec } = {
+export const driver: Driver<Codec> = {
   name: "protobuf",
   fromAddress: protobufCodec,
 };

@@ -1,4 +1,5 @@
 import type { Codec } from "../codec.ts";
+import type { Driver } from "../internal/driver.ts";
 import { errors } from "../errors.ts";
 
 const id = "ts.micro.codec.text";
@@ -25,4 +26,4 @@ export function textCodec(): Codec {
 }
 
 /** How it is chosen by name. */
-export const driver: { readonly name: "text"; fromAddress(): Codec } = { name: "text", fromAddress: textCodec };
+export const driver: Driver<Codec> = { name: "text", fromAddress: textCodec };
