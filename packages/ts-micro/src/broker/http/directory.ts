@@ -77,7 +77,7 @@ export class Directory {
       {
         name: "http broker watch",
         start: async () => {
-          const watcher = this.#registry.watch({ service: serviceName });
+          const watcher = this.#registry.watch({ service: serviceName, background: true });
           try {
             await watcher.ready;
             await this.#load(true);
