@@ -18,6 +18,7 @@ export class RecordTable {
   readonly #byName = new Map<string, Source[]>();
   readonly #merged = new Map<string, readonly ServiceRecord[]>();
   readonly #preferred: number | undefined;
+  #batch: Set<string> | undefined;
 
   /** With `preferred`: while sources of that rank have nodes of a service, the others' do not count. */
   constructor(emit: (event: RegistryEvent) => void, preferred?: number) {
@@ -41,11 +42,23 @@ export class RecordTable {
       if (entries === undefined) this.#byName.set(name, [entry]);
       else if (!entries.includes(entry)) insert(entries, entry);
     }
-    for (const name of names) this.#update(name);
+    this.#changed(names);
   }
 
   delete(source: string): void {
-    for (const name of this.#forget(source)) this.#update(name);
+    this.#changed(this.#forget(source));
+  }
+
+  /** Many changes as one: each service is merged once, at the end. */
+  batch(work: () => void): void {
+    const names = new Set<string>();
+    this.#batch = names;
+    try {
+      work();
+    } finally {
+      this.#batch = undefined;
+      this.#changed(names);
+    }
   }
 
   get(name: string): readonly ServiceRecord[] {
@@ -54,6 +67,13 @@ export class RecordTable {
 
   list(): ServiceRecord[] {
     return [...this.#merged.values()].flat();
+  }
+
+  #changed(names: ReadonlySet<string>): void {
+    for (const name of names) {
+      if (this.#batch === undefined) this.#update(name);
+      else this.#batch.add(name);
+    }
   }
 
   #forget(source: string): Set<string> {
