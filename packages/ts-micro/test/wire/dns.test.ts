@@ -134,9 +134,11 @@ describe("DNS names", () => {
     expect(at(asking("\xc0\x0c"))).toBe("PROTOCOL"); // itself
     expect(at(asking("\xc0\x0e\xc0\x0c"))).toBe("PROTOCOL"); // forwards
     expect(at(asking("\x01a\xc0\x0c"))).toBe("PROTOCOL"); // round and round
+    const named = Buffer.from("\x01a\0");
+    expect(at(Buffer.concat([asking("\xc0\x12"), named]))).toBe("PROTOCOL"); // forwards, to a good name
+    expect(at(Buffer.concat([asking(`\x40${"a".repeat(64)}\0`), named]))).toBe("PROTOCOL"); // label kinds 01 and 10
+    expect(at(Buffer.concat([asking(`\x80${"a".repeat(128)}\0`), named]))).toBe("PROTOCOL");
     expect(at(asking("\xc0"))).toBe("PROTOCOL");
-    expect(at(asking("\x40a\0"))).toBe("PROTOCOL"); // label kinds 01 and 10
-    expect(at(asking("\x80a\0"))).toBe("PROTOCOL");
     expect(at(asking("\x05abc"))).toBe("PROTOCOL");
     const two = Buffer.concat([
       header([2, 0, 0, 0]),
@@ -246,6 +248,8 @@ describe("DNS packets", () => {
       answering(28, "\x01\x02\x03\x04"),
       answering(12, ""),
       answering(12, "\0\0"),
+      answering(33, ""),
+      answering(33, "\0\0"),
       answering(33, "\0\0\0\0\0\x01"),
       answering(33, "\0\0\0\0\0\x01\0x"),
       answering(16, "\x05ab"),

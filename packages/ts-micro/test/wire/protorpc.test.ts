@@ -92,6 +92,12 @@ describe("proto-rpc as Go Micro speaks it", () => {
         expect(() => decode(hex(text)), text).toThrow(expect.objectContaining({ code: "BAD_REQUEST" }));
   });
 
+  it("says what is wrong with the lengths", () => {
+    expect(() => decodeProtoRpcRequest(hex("00000000 00000001"))).toThrow("block longer than the message");
+    expect(() => decodeProtoRpcRequest(hex("00000000 00000000 00"))).toThrow("bytes after the body");
+    expect(() => decodeProtoRpcRequest(hex("00000000"))).toThrow("block without a length");
+  });
+
   it("answers random and damaged bytes with a value or BAD_REQUEST", () => {
     const judge = (bytes: Uint8Array): void => {
       for (const decode of [decodeProtoRpcRequest, decodeProtoRpcResponse])

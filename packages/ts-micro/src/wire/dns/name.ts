@@ -47,7 +47,6 @@ export function readName(packet: Buffer, at: number): { name: string; next: numb
     if (length > maxLabelBytes) throw malformed("label of an unknown kind");
     bytes += length + 1;
     if (bytes > maxNameBytes) throw malformed("name above 255 bytes");
-    if (at + 1 + length > packet.length) throw malformed("name beyond the packet");
     name += present(packet.subarray(at + 1, at + 1 + length)) + ".";
     at += 1 + length;
   }

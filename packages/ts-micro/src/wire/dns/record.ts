@@ -14,8 +14,13 @@ export interface RecordHead {
   ttl: number;
 }
 
-export interface AddressRecord extends RecordHead {
-  type: "A" | "AAAA";
+export interface ARecord extends RecordHead {
+  type: "A";
+  address: string;
+}
+
+export interface AaaaRecord extends RecordHead {
+  type: "AAAA";
   address: string;
 }
 
@@ -44,7 +49,7 @@ export interface OtherRecord extends RecordHead {
   data: Buffer;
 }
 
-export type DnsRecord = AddressRecord | PtrRecord | SrvRecord | TxtRecord | OtherRecord;
+export type DnsRecord = ARecord | AaaaRecord | PtrRecord | SrvRecord | TxtRecord | OtherRecord;
 
 const codes: Record<string, number> = { A: 1, PTR: 12, TXT: 16, AAAA: 28, SRV: 33, ANY: 255 };
 const names = new Map(Object.entries(codes).map(([name, code]) => [code, name]));
@@ -63,11 +68,8 @@ export function typeCode(type: string): number {
 /** Reads the data of a record, `packet[at..end]`. */
 export function readData(head: Required<RecordHead>, code: number, packet: Buffer, at: number, end: number): DnsRecord {
   const type = typeName(code);
-  if (type === "A" || type === "AAAA") {
-    const bytes = packet.subarray(at, end);
-    if (bytes.length !== (type === "A" ? 4 : 16)) throw malformed(`${type} record of ${bytes.length} bytes`);
-    return { ...head, type, address: type === "A" ? bytes.join(".") : ipv6Text(bytes) };
-  }
+  if (type === "A") return { ...head, type, address: addressAt(packet, at, end, 4).join(".") };
+  if (type === "AAAA") return { ...head, type, address: ipv6Text(addressAt(packet, at, end, 16)) };
   if (type === "PTR") return { ...head, type, target: targetAt(packet, at, end) };
   if (type === "SRV") {
     if (end - at < 7) throw malformed("SRV record too short");
@@ -106,6 +108,11 @@ export function dataBytes(record: DnsRecord, at: number, offsets: Offsets | unde
 export function uint16(value: number): number {
   if (!Number.isInteger(value) || value < 0 || value > 0xffff) throw unencodable(`${value} does not fit in 16 bits`);
   return value;
+}
+
+function addressAt(packet: Buffer, at: number, end: number, bytes: number): Buffer {
+  if (end - at !== bytes) throw malformed(`address of ${end - at} bytes instead of ${bytes}`);
+  return packet.subarray(at, end);
 }
 
 function targetAt(packet: Buffer, at: number, end: number): string {

@@ -6,7 +6,7 @@ export interface Http1Limits {
   readonly maxHeadBytes?: number;
   /** Decoded body, in bytes. Default 4 MiB. */
   readonly maxBodyBytes?: number;
-  /** Header lines of one message, repeated ones and trailers included. Default 2000. */
+  /** Header lines of one message, repeated ones included, and as many trailers. Default 2000. */
   readonly maxHeaders?: number;
   /** Start line, in bytes. Default 8 KiB. */
   readonly maxStartLineBytes?: number;
