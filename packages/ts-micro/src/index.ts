@@ -29,11 +29,13 @@ export type {
 } from "./endpoint.ts";
 export { errors, isMicroError, MicroError } from "./errors.ts";
 export type { ErrorCode, MicroErrorInit } from "./errors.ts";
+export { encodeError } from "./wire/error.ts";
 export { Metadata } from "./metadata.ts";
 export type { MetadataInit } from "./metadata.ts";
 export type { CallOptions, Context, Filter, Kind, Log, Span } from "./context.ts";
 export type { Duration } from "./duration.ts";
 export type { ParsedFlags, UserFlag } from "./flags.ts";
+export { flagTable } from "./settings.ts";
 export type {
   Attempt,
   CallInterceptor,

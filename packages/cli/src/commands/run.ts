@@ -1,0 +1,42 @@
+import { type Command, UsageError } from "../command.ts";
+import type { Child } from "../run/child.ts";
+import { entryOf } from "../run/entry.ts";
+import { keep } from "../run/keep.ts";
+import { Watch } from "../run/watch.ts";
+
+export const run: Command = {
+  name: "run",
+  summary: "Run a service, and run it anew when its sources change or it crashes",
+  usage: "[FILE|DIR] [ARGUMENTS OF THE SERVICE…]",
+  examples: ["run", "run greeter.ts", "run --no-watch --registry=etcd ./greeter"],
+  flags: {
+    "no-watch": { type: "boolean", help: "do not look for changes; end when the service ends" },
+    retries: { help: "starts in a row after crashes (no limit)" },
+  },
+  passesOn: true,
+  async run(invocation) {
+    const { args, flags, env, signal, command } = invocation;
+    const [source = ".", ...rest] = args;
+    const entry = entryOf(source);
+    const retries = flags["retries"] === undefined ? Infinity : Number(flags["retries"]);
+    if (Number.isNaN(retries) || retries < 0) throw new UsageError("--retries: a number is needed", command);
+    const say = (text: string): void => void process.stderr.write(`micro: ${text}\n`);
+    const watch = flags["no-watch"] === true ? undefined : new Watch(entry.watched, say);
+    let current: Child | undefined;
+    invocation.onForcedEnd(() => current?.kill());
+    try {
+      return await keep({
+        args: [...entry.nodeArgs, entry.file, ...rest],
+        cwd: entry.cwd,
+        env: { ...process.env, ...env },
+        watch,
+        retries,
+        signal,
+        say,
+        started: (child) => (current = child),
+      });
+    } finally {
+      watch?.close();
+    }
+  },
+};

@@ -1,0 +1,26 @@
+import { encodeError, isMicroError, type MicroError } from "ts-micro";
+
+/**
+ * What standard error says of a failure. An error that a service answered is printed as it came: Go's JSON, or plain text. One of this side
+ * is in our words.
+ */
+export function wordsOf(error: unknown): string {
+  const remote = remoteError(error);
+  if (remote !== undefined) return encodeError(remote);
+  if (isMicroError(error)) return `micro: ${error.detail}${advice(error)}`;
+  return `micro: ${error instanceof Error ? error.message : String(error)}`;
+}
+
+/** The answer of a service in the chain of causes. */
+function remoteError(error: unknown): MicroError | undefined {
+  for (let at = error, depth = 0; isMicroError(at) && depth < 10; at = at.cause, depth++) {
+    if (at.layer === "remote") return at;
+  }
+  return undefined;
+}
+
+function advice({ code, detail }: MicroError): string {
+  if (code === "NOT_FOUND" && detail.startsWith("service ") && !detail.includes("did you mean"))
+    return "\n  `micro services` lists what there is";
+  return "";
+}

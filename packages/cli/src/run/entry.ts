@@ -1,0 +1,75 @@
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { dirname, extname, join, resolve } from "node:path";
+import { UsageError } from "../command.ts";
+
+/** What is to be run, and how. */
+export interface Entry {
+  /** The file. */
+  readonly file: string;
+  /** Working directory of the process. */
+  readonly cwd: string;
+  /** Changes below this folder restart it. */
+  readonly watched: string;
+  /** Node's own arguments. */
+  readonly nodeArgs: readonly string[];
+}
+
+/** Tried in a folder whose package.json names no file, in this order. */
+const usual: readonly string[] = ["src/main", "main", "src/index", "index", "src/server", "server"].flatMap((stem) =>
+  ["ts", "mts", "js", "mjs"].map((ext) => `${stem}.${ext}`),
+);
+
+/**
+ * The file that `source` means: itself, or for a folder what package.json names as main, or one of the usual names.
+ * @throws UsageError when there is none.
+ */
+export function entryOf(source: string): Entry {
+  const path = resolve(source);
+  const stat = statSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) throw new UsageError(`${source}: no such file or folder`);
+  const folder = stat.isDirectory();
+  const file = folder ? mainOf(path) : path;
+  if (file === undefined)
+    throw new UsageError(`${source}: what to run? package.json has no main, and there is none of ${usual.join(", ")}`);
+  return {
+    file,
+    cwd: folder ? path : process.cwd(),
+    watched: folder ? path : packageOf(dirname(path)),
+    nodeArgs: nodeArgs(file),
+  };
+}
+
+function mainOf(folder: string): string | undefined {
+  const main = manifestMain(join(folder, "package.json"));
+  return [...(main === undefined ? [] : [main]), ...usual]
+    .map((name) => join(folder, name))
+    .find((file) => statSync(file, { throwIfNoEntry: false })?.isFile());
+}
+
+function manifestMain(path: string): string | undefined {
+  if (!existsSync(path)) return undefined;
+  try {
+    const { main } = JSON.parse(readFileSync(path, "utf8")) as { main?: unknown };
+    return typeof main === "string" ? main : undefined;
+  } catch (error) {
+    throw new UsageError(`${path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** The package that a folder is in; the folder itself when it is in none. */
+function packageOf(folder: string): string {
+  for (let at = folder; ; at = dirname(at)) {
+    if (existsSync(join(at, "package.json"))) return at;
+    if (dirname(at) === at) return folder;
+  }
+}
+
+/** TypeScript runs by Node itself where it can, else through tsx. */
+function nodeArgs(file: string): string[] {
+  const kind = extname(file);
+  const features = process.features as { readonly typescript?: string | false };
+  const native = features.typescript !== undefined && features.typescript !== false;
+  if (kind === ".tsx" || kind === ".jsx" || (!native && /^\.[mc]?ts$/.test(kind)))
+    return ["--import", import.meta.resolve("tsx")];
+  return [];
+}

@@ -1,0 +1,122 @@
+import { type FSWatcher, readdirSync, statSync, watch } from "node:fs";
+import { extname, join, relative } from "node:path";
+
+/** Folders whose changes are not the programmer's; those with a dot in front neither. */
+const ignored: ReadonlySet<string> = new Set(["node_modules", "dist", "coverage"]);
+/** A service may write other files of its own without being restarted for it. */
+const sources: ReadonlySet<string> = new Set(
+  ".ts .mts .cts .tsx .js .mjs .cjs .jsx .json .yaml .yml .toml .proto .env .graphql .sql".split(" "),
+);
+/** Quiet time after which a burst of changes counts as over, in ms. */
+const calm = 100;
+/** Most folders watched. */
+const mostFolders = 2000;
+
+/** Changes of source files below a folder. */
+export class Watch {
+  readonly #root: string;
+  readonly #folders = new Map<string, FSWatcher>();
+  /** What each file was when it was last looked at: only real changes count, not mere touches of its folder. */
+  readonly #files = new Map<string, string>();
+  readonly #say: (text: string) => void;
+  #timer: NodeJS.Timeout | undefined;
+  #changed: string | undefined;
+  #wake: (() => void) | undefined;
+  #full = false;
+  #closed = false;
+
+  constructor(root: string, say: (text: string) => void) {
+    this.#root = root;
+    this.#say = say;
+    this.#add(root, false);
+  }
+
+  /** The next change: the path of the first file of its burst. One that happened since the last `forget` counts. */
+  async next(signal: AbortSignal): Promise<string | undefined> {
+    while (this.#changed === undefined && !signal.aborted && !this.#closed) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+        signal.addEventListener("abort", () => resolve(), { once: true });
+      });
+    }
+    return this.#changed;
+  }
+
+  /** What has happened until now does not count any more. */
+  forget(): void {
+    this.#changed = undefined;
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    for (const watcher of this.#folders.values()) watcher.close();
+    this.#folders.clear();
+    this.#wake?.();
+  }
+
+  /** `fresh`: the folder came just now, so that its files are changes. */
+  #add(folder: string, fresh: boolean): void {
+    if (this.#folders.has(folder) || this.#closed) return;
+    if (this.#folders.size >= mostFolders) {
+      if (!this.#full) this.#say(`more than ${mostFolders} folders below ${this.#root}: not all of them are watched`);
+      this.#full = true;
+      return;
+    }
+    try {
+      const watcher = watch(folder, (_event, name) => this.#event(folder, name));
+      watcher.on("error", () => this.#remove(folder));
+      this.#folders.set(folder, watcher);
+    } catch (error) {
+      this.#say(`${folder} is not watched: ${error instanceof Error ? error.message : String(error)}`);
+      return;
+    }
+    for (const entry of entries(folder)) this.#look(join(folder, entry), fresh);
+  }
+
+  #event(folder: string, name: string | null): void {
+    if (name !== null) this.#look(join(folder, name), true);
+    else for (const entry of entries(folder)) this.#look(join(folder, entry), true);
+  }
+
+  /** Compares what is there with what was; `counts`: a difference is a change. */
+  #look(path: string, counts: boolean): void {
+    const name = path.slice(path.lastIndexOf("/") + 1);
+    const stat = statSync(path, { throwIfNoEntry: false });
+    if (stat?.isDirectory() === true) {
+      if (!ignored.has(name) && !name.startsWith(".")) this.#add(path, counts);
+      return;
+    }
+    if (stat === undefined) this.#remove(path);
+    if (!sources.has(extname(name)) && !name.startsWith(".env")) return;
+    const before = this.#files.get(path);
+    const now = stat === undefined ? undefined : `${stat.mtimeMs} ${stat.size} ${stat.ino}`;
+    if (before === now) return;
+    if (now === undefined) this.#files.delete(path);
+    else this.#files.set(path, now);
+    if (counts) this.#report(path);
+  }
+
+  #remove(folder: string): void {
+    this.#folders.get(folder)?.close();
+    this.#folders.delete(folder);
+  }
+
+  #report(path: string): void {
+    clearTimeout(this.#timer);
+    const first = this.#changed ?? relative(this.#root, path);
+    this.#timer = setTimeout(() => {
+      this.#changed = first;
+      this.#wake?.();
+    }, calm);
+  }
+}
+
+function entries(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    // It has gone again.
+    return [];
+  }
+}
