@@ -7,7 +7,7 @@ import { clientOver } from "./connect.ts";
 import type { CallOptions } from "./context.ts";
 import { debugEndpoints } from "./debug/handlers.ts";
 import { milliseconds, type Duration } from "./duration.ts";
-import { types, type Data, type Fn, type GenServiceLike, type Group, type ProtoImpl } from "./endpoint.ts";
+import { type types, type Data, type Fn, type GenServiceLike, type Group, type ProtoImpl } from "./endpoint.ts";
 import { errors } from "./errors.ts";
 import { helpText, parseFlags, type ParsedFlags, type UserFlag } from "./flags.ts";
 import { holding } from "./internal/hold.ts";
