@@ -1,0 +1,126 @@
+/** Go's default registry and ours, both ways (wire spec §15, rows 43 to 47). */
+import { afterEach, expect, test } from "vitest";
+import type { Registry, RegistryEvent, ServiceRecord } from "../packages/ts-micro/src/registry.ts";
+import { mdnsRegistry } from "../packages/ts-micro/src/registry/mdns.ts";
+import { eventually } from "../packages/ts-micro/src/testing/suite.ts";
+import { describeInNamespace } from "./netns.ts";
+import { describeGo, goPeer, goVersions } from "./peer.ts";
+
+const open = new Set<AsyncDisposable>();
+
+function ours(): Registry {
+  const registry = mdnsRegistry();
+  open.add(registry);
+  return registry;
+}
+
+afterEach(async () => {
+  await Promise.all([...open].map((each) => each[Symbol.asyncDispose]()));
+  open.clear();
+});
+
+function greeter(id: string, port: number, over: Partial<ServiceRecord> = {}): ServiceRecord {
+  const metadata = { protocol: "mucp", transport: "http", server: "mucp", registry: "mdns", broker: "http" };
+  const nodes = [{ id: `greeter-${id}`, address: `127.0.0.1:${port}`, metadata }];
+  return { name: "greeter", version: "latest", metadata: {}, endpoints: [], nodes, ...over };
+}
+
+describeInNamespace(import.meta.url, "mDNS between TypeScript and Go", () => {
+  describeGo("with real Go peers", () => {
+    test.each(goVersions)(
+      "43: a Go %s server is found by us, with address, metadata and endpoints",
+      async (version) => {
+        await using peer = await goPeer({ version, serve: true, name: "greeter", registry: "mdns" });
+        const [record, ...more] = await ours().getService("greeter");
+        expect(more).toEqual([]);
+        expect(record?.version).toBe(peer.service?.version);
+        expect(record?.nodes).toEqual(
+          peer.service?.nodes.map(({ id, address, metadata }) => ({ id, address, metadata: metadata ?? {} })),
+        );
+        expect(record?.endpoints.map(({ name }) => name).sort()).toEqual(
+          peer.service?.endpoints?.map(({ name }) => name).sort(),
+        );
+        const stream = record?.endpoints.find(({ name }) => name === "Greeter.Stream");
+        expect(stream?.metadata["stream"]).toBe("true");
+      },
+    );
+
+    test.each(goVersions)("44: Go %s finds our node within its window, as we registered it", async (version) => {
+      await using peer = await goPeer({ version, registry: "mdns", cache: false });
+      const metadata = { stream: "true" };
+      const request = { name: "Request", type: "Request", values: [{ name: "name", type: "string", values: [] }] };
+      const given = greeter("1", 4711, { endpoints: [{ name: "Greeter.Stream", request, metadata }] });
+      await ours().register(given);
+      const [found, ...more] = await peer.getService("greeter");
+      expect(more).toEqual([]);
+      expect(found?.version).toBe("latest");
+      expect(found?.nodes).toEqual(given.nodes);
+      expect(found?.endpoints).toMatchObject([{ name: "Greeter.Stream", metadata, request: { type: "Request" } }]);
+    });
+
+    test.each(goVersions)("45: two nodes of ours and one of Go %s are three for both sides", async (version) => {
+      await using server = await goPeer({ version, serve: true, name: "greeter", registry: "mdns" });
+      await ours().register(greeter("1", 4711));
+      await ours().register(greeter("2", 4712));
+      const expected = ["127.0.0.1:4711", "127.0.0.1:4712", server.address].sort();
+      const byUs = (await ours().getService("greeter")).flatMap(({ nodes }) => nodes);
+      expect(byUs.map(({ address }) => address).sort()).toEqual(expected);
+      const byGo = (await server.getService("greeter")).flatMap(({ nodes }) => nodes);
+      expect(byGo.map(({ address }) => address).sort()).toEqual(expected);
+    });
+
+    test.each(goVersions)("46: our goodbye takes the node out of Go %s's cache at once", async (version) => {
+      await using peer = await goPeer({ version, registry: "mdns", cache: true });
+      const [one, two] = [ours(), ours()];
+      await one.register(greeter("1", 4711));
+      await two.register(greeter("2", 4712));
+      const selected = async (): Promise<string> => {
+        const { nodes } = await peer.select("greeter", 40);
+        return [...new Set(nodes.map(({ id }) => id))].sort().join();
+      };
+      await eventually(async () => (await selected()) === "greeter-1,greeter-2", "Go selects both", 60_000);
+      await one.close();
+      await eventually(async () => (await selected()) === "greeter-2", "Go selects the one left", 30_000);
+    });
+
+    test.each(goVersions)("46: a watch of Go %s sees our node come and go", async (version) => {
+      await using peer = await goPeer({ version, registry: "mdns" });
+      await peer.watch("greeter");
+      const registry = ours();
+      const record = greeter("1", 4711);
+      await registry.register(record);
+      const came = await peer.event<{ nodes: { id: string }[] }>("watched", ({ action }) => action === "create");
+      expect(came["service"]?.nodes[0]?.id).toBe("greeter-1");
+      await registry.deregister(record);
+      const went = await peer.event<{ nodes: { id: string }[] }>("watched", ({ action }) => action === "delete");
+      expect(went["service"]?.nodes[0]?.id).toBe("greeter-1");
+    });
+
+    test.each(goVersions)("46: our watch sees a Go %s server come and say goodbye", async (version) => {
+      const registry = ours();
+      const watcher = registry.watch({ service: "greeter" });
+      await watcher.ready;
+      const events: RegistryEvent[] = [];
+      void (async () => {
+        for await (const event of watcher) events.push(event);
+      })();
+      const peer = await goPeer({ version, serve: true, name: "greeter", registry: "mdns" });
+      const id = peer.service?.nodes[0]?.id;
+      const seen = (action: string): Promise<RegistryEvent> =>
+        eventually(() => events.find((e) => e.action === action && e.service.nodes[0]?.id === id), action, 30_000);
+      expect((await seen("create")).service.nodes[0]?.address).toBe(peer.address);
+      await peer.close();
+      await seen("delete");
+      expect(await registry.getService("greeter")).toEqual([]);
+    });
+
+    test.each(goVersions)("47: services are listed both ways with Go %s", async (version) => {
+      await using peer = await goPeer({ version, serve: true, name: "go.srv.greeter", registry: "mdns" });
+      const registry = ours();
+      await registry.register(greeter("1", 4711, { name: "ts.srv.greeter" }));
+      const names = ["go.srv.greeter", "ts.srv.greeter"];
+      expect((await registry.listServices()).map(({ name }) => name).sort()).toEqual(names);
+      expect((await peer.listServices()).sort()).toEqual(names);
+    });
+  });
+});

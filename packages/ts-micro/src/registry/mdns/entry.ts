@@ -1,0 +1,163 @@
+import { randomInt } from "node:crypto";
+import { lookup } from "node:dns/promises";
+import { isIP, isIPv4 } from "node:net";
+import { hostname } from "node:os";
+import { sleep, type Clock } from "../../clock.ts";
+import { errors, fromUnknown } from "../../errors.ts";
+import { parseAddress } from "../../internal/net-address.ts";
+import type { EndpointRecord, ServiceRecord } from "../../registry.ts";
+import {
+  encodePacket,
+  escapeLabel,
+  labelsOf,
+  type DnsQuestion,
+  type DnsRecord,
+  type SrvRecord,
+} from "../../wire/dns.ts";
+import { encodeTxt } from "../../wire/mdns-txt.ts";
+import { idKey, instanceName, serviceName, type Names } from "./names.ts";
+
+/** Seconds that others may remember our records. Go's. */
+export const ttlSeconds = 120;
+
+/** Metadata of a node whose record had to be cut: endpoints carry their names and kinds only, or there are none at all. */
+export const truncatedKey = "truncated";
+
+/** One node of ours, as it is on the wire. */
+export interface Entry {
+  readonly service: string;
+  /** `greeter.micro.` */
+  readonly parent: string;
+  /** `greeter-1.greeter.micro.` */
+  readonly name: string;
+  /** As registered; its one node. */
+  readonly record: ServiceRecord;
+  /** As others read it. */
+  readonly shown: ServiceRecord;
+  readonly srv: SrvRecord;
+  readonly address: DnsRecord;
+  readonly txt: DnsRecord;
+}
+
+/** `vm.`: what SRV points to and the address belongs to. */
+export function hostOf(names: Names): string {
+  const name = hostname();
+  try {
+    const escaped = `${name.split(".").map(escapeLabel).join(".")}.`;
+    return labelsOf(escaped).length > 0 ? escaped : `host.${names.domain}`;
+  } catch {
+    return `host.${names.domain}`;
+  }
+}
+
+/**
+ * The entry of a record of one node.
+ * @throws MicroError BAD_REQUEST for a name or address that mDNS cannot carry, PAYLOAD_TOO_LARGE when not even the node alone fits into `maxPacket` bytes.
+ */
+export async function entryOf(names: Names, record: ServiceRecord, maxPacket: number, clock: Clock): Promise<Entry> {
+  const [node] = record.nodes;
+  if (node === undefined) throw errors.badRequest("mdns", "mdns: a record of no node");
+  const parent = serviceName(names, record.name);
+  const { name, alias } = instanceName(node.id, record.name, parent);
+  const { ip, port } = await whereIs(node.address, clock);
+  const host = hostOf(names);
+  const srv: SrvRecord = { type: "SRV", name, ttl: ttlSeconds, priority: 10, weight: 1, port, target: host };
+  const address: DnsRecord = { type: isIPv4(ip) ? "A" : "AAAA", name: host, ttl: ttlSeconds, address: ip };
+  const base = { service: record.name, parent, name, record, srv, address };
+  for (const { endpoints, cut } of cuts(record.endpoints)) {
+    const metadata = {
+      ...node.metadata,
+      ...(alias ? { [idKey]: node.id } : {}),
+      ...(cut ? { [truncatedKey]: "true" } : {}),
+    };
+    const strings = encodeTxt({ metadata, service: record.name, version: record.version, endpoints });
+    const txt: DnsRecord = { type: "TXT", name, ttl: ttlSeconds, strings };
+    const { [idKey]: _, ...seen } = metadata;
+    const nodes = [{ ...node, metadata: seen }];
+    const entry = { ...base, shown: { ...record, metadata: {}, endpoints, nodes }, txt };
+    if (fits(entry, maxPacket)) return entry;
+  }
+  throw errors.payloadTooLarge(
+    "mdns",
+    `mdns: node ${node.id} has too much metadata for a packet of ${maxPacket} bytes`,
+  );
+}
+
+/** What answers a query for the service: the one instance (wire spec §5.2: PTR, SRV, address, TXT in this order). */
+export function answersOf(entry: Entry): DnsRecord[] {
+  const ptr: DnsRecord = { type: "PTR", name: entry.parent, ttl: ttlSeconds, target: entry.name };
+  return [ptr, ...instanceOf(entry)];
+}
+
+export function instanceOf({ srv, address, txt }: Entry): DnsRecord[] {
+  return [srv, address, txt];
+}
+
+/** An unsolicited response: no question, not authoritative, not compressed, as Go sends it. `ttl` 0 says goodbye. */
+export function announcement(entry: Entry, ttl: number): Buffer {
+  const { srv, address, txt } = entry;
+  const answers = [
+    { ...srv, ttl },
+    { ...address, ttl },
+    { ...txt, ttl },
+  ];
+  return encodePacket({ response: true, answers }, { compress: false });
+}
+
+/** A query whether anybody else has the name. Go sends three and listens to no answer. */
+export function probe(entry: Entry, id: number = randomInt(0x10000)): Buffer {
+  const questions: DnsQuestion[] = [{ name: entry.name, type: "PTR" }];
+  const authority: DnsRecord[] = [{ ...entry.srv, priority: 0, weight: 0 }, entry.txt];
+  return encodePacket({ id, questions, authority }, { compress: false });
+}
+
+function fits(entry: Entry, maxPacket: number): boolean {
+  try {
+    return Math.max(announcement(entry, 0).length, probe(entry, 0).length) <= maxPacket;
+  } catch (error) {
+    if (fromUnknown(error).code === "PAYLOAD_TOO_LARGE") return false;
+    throw error;
+  }
+}
+
+const telling = new Set(["stream", "kind", "subscriber", "topic", "idempotent"]);
+
+function* cuts(endpoints: EndpointRecord[]): Generator<{ endpoints: EndpointRecord[]; cut: boolean }> {
+  yield { endpoints, cut: false };
+  const kinds = endpoints.map(({ name, metadata }) => ({
+    name,
+    metadata: Object.fromEntries(Object.entries(metadata).filter(([key]) => telling.has(key))),
+  }));
+  yield { endpoints: kinds, cut: true };
+  yield { endpoints: [], cut: true };
+}
+
+/** How long the system may take for the address of a host name. */
+const resolveMs = 5000;
+
+async function whereIs(address: string, clock: Clock): Promise<{ ip: string; port: number }> {
+  const where = parseAddress(address);
+  if ("path" in where)
+    throw errors.badRequest("mdns", `mdns: ${address} is no address for other hosts; mDNS carries host:port only`);
+  const { host, port } = where;
+  if (isIP(host) === 0 || host.includes("%")) return { ip: await resolve(host, address, clock), port };
+  if (host === "0.0.0.0" || host === "::")
+    throw errors.badRequest("mdns", `mdns: ${address} is every address; advertise one of them`);
+  return { ip: host, port };
+}
+
+async function resolve(host: string, address: string, clock: Clock): Promise<string> {
+  const answered = new AbortController();
+  try {
+    const late = sleep(clock, resolveMs, answered.signal).then(() => []);
+    const found = await Promise.race([lookup(host, { all: true }), late]);
+    const best = found.find(({ family }) => family === 4) ?? found[0];
+    if (best === undefined) throw new Error("no address");
+    return best.address;
+  } catch (error) {
+    const why = "cannot resolve the host, and mDNS carries IP addresses only";
+    throw errors.badRequest("mdns", `mdns: ${address}: ${why}`, error);
+  } finally {
+    answered.abort();
+  }
+}

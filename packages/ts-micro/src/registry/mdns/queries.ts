@@ -1,0 +1,66 @@
+import { sleep, type Clock } from "../../clock.ts";
+import { errors } from "../../errors.ts";
+import type { Link } from "./link.ts";
+import { encodePacket } from "../../wire/dns.ts";
+import { randomInt } from "node:crypto";
+
+/** Asks for a name and collects what comes within a window; whoever answers, and however often, nobody knows beforehand. */
+export class Queries<T> {
+  readonly #link: Link;
+  readonly #clock: Clock;
+  readonly #window: number;
+  readonly #pending = new Map<string, Set<(answer: T) => void>>();
+  readonly #closing = new AbortController();
+
+  constructor(link: Link, clock: Clock, windowMs: number) {
+    this.#link = link;
+    this.#clock = clock;
+    this.#window = windowMs;
+  }
+
+  /** One question by multicast, from where the answers are read. Rejects with REGISTRY_UNAVAILABLE when it went nowhere. */
+  async send(name: string): Promise<void> {
+    await this.#link.multicast(encodePacket({ id: randomInt(0x10000), questions: [{ name, type: "PTR" }] }));
+  }
+
+  /**
+   * Resolves when the window is over.
+   * @throws MicroError REGISTRY_UNAVAILABLE, CANCELLED, INVALID_STATE
+   */
+  async ask(name: string, take: (answer: T) => void, signal?: AbortSignal): Promise<void> {
+    const over = signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]);
+    let answered = false;
+    const listener = (answer: T): void => {
+      answered = true;
+      take(answer);
+    };
+    const pending = this.#pending.get(name) ?? new Set();
+    pending.add(listener);
+    this.#pending.set(name, pending);
+    try {
+      await this.send(name);
+      await sleep(this.#clock, this.#window / 2, over);
+      // The question or its answers may have been lost.
+      if (!answered && !over.aborted) await this.send(name).catch(() => {});
+      await sleep(this.#clock, this.#window / 2, over);
+    } finally {
+      pending.delete(listener);
+      if (pending.size === 0) this.#pending.delete(name);
+    }
+    if (this.#closing.signal.aborted) throw errors.invalidState("mdns", "the registry is closed");
+    if (over.aborted) throw errors.cancelled("mdns", "the caller gave up");
+  }
+
+  /** Whether somebody waits for answers for this name. */
+  asks(name: string): boolean {
+    return this.#pending.has(name);
+  }
+
+  answer(name: string, answer: T): void {
+    for (const listener of this.#pending.get(name) ?? []) listener(answer);
+  }
+
+  close(): void {
+    this.#closing.abort();
+  }
+}

@@ -1,0 +1,13 @@
+import { describe, it } from "vitest";
+import { mdnsRegistry } from "../../src/registry/mdns.ts";
+import { registryConformance } from "../../src/testing/registry.ts";
+import { describeInNamespace } from "../../../../interop/netns.ts";
+
+describeInNamespace(
+  import.meta.url,
+  "the mdns registry",
+  () => {
+    registryConformance({ describe, it }, { create: (domain) => mdnsRegistry({ domain }), serviceMetadata: false });
+  },
+  { builds: [] },
+);
