@@ -112,14 +112,18 @@ const stages = {
   "types-7": () => types(tools.tsc7),
   lint: () => fault(tools.oxlint, []),
   format: () => fault(tools.oxfmt, ["--check", "."]),
+  // Not counted by itself: the stage is.
   layout: () =>
-    fault(`${root}/scripts/test.mjs`, [
-      "packages/ts-micro/test/layers.test.ts",
-      "packages/ts-micro/test/package.test.ts",
-    ]),
+    fault(
+      `${root}/scripts/test.mjs`,
+      ["packages/ts-micro/test/layers.test.ts", "packages/ts-micro/test/package.test.ts"],
+      {
+        env: { ...process.env, TS_MICRO_RESULTS: "" },
+      },
+    ),
   declarations,
   "front-door": frontDoor,
-  unused: () => fault(tools.knip, ["--no-progress", "--treat-config-hints-as-errors"]),
+  unused: () => fault(tools.knip, ["--no-progress", "--no-config-hints"]),
   publint,
   attw,
 };
