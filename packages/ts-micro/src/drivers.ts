@@ -20,6 +20,8 @@ export interface Concerns {
 
 const tables: { readonly [C in keyof Concerns]: DriverTable<Concerns[C]> } = {
   registry: {
+    local: () => import("./registry/local.ts"),
+    mdns: () => import("./registry/mdns.ts"),
     memory: () => import("./registry/memory.ts"),
   },
   transport: {
