@@ -161,7 +161,7 @@ describe("a client that hears what Go servers sent", () => {
     for (const [i] of connections(name).entries()) {
       for (const [n, reply] of replyBytes(name, i).entries()) {
         const expected = nth(repliesOf(nth(connections(name), i).response), n).header["Micro-Error"];
-        if (expected === undefined) continue;
+        if (expected === undefined || expected === "context deadline exceeded") continue;
         answer = (socket) => socket.write(reply);
         const error = await failure(peer.unary(head("Greeter.Fail"), body("{}")));
         const json = expected.startsWith("{") ? (JSON.parse(expected) as Record<string, unknown>) : undefined;
@@ -178,6 +178,14 @@ describe("a client that hears what Go servers sent", () => {
     }
     expect(seen).toBeGreaterThan(0);
     expect(peer.pending).toBe(0);
+  });
+
+  it("reads Go's bare text of an expired deadline as TIMEOUT", async () => {
+    answer = (socket) => socket.write(nth(replyBytes("v4-errors-plain", 3), 0));
+    expect(await failure(peer.unary(head("Greeter.Fail"), body("{}")))).toMatchObject({
+      code: "TIMEOUT",
+      layer: "remote",
+    });
   });
 
   it("reads a refusal of the content type", async () => {

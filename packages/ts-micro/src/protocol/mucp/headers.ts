@@ -1,6 +1,6 @@
 import type { CallHead } from "../../protocol.ts";
 import type { Message } from "../../transport.ts";
-import { MicroError } from "../../errors.ts";
+import { MicroError, errors } from "../../errors.ts";
 import { EOS, decodeError } from "../../wire/error.ts";
 import { H, isPerHop } from "../../wire/headers.ts";
 
@@ -91,20 +91,21 @@ export function isEnd(message: Message): boolean {
 export function replyError(message: Message, contentType: string): MicroError | undefined {
   const { header } = message;
   const text = header[H.error];
-  if (text) {
-    const error = decodeError(text);
-    return remote(
-      header[H.refused] === "1"
-        ? new MicroError({ id: error.id, code: error.code, status: error.status, detail: error.detail, refused: true })
-        : error,
-    );
-  }
+  if (text) return remote(errorOf(text, header[H.refused] === "1"));
   // The one failure that Go does not mark as such (wire spec §1.4.7).
   if (header[H.contentType] !== "text/plain" || contentType === "text/plain") return undefined;
   const detail = Buffer.from(message.body.subarray(0, 1024)).toString();
   return /^unsupported Content-Type/i.test(detail)
     ? remote(new MicroError({ id: "go.micro.server", code: "UNSUPPORTED", detail }))
     : undefined;
+}
+
+function errorOf(text: string, refused: boolean): MicroError {
+  // A Go server obeys `Timeout` and gives its context's bare text, in a race with our own clock (wire spec §1.3).
+  if (text === "context deadline exceeded") return errors.timeout("go.micro.server", text);
+  const error = decodeError(text);
+  const { id, code, status, detail } = error;
+  return refused ? new MicroError({ id, code, status, detail, refused }) : error;
 }
 
 function remote(error: MicroError): MicroError {

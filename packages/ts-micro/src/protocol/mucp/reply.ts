@@ -31,7 +31,8 @@ export function unaryReply(origin: Origin, body: Uint8Array): Message {
 export function unaryError(origin: Origin, error: MicroError, body: Uint8Array): Message {
   const header = unaryHeader(origin);
   const text = say(header, error, origin.retries);
-  return { header, body: body.length > 0 ? body : errorBody(origin.codecType, text) };
+  const told = body.length > 0 && text === encodeError(error);
+  return { header, body: told ? body : errorBody(origin.codecType, text) };
 }
 
 /** Headers of every message of a stream (wire spec §1.7). */
@@ -63,7 +64,7 @@ export function unsupportedReply(contentType: string): Message {
   return { header, body: Buffer.from(`unsupported Content-Type: ${contentType}`) };
 }
 
-/** `Micro-Error` for `error`, bounded; a text cannot begin or end like the end of a stream. */
+/** `Micro-Error` for `error`: bounded, never empty, and never taken for the end of a stream. */
 export function errorText(error: MicroError): string {
   const text = encodeError(error);
   if (text === EOS || text === "") return encodeError(withDetail(error, text || error.code));
