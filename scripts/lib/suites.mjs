@@ -15,7 +15,7 @@ export const suites = {
   full: { only: [], without: [] },
   short: { only: [], without: once },
   smoke: {
-    only: ["packages/ts-micro/test/wire/", "packages/ts-micro/test/registry/memory", "packages/ts-micro/test/service"],
-    without: once,
+    only: ["wire/", "registry/", "client/", "server/"].map((folder) => `packages/ts-micro/test/${folder}`),
+    without: [...once, "packages/*/test/registry/mdns*"],
   },
 };

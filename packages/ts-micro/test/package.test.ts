@@ -92,7 +92,9 @@ describe("every component", () => {
     const name = path.slice(path.lastIndexOf("/") + 1);
     const found = existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: "utf8" }) : [];
     expect(
-      found.filter((file) => file.endsWith(".test.ts") && (file.startsWith(`${name}.`) || file.startsWith(`${name}/`))),
+      found.filter(
+        (file) => file.endsWith(".test.ts") && /^[-./]/.test(file.slice(name.length)) && file.startsWith(name),
+      ),
     ).not.toEqual([]);
   });
 
