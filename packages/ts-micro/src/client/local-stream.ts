@@ -17,7 +17,7 @@ export function openLocal(
 ): Duplex<unknown, unknown> {
   const sent = new Channel<unknown>(16);
   let requests: AsyncIterable<unknown> = sent;
-  if (call.kind === "server") requests = once(call.request);
+  if (call.kind === "server" && call.request !== undefined) requests = once(call.request);
   else if (isAsyncIterable(call.request)) requests = call.request;
   const replies = local.stream({ ...call, cancellation }, requests);
   const cancel = (reason?: unknown): void => {

@@ -58,8 +58,10 @@ class RemoteStream implements Duplex<unknown, unknown> {
       this.#report(fromUnknown(error, id));
       throw error;
     }
-    if (call.kind === "server") this.#raw.send(this.#encode(call.request)).catch(() => {});
-    else if (isAsyncIterable(call.request)) void this.#pump(call.request);
+    // Of a stream without types the request is its user's first message.
+    if (call.kind === "server") {
+      if (call.request !== undefined) this.#raw.send(this.#encode(call.request)).catch(() => {});
+    } else if (isAsyncIterable(call.request)) void this.#pump(call.request);
   }
 
   async send(message: unknown): Promise<void> {
@@ -110,6 +112,7 @@ class RemoteStream implements Duplex<unknown, unknown> {
           failure.refused &&
           !this.#received &&
           this.#call.kind === "server" &&
+          this.#call.request !== undefined &&
           this.#call.cancellation?.reason === undefined;
         if (
           !again ||

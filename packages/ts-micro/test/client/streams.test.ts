@@ -62,6 +62,19 @@ describe("streams", () => {
     expect(await all(remote.count({ to: 0 }))).toEqual([]);
   });
 
+  it.each(["over the wire", "in process"])(
+    "without types send what the user sends, and nothing before it, %s",
+    async (how) => {
+      const { service, client } = await world();
+      const stream = (how === "in process" ? service.client : client).stream("streamer", "Streamer.Count", {
+        stream: "server",
+      });
+      await stream.send({ to: 2 });
+      stream.end();
+      expect(await all(stream)).toEqual([{ n: 1 }, { n: 2 }]);
+    },
+  );
+
   it("deliver the handler's error after what came before it", async () => {
     const { remote } = await world();
     const seen: number[] = [];
@@ -157,7 +170,9 @@ describe("streams", () => {
   it("refuse a unary call of a stream, and iteration of a unary reply", async () => {
     const { client, service } = await world();
     const remote = mesh.client().service<typeof service>("streamer").Streamer;
-    await expect(client.call("streamer", "Streamer.Count", { to: 1 })).rejects.toMatchObject({ code: "METHOD_NOT_ALLOWED" });
+    await expect(client.call("streamer", "Streamer.Count", { to: 1 })).rejects.toMatchObject({
+      code: "METHOD_NOT_ALLOWED",
+    });
     await expect(all(remote.hello() as unknown as AsyncIterable<unknown>)).rejects.toMatchObject({
       code: "BAD_REQUEST",
     });
