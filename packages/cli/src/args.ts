@@ -88,7 +88,7 @@ class Reader {
 
   #flag(word: string): void {
     const { name, value } = split(word);
-    const own = Object.entries(this.#command.flags ?? {}).find(([flag]) => flag.replaceAll("-", "_") === name);
+    const own = Object.entries(this.#ownFlags).find(([flag]) => flag.replaceAll("-", "_") === name);
     const global = globalFlags.get(name);
     if (own !== undefined) {
       const [flag, { type = "string" }] = own;
@@ -98,6 +98,12 @@ class Reader {
       else throw new UsageError(`${word}: true or false`, this.#command);
     } else if (global !== undefined) this.#global(global, value ?? this.#value(word));
     else throw this.#unknownFlag(word);
+  }
+
+  /** Of the command, or of the one that is meant when the group's name stands alone. */
+  get #ownFlags(): NonNullable<Command["flags"]> {
+    const { flags, commands, fallback } = this.#command;
+    return flags ?? commands?.find(({ name }) => name === fallback)?.flags ?? {};
   }
 
   #value(word: string): string {
@@ -126,7 +132,7 @@ class Reader {
 
   #unknownFlag(word: string): UsageError {
     const { name } = split(word);
-    const known = [...globalFlags.keys(), ...Object.keys(this.#command.flags ?? {})];
+    const known = [...globalFlags.keys(), ...Object.keys(this.#ownFlags)];
     return new UsageError(`unknown flag ${word}${hint(name, known)}`, this.#command);
   }
 }

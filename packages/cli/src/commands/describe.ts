@@ -63,12 +63,7 @@ async function completed({ client }: Session, record: ServiceRecord, signal: Abo
       {},
       {
         signal,
-        filters: [
-          (services) =>
-            services
-              .filter((each) => each.version === version)
-              .map((each) => ({ ...each, nodes: each.nodes.filter(({ id }) => ids.has(id)) })),
-        ],
+        filters: [(services) => services.filter((each) => each.version === version).map(only(ids))],
       },
     );
     return Array.isArray(whole.endpoints) ? { ...record, endpoints: whole.endpoints } : record;
@@ -80,4 +75,10 @@ async function completed({ client }: Session, record: ServiceRecord, signal: Abo
     );
     return record;
   }
+}
+
+function only(ids: ReadonlySet<string>): (record: ServiceRecord) => ServiceRecord {
+  return ({ name, version, metadata, endpoints, nodes }) => {
+    return { name, version, metadata, endpoints, nodes: nodes.filter(({ id }) => ids.has(id)) };
+  };
 }
