@@ -153,3 +153,14 @@ export function changes(before: readonly ServiceRecord[], after: readonly Servic
   }
   return [...events, ...gone];
 }
+
+/** What `records` become by an event that tells its nodes. */
+export function applyEvent(records: readonly ServiceRecord[], { action, service }: RegistryEvent): ServiceRecord[] {
+  const ids = new Set(service.nodes.map(({ id }) => id));
+  const others = records.map((record) =>
+    record.name === service.name && record.version === service.version
+      ? { ...record, nodes: record.nodes.filter(({ id }) => !ids.has(id)) }
+      : record,
+  );
+  return mergeRecords(action === "delete" ? others : [service, ...others]);
+}

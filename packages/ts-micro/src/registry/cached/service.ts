@@ -1,10 +1,10 @@
 import type { Clock } from "../../clock.ts";
 import { errors, type MicroError } from "../../errors.ts";
 import { exitAmbient } from "../../internal/ambient.ts";
-import { mergeRecords } from "../../internal/record-table.ts";
+import { applyEvent } from "../../internal/record-table.ts";
 import { cloneRecord, sameRecord } from "../../internal/records.ts";
 import { supervise, type Supervised } from "../../internal/supervise.ts";
-import type { Registry, RegistryEvent, ServiceRecord, Watcher } from "../../registry.ts";
+import type { Registry, ServiceRecord, Watcher } from "../../registry.ts";
 
 /** After a lookup that failed, old knowledge is not renewed for this long (ms). */
 const retryAfter = 5000;
@@ -149,7 +149,7 @@ export class CachedService {
       if (signal.aborted) return;
       if (event.service.name !== this.name) continue;
       if (event.service.nodes.length > 0) {
-        this.#set(apply(this.#records ?? [], event));
+        this.#set(applyEvent(this.#records ?? [], event));
       } else {
         // It does not tell which nodes.
         const records = await this.#inner.getService(this.name, { signal, complete: true });
@@ -172,14 +172,6 @@ export class CachedService {
 
 function has(records: readonly ServiceRecord[], record: ServiceRecord): boolean {
   return records.some((other) => sameRecord(other, record));
-}
-
-function apply(records: readonly ServiceRecord[], { action, service }: RegistryEvent): ServiceRecord[] {
-  const ids = new Set(service.nodes.map(({ id }) => id));
-  const others = records.map((record) =>
-    record.version === service.version ? { ...record, nodes: record.nodes.filter(({ id }) => !ids.has(id)) } : record,
-  );
-  return mergeRecords(action === "delete" ? others : [service, ...others]);
 }
 
 function deepFreeze<T>(value: T): T {

@@ -3,7 +3,7 @@ import { lstat, open, readFile, readlink } from "node:fs/promises";
 import type { Node, ServiceRecord } from "../../registry.ts";
 
 /** Largest record file, bytes. */
-export const recordLimit = 1 << 20;
+export const recordLimit: number = 1 << 20;
 
 /** What one registry says: a file of its own. */
 export interface LocalRecord {

@@ -1,0 +1,346 @@
+import { describe, expect, it } from "vitest";
+import { errors, type MicroError } from "../../src/errors.ts";
+import type { Registry, ServiceRecord, Watcher } from "../../src/registry.ts";
+import { cachedRegistry } from "../../src/registry/cached.ts";
+import { memoryRegistry, memoryWorld, type MemoryWorld } from "../../src/registry/memory.ts";
+import { multiRegistry } from "../../src/registry/multi.ts";
+import { virtualClock } from "../../src/testing/clock.ts";
+import { registryConformance } from "../../src/testing/registry.ts";
+
+function greeter(address: string, ...ids: string[]): ServiceRecord {
+  const nodes = ids.map((id) => ({ id, address, metadata: {} }));
+  return { name: "greeter", version: "latest", metadata: {}, endpoints: [], nodes };
+}
+
+const nodesOf = (records: readonly ServiceRecord[]): string[] =>
+  records.flatMap(({ nodes }) => nodes.map(({ id, address }) => `${id}@${address}`)).sort();
+
+/** A registry behind a switch and a gate. */
+class Gated implements Registry {
+  readonly name: string;
+  readonly inner: Registry;
+  down: MicroError | undefined;
+  gate: Promise<void> = Promise.resolve();
+  registrations = 0;
+  closed = false;
+  #cut: (() => void)[] = [];
+
+  constructor(name: string, inner: Registry) {
+    this.name = name;
+    this.inner = inner;
+  }
+
+  fail(): void {
+    this.down = errors.unavailable(this.name, "no multicast");
+    for (const cut of this.#cut.splice(0)) cut();
+  }
+
+  async #pass(): Promise<void> {
+    await this.gate;
+    if (this.down !== undefined) throw this.down;
+  }
+  start(): Promise<void> {
+    return this.#pass();
+  }
+  async close(): Promise<void> {
+    this.closed = true;
+    await this.inner.close();
+  }
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+  async register(...args: Parameters<Registry["register"]>): Promise<void> {
+    this.registrations++;
+    await this.#pass();
+    return this.inner.register(...args);
+  }
+  async deregister(...args: Parameters<Registry["deregister"]>): Promise<void> {
+    await this.#pass();
+    return this.inner.deregister(...args);
+  }
+  async getService(...args: Parameters<Registry["getService"]>): Promise<ServiceRecord[]> {
+    await this.#pass();
+    return this.inner.getService(...args);
+  }
+  async listServices(...args: Parameters<Registry["listServices"]>): Promise<ServiceRecord[]> {
+    await this.#pass();
+    return this.inner.listServices(...args);
+  }
+  watch(...args: Parameters<Registry["watch"]>): Watcher {
+    if (this.down !== undefined) throw this.down;
+    const watcher = this.inner.watch(...args);
+    const iterator = watcher[Symbol.asyncIterator]();
+    const lost = new Promise<never>((_, reject) =>
+      this.#cut.push(() => reject(errors.connectionLost(this.name, "cut"))),
+    );
+    lost.catch(() => {});
+    return {
+      ready: watcher.ready,
+      close: () => watcher.close(),
+      [Symbol.asyncDispose]: () => watcher.close(),
+      [Symbol.asyncIterator]: () => ({ next: () => Promise.race([iterator.next(), lost]) }),
+    };
+  }
+}
+
+function pair(clock = virtualClock()): { clock: ReturnType<typeof virtualClock>; local: Gated; mdns: Gated } {
+  return {
+    clock,
+    local: new Gated("local", memoryRegistry({ clock })),
+    mdns: new Gated("mdns", memoryRegistry({ clock })),
+  };
+}
+
+/** Reads a watch into a list. */
+async function follow(watcher: Watcher): Promise<string[]> {
+  const told: string[] = [];
+  void (async () => {
+    for await (const { action, service } of watcher)
+      for (const { id, address } of service.nodes) told.push(`${action} ${id}@${address}`);
+  })().catch((error: MicroError) => told.push(error.code));
+  await watcher.ready;
+  return told;
+}
+
+describe("multi registry", () => {
+  const worlds = new Map<string, readonly [MemoryWorld, MemoryWorld]>();
+  registryConformance(
+    { describe, it },
+    {
+      create(namespace) {
+        const world = worlds.get(namespace) ?? [memoryWorld(), memoryWorld()];
+        worlds.set(namespace, world);
+        return multiRegistry(world.map((each) => memoryRegistry({ world: each })));
+      },
+    },
+  );
+
+  it("registers with all and takes out of all", async () => {
+    const { local, mdns } = pair();
+    const multi = multiRegistry([local, mdns]);
+    expect(multi.name).toBe("local+mdns");
+    await multi.register(greeter("x", "a"));
+    for (const { inner } of [local, mdns]) expect(nodesOf(await inner.getService("greeter"))).toEqual(["a@x"]);
+    await multi.deregister(greeter("x", "a"));
+    for (const { inner } of [local, mdns]) expect(await inner.getService("greeter")).toEqual([]);
+    await multi.close();
+    expect([local.closed, mdns.closed]).toEqual([true, true]);
+  });
+
+  it("merges by version and node id, and the first registry's address counts", async () => {
+    const { local, mdns } = pair();
+    const multi = multiRegistry([local, mdns]);
+    await local.register(greeter("127.0.0.1:1", "a"));
+    await mdns.register(greeter("10.0.0.1:1", "a", "b"));
+    await mdns.register({ ...greeter("10.0.0.1:2", "c"), version: "2" });
+    const records = await multi.getService("greeter", { complete: true });
+    expect(nodesOf(records)).toEqual(["a@127.0.0.1:1", "b@10.0.0.1:1", "c@10.0.0.1:2"]);
+    expect(records.map(({ version }) => version)).toEqual(["latest", "2"]);
+    expect(nodesOf(await multi.listServices())).toEqual(nodesOf(records));
+    await multi.close();
+  });
+
+  it("answers with what a quick registry knows, without waiting for a slow one; a complete answer waits", async () => {
+    const { local, mdns } = pair();
+    const multi = multiRegistry([local, mdns]);
+    await local.register(greeter("l", "a"));
+    await mdns.register(greeter("m", "b"));
+    let open = (): void => {};
+    mdns.gate = new Promise((resolve) => (open = resolve));
+    expect(nodesOf(await multi.getService("greeter"))).toEqual(["a@l"]);
+    const complete = multi.getService("greeter", { complete: true });
+    const unknown = multi.getService("other");
+    let settled = false;
+    void Promise.race([complete, unknown]).finally(() => (settled = true));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(settled).toBe(false);
+    open();
+    expect(nodesOf(await complete)).toEqual(["a@l", "b@m"]);
+    expect(await unknown).toEqual([]);
+    await multi.close();
+  });
+
+  it("fills a cache with what the slow registry knows, behind a first quick answer", async () => {
+    const { clock, local, mdns } = pair();
+    const multi = multiRegistry([local, mdns], { clock });
+    const cached = cachedRegistry(multi, { clock, ttl: "1m" });
+    await local.register(greeter("l", "a"));
+    await mdns.register(greeter("m", "b"));
+    let open = (): void => {};
+    mdns.gate = new Promise((resolve) => (open = resolve));
+    expect(nodesOf(await cached.getService("greeter"))).toEqual(["a@l"]);
+    open();
+    await clock.advance(0);
+    expect(nodesOf(cached.peek("greeter") ?? [])).toEqual(["a@l", "b@m"]);
+    await clock.advance(100_000);
+    cached.peek("greeter");
+    await clock.advance(0);
+    expect(nodesOf(cached.peek("greeter") ?? [])).toEqual(["a@l", "b@m"]);
+    await cached.close();
+    await multi.close();
+    expect(clock.pending()).toBe(0);
+  });
+
+  it("with a preferred registry, takes the others' nodes only when that one has none, in lookups and watches alike", async () => {
+    const { clock, local, mdns } = pair();
+    const multi = multiRegistry([local, mdns], { prefer: "local", clock });
+    await mdns.register(greeter("m", "b"));
+    expect(nodesOf(await multi.getService("greeter"))).toEqual(["b@m"]);
+    const told = await follow(multi.watch({ service: "greeter" }));
+    await local.register(greeter("l", "a"));
+    await clock.advance(0);
+    expect(told).toEqual(["create a@l", "delete b@m"]);
+    expect(nodesOf(await multi.getService("greeter", { complete: true }))).toEqual(["a@l"]);
+    await mdns.register(greeter("m", "c"));
+    await clock.advance(0);
+    expect(told).toHaveLength(2);
+    await local.deregister(greeter("l", "a"));
+    await clock.advance(0);
+    expect(told.slice(2).sort()).toEqual(["create b@m", "create c@m", "delete a@l"]);
+    expect(() => multiRegistry([local, mdns], { prefer: "etcd" })).toThrow(/no registry "etcd"/);
+    await multi.close();
+  });
+
+  it("does not answer before the preferred registry has, even when another one is quicker", async () => {
+    const { local, mdns } = pair();
+    const multi = multiRegistry([local, mdns], { prefer: "local" });
+    await local.register(greeter("l", "a"));
+    await mdns.register(greeter("m", "b"));
+    let open = (): void => {};
+    local.gate = new Promise((resolve) => (open = resolve));
+    const asked = multi.getService("greeter");
+    await new Promise((resolve) => setImmediate(resolve));
+    open();
+    expect(nodesOf(await asked)).toEqual(["a@l"]);
+    await multi.close();
+  });
+
+  it("tells that a node is gone only when the last registry has lost it, and what it is where it is left", async () => {
+    const { clock, local, mdns } = pair();
+    const multi = multiRegistry([local, mdns], { clock });
+    await local.register(greeter("l", "a"));
+    await mdns.register(greeter("m", "a"));
+    const told = await follow(multi.watch());
+    await local.deregister(greeter("l", "a"));
+    await clock.advance(0);
+    expect(told).toEqual(["update a@m"]);
+    await mdns.deregister(greeter("m", "a"));
+    await clock.advance(0);
+    expect(told).toEqual(["update a@m", "delete a@m"]);
+    await multi.close();
+  });
+
+  it("goes on with the others when one is not there, says so once, and gives it what it missed when it is back", async () => {
+    const { clock, local, mdns } = pair();
+    const warnings: string[] = [];
+    const onDegraded = (name: string, error: MicroError): number => warnings.push(`${name}: ${error.detail}`);
+    const multi = multiRegistry([local, mdns], { clock, onDegraded });
+    mdns.fail();
+    await multi.start();
+    const told = await follow(multi.watch());
+    await multi.register(greeter("x", "a"), { ttl: "10m" });
+    await multi.register(greeter("x", "b"), { ttl: "1s" });
+    await multi.register(greeter("x", "c"));
+    await multi.deregister(greeter("x", "c"));
+    expect(nodesOf(await multi.getService("greeter"))).toEqual(["a@x", "b@x"]);
+    expect(await multi.getService("other")).toEqual([]);
+    await multi.listServices();
+    await clock.advance(60_000);
+    expect(warnings).toEqual(["mdns: no multicast"]);
+    expect(multi.health()).toMatchObject([
+      { name: "local", degraded: false, pending: 0 },
+      { name: "mdns", degraded: true, error: { detail: "no multicast" } },
+    ]);
+    mdns.down = undefined;
+    await clock.advance(10_000);
+    // What would have expired is not registered any more, what was taken out neither.
+    expect(nodesOf(await mdns.inner.getService("greeter"))).toEqual(["a@x"]);
+    expect(multi.health()[1]?.pending).toBe(0);
+    await multi.start();
+    await multi.getService("other");
+    await multi.listServices();
+    expect(multi.health()[1]).toMatchObject({ degraded: false, pending: 0 });
+    // Its watch is back, too.
+    await mdns.inner.register(greeter("m", "d"));
+    await clock.advance(0);
+    expect(told).toContain("create d@m");
+    await multi.close();
+    expect(clock.pending()).toBe(0);
+  });
+
+  it("keeps a watch through the loss of one registry's, and tells what happened meanwhile", async () => {
+    const { clock, local, mdns } = pair();
+    const multi = multiRegistry([local, mdns], { clock });
+    await mdns.register(greeter("m", "a", "b"));
+    const told = await follow(multi.watch({ service: "greeter" }));
+    mdns.fail();
+    await clock.advance(1000);
+    expect(told).toEqual([]);
+    mdns.down = undefined;
+    await mdns.inner.deregister(greeter("m", "a"));
+    await mdns.inner.register(greeter("m", "c"));
+    await clock.advance(10_000);
+    expect(told.sort()).toEqual(["create c@m", "delete a@m"]);
+    await multi.close();
+    expect(clock.pending()).toBe(0);
+  });
+
+  it("fails with REGISTRY_UNAVAILABLE when all fail, and does not register later behind the caller's back", async () => {
+    const { clock, local, mdns } = pair();
+    const multi = multiRegistry([local, mdns], { clock });
+    local.fail();
+    mdns.fail();
+    const refused = { code: "REGISTRY_UNAVAILABLE" };
+    await expect(multi.start()).rejects.toMatchObject(refused);
+    await expect(multi.register(greeter("x", "a"))).rejects.toMatchObject(refused);
+    await expect(multi.getService("greeter")).rejects.toMatchObject(refused);
+    await expect(multi.listServices()).rejects.toMatchObject(refused);
+    const watcher = multi.watch();
+    await expect(watcher.ready).rejects.toMatchObject(refused);
+    await expect(watcher[Symbol.asyncIterator]().next()).rejects.toMatchObject(refused);
+    local.down = mdns.down = undefined;
+    await clock.advance(60_000);
+    expect(await multi.getService("greeter")).toEqual([]);
+    await multi.close();
+    expect(clock.pending()).toBe(0);
+  });
+
+  it("waits for no registry longer than 10 s", async () => {
+    const { clock, local, mdns } = pair();
+    const multi = multiRegistry([local, mdns], { clock });
+    mdns.gate = new Promise(() => {});
+    const work = [multi.start(), multi.register(greeter("x", "a")), multi.getService("other"), multi.listServices()];
+    await clock.advance(10_000);
+    await Promise.all(work);
+    expect(multi.health()[1]).toMatchObject({ degraded: true, error: { code: "TIMEOUT" }, pending: 1 });
+    await multi.close();
+    expect(clock.pending()).toBe(0);
+  });
+
+  it("does not try again what a registry can never hold", async () => {
+    const { clock, local, mdns } = pair();
+    const multi = multiRegistry([local, mdns], { clock });
+    mdns.down = errors.badRequest("mdns", "label too long");
+    await multi.register(greeter("x", "a"));
+    await clock.advance(60_000);
+    expect(mdns.registrations).toBe(1);
+    expect(multi.health()[1]).toMatchObject({ degraded: true, pending: 0 });
+    await multi.close();
+  });
+
+  it("a newer change of the same nodes takes the place of one that is still to be made", async () => {
+    const { clock, local, mdns } = pair();
+    const multi = multiRegistry([local, mdns], { clock });
+    mdns.fail();
+    await multi.register(greeter("old", "a"));
+    await multi.register(greeter("new", "a"));
+    await multi.register(greeter("x", "b"));
+    await multi.deregister(greeter("x", "b"));
+    expect(multi.health()[1]?.pending).toBe(2);
+    mdns.down = undefined;
+    await clock.advance(10_000);
+    expect(nodesOf(await mdns.inner.getService("greeter"))).toEqual(["a@new"]);
+    await multi.close();
+    expect(clock.pending()).toBe(0);
+  });
+});
