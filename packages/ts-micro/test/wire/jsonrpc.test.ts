@@ -1,5 +1,6 @@
 import { array, assert, constantFrom, jsonValue, property, string, tuple, uint8Array } from "fast-check";
 import { describe, expect, it } from "vitest";
+import { goJsonDecode } from "ts-micro/wire/go-json";
 import {
   decodeJsonRpcEvent,
   decodeJsonRpcRequest,
@@ -110,11 +111,12 @@ describe("JSON-RPC 1.0 as Go Micro speaks it", () => {
 
   it("gives back any id, method and body", () => {
     const back = (id: string, method: string, value: unknown): void => {
-      const body: unknown = JSON.parse(JSON.stringify(value));
-      if (JSON.stringify(body).includes("__proto__")) return;
+      const json = JSON.stringify(value);
+      if (json.includes("__proto__")) return;
+      const body = goJsonDecode(json); // large numbers as that reader gives them
       expect(decodeJsonRpcRequest(encodeJsonRpcRequest(id, method, body))).toEqual({ id, method, body });
       expect(decodeJsonRpcResponse(encodeJsonRpcResponse(id, body))).toEqual({ id, error: undefined, body });
     };
-    expect(() => assert(property(string(), string(), jsonValue(), back))).not.toThrow();
+    expect(() => assert(property(string(), string(), jsonValue(), back), { numRuns: 2000 })).not.toThrow();
   });
 });
