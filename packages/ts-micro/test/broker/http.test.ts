@@ -70,6 +70,21 @@ describe("http broker, subscribers that fail", () => {
     expect(errors).toEqual([]);
   });
 
+  it("what is published while others wait for the same destination waits behind them", async () => {
+    const clock = virtualClock();
+    const { broker, registry } = open({ clock });
+    const port = await freePort();
+    await announce(registry, "news", `127.0.0.1:${port}`, { metadata: own });
+    for (const name of ["a", "b"]) await broker.publish("news", text(name));
+    const back = await peer(port);
+    await broker.publish("news", text("c"));
+    expect(back.requests).toEqual([]);
+    await clock.advance(100);
+    await eventually(() => back.requests.length === 3, "all three");
+    const bodies = back.requests.map(({ body }) => (JSON.parse(body) as { Body: string }).Body);
+    expect(bodies.map((body) => Buffer.from(body, "base64").toString())).toEqual(["a", "b", "c"]);
+  });
+
   it("what cannot be delivered for some seconds is given up: counted, told with its event, no timer left", async () => {
     const clock = virtualClock();
     const { broker, registry, errors, events } = open({ clock });

@@ -121,6 +121,7 @@ describe("console logger", () => {
       symbol: "Symbol(s)",
       fn: "[function named]",
     });
+    expect(JSON.stringify(last()["deep"]).length).toBeLessThan(200);
     expect((lines[0] ?? "").length).toBeLessThan(200_000);
     expect(Object.hasOwn({}, "polluted")).toBe(false);
   });

@@ -110,6 +110,18 @@ describe("p2c", () => {
     expect(tally(selector, "a", nodes, 1000).get("a-1")).toBe(0);
   });
 
+  it("what counts is that the node is gone, whatever the error says of a retry", () => {
+    const draining = new MicroError({ code: "DRAINING", id: "test", detail: "going away" });
+    const dial = new MicroError({ code: "TIMEOUT", id: "test", detail: "no connection in time" });
+    dial.layer = "dial";
+    const refused = new MicroError({ code: "UNAVAILABLE", id: "test", detail: "not now", refused: true });
+    for (const error of [draining, dial, refused]) {
+      const selector = p2cSelector({ clock: virtualClock() });
+      fail(selector, nth(testNodes("a", 3), 1), error);
+      expect(ejected(selector)).toEqual(["a-1"]);
+    }
+  });
+
   it("a draining node is ejected at once, an overloaded one only after three refusals in a row", () => {
     const selector = p2cSelector({ clock: virtualClock() });
     const nodes = testNodes("a", 3);
