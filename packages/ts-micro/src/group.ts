@@ -1,7 +1,7 @@
 import type { LocalService } from "./client/options.ts";
 import { errors } from "./errors.ts";
 import { signalled } from "./internal/signals.ts";
-import { groupKey, type MicroService, type Service } from "./service.ts";
+import type { MicroService, Service } from "./service.ts";
 
 /** Several services in one process: started and stopped together, one signal handler, calls between them without a socket. */
 export interface Group extends AsyncDisposable {
@@ -25,7 +25,7 @@ export function createGroup(...services: Service[]): Group {
         members.push(service);
         locals.set(
           service.name,
-          (service as unknown as MicroService)[groupKey]((name) => locals.get(name)?.()),
+          (service as unknown as MicroService).joinGroup((name) => locals.get(name)?.()),
         );
       }
       return group;

@@ -144,9 +144,6 @@ export function createService<const N extends string>(options: ServiceOptions<N>
   return new MicroService(options) as unknown as Service<N>;
 }
 
-/** Ways of a group into its services. */
-export const groupKey: unique symbol = Symbol("ts-micro.group");
-
 type Setup = (engine: ServerEngine) => void | Promise<void>;
 
 /** Not exported by the front door: users hold the {@link Service} interface. */
@@ -279,8 +276,8 @@ export class MicroService {
     await this.stop();
   }
 
-  /** A group gives its services one way to each other, and its parts to those that chose none. */
-  [groupKey](local: (service: string) => LocalService | undefined): () => LocalService | undefined {
+  /** A group gives its services one way to each other; the way to this one comes back. */
+  joinGroup(local: (service: string) => LocalService | undefined): () => LocalService | undefined {
     this.#local = local;
     return () => this.#engine?.local;
   }
