@@ -244,6 +244,10 @@ describe("the pool", () => {
     ["FIN", (connection: Raw | undefined) => void connection?.socket.end()],
     ["RST", (connection: Raw | undefined) => void connection?.socket.resetAndDestroy()],
     ["an answer nobody asked for", (connection: Raw | undefined) => void connection?.socket.write(reply("z"))],
+    [
+      "an interim answer",
+      (connection: Raw | undefined) => void connection?.socket.write("HTTP/1.1 100 Continue\r\n\r\n"),
+    ],
     ["half a head", (connection: Raw | undefined) => void connection?.socket.write("HTTP/1.1 2")],
   ] as const)("drops an idle connection on %s", async (_, spoil) => {
     await setup(answering(() => reply("y")));
@@ -267,6 +271,19 @@ describe("the pool", () => {
     user.connection.release();
     await call("x");
     expect(server.connections.length).toBe(3);
+  });
+
+  it("keeps a connection once, when it is given back from inside its last message", async () => {
+    await setup(answering(() => reply("y")));
+    const connection = await transport.dial(node(), { reuse: true, deadline: Infinity });
+    const user = new User(connection, () => connection.release());
+    await connection.send({ header: {}, body: bytes("x") });
+    await user.count(1);
+    for (const each of [await dial(), await dial()]) {
+      await each.connection.send({ header: {}, body: bytes("x") });
+      await each.count(1);
+    }
+    expect(server.connections.length).toBe(2);
   });
 
   it("does not keep a connection given back before its answer", async () => {

@@ -156,7 +156,7 @@ describe("requests and answers of the http server", () => {
   it("reading stops while 128 requests are unanswered, and goes on with the answers", async () => {
     await serve();
     const client = await dial();
-    client.socket.write(ok("x").repeat(1000));
+    client.socket.write(ok("x".repeat(10_000)).repeat(1000));
     const { messages, connection } = await user();
     await eventually(() => messages.length >= 128, "the first requests");
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -255,12 +255,54 @@ describe("requests and answers of the http server", () => {
     expect((await (await user()).closed()).code).toBe("PROTOCOL");
   });
 
+  it("messages and the end that come before receive are kept for it", async () => {
+    const acceptor = httpTransport().acceptor?.((connection) => {
+      setTimeout(() => users.push(new User(connection)), 20);
+    });
+    listener = await listen({ address: "127.0.0.1:0", acceptors: acceptor === undefined ? [] : [acceptor] });
+    const staying = await dial();
+    await staying.write(ok("1") + ok("2"));
+    await (await user()).count(2);
+    const going = await dial();
+    await going.write(ok("3"));
+    going.socket.resetAndDestroy();
+    const late = await user(1);
+    await late.closed();
+    expect([...(users[0]?.messages ?? []), ...late.messages].map(text)).toEqual(["1", "2", "3"]);
+  });
+
   it("no 400 is put between the answers of a call under way", async () => {
     await serve((_, connection) => connection.busy(true));
     const client = await dial();
     await client.write(`${ok("x")}garbage without end\r\n\r\n`);
     expect(await client.end()).toBe("fin");
     expect(client.text).toBe("");
+  });
+});
+
+describe("draining", () => {
+  it("answers what had begun to come, and what came with it, before it closes", async () => {
+    await serve((message, connection) => {
+      if (text(message) === "late") setTimeout(() => void connection.send(message), 5);
+      else void connection.send(message);
+    });
+    const half = await dial();
+    await half.write(ok("begun").slice(0, 10));
+    await eventually(() => (sockets[0]?.bytesRead ?? 0) === 10, "half a head");
+    const draining = listener?.drain();
+    await half.write(ok("begun").slice(10) + ok("together") + ok("late"));
+    expect(await half.end()).toBe("fin");
+    await draining;
+    expect(half.text.match(/\r\n\r\n[a-z]+/g)).toEqual(["\r\n\r\nbegun", "\r\n\r\ntogether", "\r\n\r\nlate"]);
+  });
+
+  it("answers the first call of a connection that comes while others are drained, and closes it then", async () => {
+    await serve(echo);
+    await listener?.drain();
+    const late = await dial();
+    await late.write(ok("x"));
+    expect(await late.end()).toBe("fin");
+    expect(late.text).toMatch(/\r\n\r\nx$/);
   });
 });
 
@@ -302,6 +344,26 @@ describe("clients that go away", () => {
     client.socket.write(Buffer.alloc(1 << 20, "POST "));
     expect(await client.end()).toBe("fin");
     expect(client.text).toMatch(/\r\n\r\nfirst$/);
+  });
+});
+
+describe("a server that closes", () => {
+  it("a paused connection goes too, as soon as its client has gone", async () => {
+    const clock = virtualClock();
+    await serve(
+      (_, connection) => {
+        connection.pause();
+        connection.close();
+      },
+      { clock },
+    );
+    const client = await dial();
+    await client.write(ok("x"));
+    await client.end();
+    client.socket.end();
+    await eventually(() => listener?.connections === 0, "the socket is gone");
+    // Time stood still: it was not the limit for sockets that will not go.
+    expect(clock.now()).toBe(0);
   });
 });
 

@@ -1,12 +1,14 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, describe, it } from "vitest";
+import { afterAll, describe, expect, it } from "vitest";
 import { listen } from "../../src/server/listener.ts";
+import { eventually } from "../../src/testing/suite.ts";
 import { transportConformance } from "../../src/testing/transport.ts";
 import type { Acceptor } from "../../src/protocol.ts";
 import type { Connection, Transport } from "../../src/transport.ts";
 import { httpTransport } from "../../src/transport/http.ts";
+import { User } from "./raw.ts";
 
 const runner = { describe, it };
 
@@ -39,5 +41,22 @@ describe("http transport over TLS", () => {
   transportConformance(runner, {
     create: () => httpTransport({ tls: { ca: pem("ca") } }),
     listen: (transport, serve) => listen({ address: "127.0.0.1:0", acceptors: acceptors(transport, serve), tls }),
+  });
+
+  it("a connection that has not sent a byte does not hold a drain up", async () => {
+    const transport = httpTransport({ tls: { ca: pem("ca") } });
+    let accepted = 0;
+    const listener = await listen({
+      address: "127.0.0.1:0",
+      acceptors: acceptors(transport, () => accepted++),
+      tls,
+    });
+    const node = { id: "n", address: listener.address, metadata: {} };
+    const user = new User(await transport.dial(node, { reuse: false, deadline: Infinity }));
+    await eventually(() => accepted === 1, "it is accepted");
+    await listener.drain();
+    expect((await user.closed()).code).toBe("CONNECTION_LOST");
+    await transport.close();
+    await listener.close();
   });
 });

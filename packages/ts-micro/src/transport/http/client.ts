@@ -95,7 +95,6 @@ export class ClientEnd extends HttpEnd<Http1Response> implements Poolable {
 
   protected peerEnded(error: MicroError): void {
     this.finish(error);
-    this.#init.lost(this);
     this.end();
   }
 

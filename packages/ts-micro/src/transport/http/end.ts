@@ -22,7 +22,7 @@ const sent: Promise<void> = Promise.resolve();
 export abstract class HttpEnd<M extends Http1Message> implements Connection, Ending {
   readonly local: string;
   readonly remote: string;
-  deadline = Infinity;
+  deadline: number = Infinity;
   protected readonly socket: Socket;
   protected readonly settings: Settings;
   protected readonly ends: Home;

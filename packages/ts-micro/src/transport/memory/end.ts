@@ -15,7 +15,7 @@ const burst = 128;
 export class End implements Connection, Poolable {
   readonly local: string;
   readonly remote: string;
-  deadline = Infinity;
+  deadline: number = Infinity;
   onOver: () => void = () => {};
   onIdle: () => void = () => {};
   onRelease: () => void = () => {};
