@@ -461,6 +461,34 @@ describe("http broker, its own life", () => {
     }
   });
 
+  it("a subscription that is being registered when the broker closes is taken out again, and rejects", async () => {
+    const registry = memoryRegistry();
+    let go = (): void => {};
+    const gate = new Promise<void>((resolve) => (go = resolve));
+    let asked = false;
+    const slow: Registry = Object.create(registry, {
+      register: {
+        value: async (...args: Parameters<Registry["register"]>) => {
+          asked = true;
+          await gate;
+          await registry.register(...args);
+        },
+      },
+      deregister: { value: registry.deregister.bind(registry) },
+      close: { value: registry.close.bind(registry) },
+    }) as Registry;
+    const { broker } = open({ registry: slow });
+    const subscribing = broker.subscribe("news", async () => {});
+    subscribing.catch(() => {});
+    await eventually(() => asked, "the registration");
+    const closed = broker.close();
+    await turns();
+    go();
+    await closed;
+    await expect(subscribing).rejects.toMatchObject({ code: "INVALID_STATE" });
+    expect(await registry.getService("micro.http.broker")).toEqual([]);
+  });
+
   it("after close nobody listens, and a kept connection is closed", async () => {
     const { broker } = open();
     await broker.subscribe("news", async () => {});

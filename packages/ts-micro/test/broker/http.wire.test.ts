@@ -234,6 +234,12 @@ describe("http broker endpoint", () => {
     expect(events).toEqual([]);
   });
 
+  it("a body that is announced as too large is turned away before it is sent", async () => {
+    const { broker, node } = await subscribed("news", { maxBytes: 1000 });
+    const head = post(node.id, "x".repeat(5000)).split("\r\n\r\n")[0] ?? "";
+    expect(await exchange(broker.address, `${head}\r\n\r\n`, /\}\n$/)).toMatch(/^HTTP\/1\.1 413/);
+  });
+
   it("what is no HTTP is 400, and the listener goes on", async () => {
     const { broker, events, node } = await subscribed("news");
     expect(await exchange(broker.address, "\u0016\u0003garbage\r\n\r\n", /\r\n\r\n$/)).toMatch(/^HTTP\/1\.1 400/);

@@ -20,7 +20,8 @@ export class Presence {
   readonly #registry: Registry;
   readonly #clock: Clock;
   readonly #report: (error: MicroError) => void;
-  readonly #records = new Set<ServiceRecord>();
+  /** Each with its first registration, which may still be under way. */
+  readonly #records = new Map<ServiceRecord, Promise<void>>();
   #loop: AbortController | undefined;
   #failures = 0;
 
@@ -32,9 +33,10 @@ export class Presence {
 
   /** Registers, now and from now on. A registry that is away is reported and tried again; any other error rejects, and nothing is kept. */
   async add(record: ServiceRecord): Promise<void> {
-    this.#records.add(record);
+    const registering = this.#register(record);
+    this.#records.set(record, registering);
     try {
-      await this.#register(record);
+      await registering;
     } catch (error) {
       const failure = fromUnknown(error, id);
       if (failure.code !== "REGISTRY_UNAVAILABLE" && failure.code !== "TIMEOUT") {
@@ -50,11 +52,14 @@ export class Presence {
 
   /** Takes it out. A registry that does not take part is reported: the record ends with its TTL. */
   async remove(record: ServiceRecord): Promise<void> {
-    if (!this.#records.delete(record)) return;
+    const registering = this.#records.get(record);
+    if (registering === undefined) return;
+    this.#records.delete(record);
     if (this.#records.size === 0) {
       this.#loop?.abort();
       this.#loop = undefined;
     }
+    await registering.catch(() => {});
     try {
       await this.#deregister(record);
     } catch (error) {
@@ -83,7 +88,7 @@ export class Presence {
   /** The last failure, if there was any. */
   async #refresh(): Promise<MicroError | undefined> {
     let failure: MicroError | undefined;
-    for (const record of this.#records) {
+    for (const record of this.#records.keys()) {
       try {
         await this.#register(record);
         // Taken out while it was being put in: the last word counts.
