@@ -1,7 +1,7 @@
 import type { Broker } from "./broker.ts";
 import type { CallInterceptor, ClientInterceptor } from "./client.ts";
 import { ClientEngine } from "./client/engine.ts";
-import type { LocalService } from "./client/options.ts";
+import type { LocalService } from "./server.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import type { Codec } from "./codec.ts";
 import { bytesCodec } from "./codec/bytes.ts";
@@ -94,6 +94,8 @@ export interface Parts {
   readonly filters: readonly Filter[];
   /** Loads what a first call needs at once; undefined when there is nothing to load. */
   readonly ready: (() => Promise<void>) | undefined;
+  /** Starts what calls need. */
+  start(): Promise<void>;
   /** Closes what was made here, in order; components that were given stay open. */
   close(): Promise<void>;
 }
@@ -177,6 +179,10 @@ export function assemble(options: ComponentOptions, flags: Settings, client: Cli
     settings,
     filters: [...(registryChoice === undefined ? [preferSameHost()] : []), ...(client.filters ?? [])],
     ready: chosen.ready,
+    async start() {
+      await chosen.ready?.();
+      await wire.start();
+    },
     async close() {
       for (const component of own) await component.close();
     },

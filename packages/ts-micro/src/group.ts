@@ -1,4 +1,4 @@
-import type { LocalService } from "./client/options.ts";
+import type { LocalService } from "./server.ts";
 import { errors } from "./errors.ts";
 import { signalled } from "./internal/signals.ts";
 import type { MicroService, Service } from "./service.ts";

@@ -1,6 +1,7 @@
-import type { Context, Kind } from "./context.ts";
+import type { Cancellation, Context, Kind } from "./context.ts";
 import type { EndpointDefinition } from "./endpoint.ts";
 import type { MessageDescriptor } from "./codec.ts";
+import type { Metadata } from "./metadata.ts";
 import type { BrokerEvent, SubscribeOptions } from "./broker.ts";
 
 /** A request as handler interceptors see it. */
@@ -59,4 +60,26 @@ export interface SubscriberOptions extends SubscribeOptions {
   descriptor?: MessageDescriptor;
   /** Not advertised in the registry. Default false. */
   internal?: boolean;
+}
+
+/** Figures of a server since it was made. */
+export interface ServerStats {
+  readonly requests: number;
+  readonly failures: number;
+  readonly inFlight: number;
+}
+
+/** A service of this process. Same semantics as over a wire: deadline, metadata, interceptors, errors, cancellation. */
+export interface LocalService {
+  kindOf(endpoint: string): Kind | undefined;
+  unary(call: LocalCall, request: unknown): Promise<unknown>;
+  stream(call: LocalCall, requests: AsyncIterable<unknown>): AsyncIterable<unknown>;
+}
+
+export interface LocalCall {
+  readonly endpoint: string;
+  readonly kind: Kind;
+  readonly metadata: Metadata;
+  readonly deadline: number;
+  readonly cancellation: Cancellation;
 }

@@ -1,9 +1,15 @@
 import { randomUUID } from "node:crypto";
-import { assemble, environment, type ClientDefaults, type ComponentOptions, type Parts } from "./assemble.ts";
+import {
+  assemble,
+  clientEngine,
+  environment,
+  type ClientDefaults,
+  type ComponentOptions,
+  type Parts,
+} from "./assemble.ts";
 import type { Broker } from "./broker.ts";
 import type { Client, PublishMessageOptions } from "./client.ts";
-import type { LocalService } from "./client/options.ts";
-import { clientOver } from "./connect.ts";
+import { clientHandle } from "./client/handle.ts";
 import type { CallOptions } from "./context.ts";
 import { debugEndpoints } from "./debug/handlers.ts";
 import { milliseconds, type Duration } from "./duration.ts";
@@ -20,8 +26,10 @@ import type {
   Subscriber,
   SubscriberInterceptor,
   SubscriberOptions,
+  LocalService,
+  ServerStats,
 } from "./server.ts";
-import { ServerEngine, type ServerStats } from "./server/engine.ts";
+import { ServerEngine } from "./server/engine.ts";
 import { recordOf } from "./server/record.ts";
 import { classNameOf, endpointsOf, endpointsOfDescriptor } from "./server/reflect.ts";
 import type { Settings } from "./settings.ts";
@@ -208,10 +216,10 @@ export class MicroService {
   }
 
   get client(): Client {
-    this.#client ??= clientOver(
-      this.#components,
-      this.options.client ?? {},
-      (service) => this.#local(service),
+    const parts = this.#components;
+    this.#client ??= clientHandle(
+      () => clientEngine(parts, this.options.client ?? {}, (service) => this.#local(service)),
+      () => parts.start(),
       () => Promise.resolve(),
     );
     return this.#client;

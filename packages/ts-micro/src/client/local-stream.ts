@@ -3,7 +3,7 @@ import type { Duplex } from "../endpoint.ts";
 import { errors, fromUnknown } from "../errors.ts";
 import { isAsyncIterable } from "../internal/async-iterable.ts";
 import { Channel } from "../internal/channel.ts";
-import type { LocalService } from "./options.ts";
+import type { LocalService } from "../server.ts";
 import type { PreparedCall } from "./prepared.ts";
 
 const id = "go.micro.client";

@@ -2,10 +2,10 @@ import type { Broker } from "../broker.ts";
 import type { CallInterceptor, ClientInterceptor } from "../client.ts";
 import type { Clock } from "../clock.ts";
 import type { Codec, MessageDescriptor } from "../codec.ts";
-import type { Cancellation, Filter, Kind } from "../context.ts";
-import type { Metadata } from "../metadata.ts";
+import type { Filter, Kind } from "../context.ts";
 import type { Protocol } from "../protocol.ts";
 import type { CachedRegistry } from "../registry/cached.ts";
+import type { LocalService } from "../server.ts";
 import type { Selector } from "../selector.ts";
 
 /** What a client engine is made of. The engine chooses nothing; times are milliseconds. */
@@ -35,21 +35,6 @@ export interface ClientEngineOptions {
   random?: () => number;
   /** Awaited once, before the first call. */
   ready?: (() => Promise<void>) | undefined;
-}
-
-/** A service of this process. Same semantics as over a wire: deadline, metadata, interceptors, errors, cancellation. */
-export interface LocalService {
-  kindOf(endpoint: string): Kind | undefined;
-  unary(call: LocalCall, request: unknown): Promise<unknown>;
-  stream(call: LocalCall, requests: AsyncIterable<unknown>): AsyncIterable<unknown>;
-}
-
-export interface LocalCall {
-  readonly endpoint: string;
-  readonly kind: Kind;
-  readonly metadata: Metadata;
-  readonly deadline: number;
-  readonly cancellation: Cancellation;
 }
 
 /** What is known of an endpoint before a call: from a descriptor. */

@@ -1,7 +1,5 @@
 import type { ServiceRecord } from "../registry.ts";
-import type { RoutedEndpoint } from "../server.ts";
-import { endpointsOf } from "../server/reflect.ts";
-import type { ServerStats } from "../server/engine.ts";
+import type { RoutedEndpoint, ServerStats } from "../server.ts";
 
 /** What the debug handlers read. */
 export interface DebugSource {
@@ -15,27 +13,24 @@ export interface DebugSource {
  */
 export function debugEndpoints(source: DebugSource): RoutedEndpoint[] {
   const started = Math.floor(Date.now() / 1000);
-  return endpointsOf(
-    "Debug",
-    {
-      health: () => ({ status: "ok" }),
-      stats: () => {
-        const now = Math.floor(Date.now() / 1000);
-        const { requests, failures } = source.stats();
-        return {
-          timestamp: now,
-          started,
-          uptime: now - started,
-          memory: process.memoryUsage().rss,
-          // Go's goroutines; here what is under way.
-          threads: source.stats().inFlight,
-          gc: 0,
-          requests,
-          errors: failures,
-        };
-      },
-      describe: () => source.record(),
-    },
-    { internal: true },
-  );
+  const stats = (): object => {
+    const now = Math.floor(Date.now() / 1000);
+    const { requests, failures, inFlight } = source.stats();
+    // `threads` are Go's goroutines; here what is under way.
+    return {
+      timestamp: now,
+      started,
+      uptime: now - started,
+      memory: process.memoryUsage().rss,
+      threads: inFlight,
+      gc: 0,
+      requests,
+      errors: failures,
+    };
+  };
+  return [unary("Health", () => ({ status: "ok" })), unary("Stats", stats), unary("Describe", () => source.record())];
+}
+
+function unary(method: string, handler: () => object): RoutedEndpoint {
+  return { name: `Debug.${method}`, kind: "unary", definition: {}, handler, internal: true };
 }

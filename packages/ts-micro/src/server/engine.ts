@@ -2,9 +2,8 @@ import { sleep } from "../clock.ts";
 import { Codecs } from "../codec.ts";
 import { errors } from "../errors.ts";
 import { advertiseAddress } from "../internal/net-address.ts";
-import type { LocalService } from "../client/options.ts";
 import type { Acceptor, Listener } from "../protocol.ts";
-import type { RoutedEndpoint, Subscriber, SubscriberOptions } from "../server.ts";
+import type { LocalService, RoutedEndpoint, ServerStats, Subscriber, SubscriberOptions } from "../server.ts";
 import { Calls } from "./calls.ts";
 import { listen } from "./listener.ts";
 import { localService } from "./local.ts";
@@ -14,13 +13,6 @@ import { Registration } from "./registration.ts";
 import { Routes } from "./routes.ts";
 import { Running } from "./running.ts";
 import { Subscribers } from "./subscribers.ts";
-
-/** Figures of a server since it was made. */
-export interface ServerStats {
-  readonly requests: number;
-  readonly failures: number;
-  readonly inFlight: number;
-}
 
 /** Listens, routes, registers, subscribes; and stops without losing a call. Everything it uses is given to it. */
 export class ServerEngine {

@@ -1,7 +1,7 @@
 import type { Clock } from "../clock.ts";
 import { CallContext, type Kind, type Log } from "../context.ts";
 import { errors } from "../errors.ts";
-import type { LocalCall, LocalService } from "../client/options.ts";
+import type { LocalCall, LocalService } from "../server.ts";
 import { contained } from "./dispatch.ts";
 import type { Routes } from "./routes.ts";
 import type { Running } from "./running.ts";
