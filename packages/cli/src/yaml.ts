@@ -20,6 +20,34 @@ function block(doc: readonly Doc[] | ReadonlyMap<string, Doc>, indent: string): 
   return doc.map((item) => `\n${indent}-${member(item, indent, indent.length + 2, true)}`).join("");
 }
 
+/** The order of keys in yaml.v2: numbers within by their value, letters after everything else. */
+export function naturally(left: string, right: string): number {
+  const [a, b] = [Array.from(left), Array.from(right)];
+  for (let i = 0; i < a.length && i < b.length; i++) {
+    const [x, y] = [a[i] as string, b[i] as string];
+    if (x === y) continue;
+    const letters = [x, y].map((char) => /\p{L}/u.test(char));
+    if (letters[0] !== letters[1]) return letters[1] === true ? -1 : 1;
+    if (letters[0] === true) return codeOf(x) - codeOf(y);
+    const m = digitsAt(a, i);
+    const n = digitsAt(b, i);
+    // A zero inside a number is a digit of it, not a leading one.
+    const inside = (x === "0" || y === "0") && /[1-9][0-9]*$/.test(a.slice(0, i).join("")) ? "1" : "";
+    const difference = BigInt(`${inside}${m}` || 0) - BigInt(`${inside}${n}` || 0);
+    if (difference !== 0n) return difference < 0n ? -1 : 1;
+    return m.length - n.length || codeOf(x) - codeOf(y);
+  }
+  return a.length - b.length;
+}
+
+function digitsAt(text: readonly string[], at: number): string {
+  return /^[0-9]*/.exec(text.slice(at).join(""))?.[0] ?? "";
+}
+
+function codeOf(char: string): number {
+  return char.codePointAt(0) as number;
+}
+
 /** What follows `key:` or `-`. */
 function member(value: Doc, indent: string, column: number, inList: boolean): string {
   if (value === null) return " null";

@@ -4,7 +4,7 @@ import { byBytes, indented } from "../json.ts";
 import { recordDoc } from "../record.ts";
 import { type Session, withSession } from "../session.ts";
 import { hint } from "../similar.ts";
-import { yaml } from "../yaml.ts";
+import { naturally, yaml } from "../yaml.ts";
 
 const service: Command = {
   name: "service",
@@ -24,8 +24,8 @@ const service: Command = {
     for (const record of records) {
       await out.line(
         format === "json"
-          ? indented(recordDoc(record, { map: null, list: null }))
-          : yaml(recordDoc(record, { map: new Map(), list: [] })),
+          ? indented(recordDoc(record, { noMap: null, noList: null, order: byBytes }))
+          : yaml(recordDoc(record, { noMap: new Map(), noList: [], order: naturally })),
       );
     }
   },
