@@ -75,10 +75,11 @@ export function canonicalName(name: string): string {
   const known = cache.get(name);
   if (known !== undefined) return known;
   const canonical = canonicalise(name);
-  if (cache.size < 1024) cache.set(name, canonical);
+  if (cache.size < 1024 && name.length <= 64) cache.set(flat(name), flat(canonical));
   return canonical;
 }
 
+// Names come from peers: a slice of a head would keep all of it alive, so what is kept is rebuilt first.
 const cache = new Map<string, string>();
 const token = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
@@ -91,4 +92,8 @@ function canonicalise(name: string): string {
     upper = c === "-";
   }
   return out;
+}
+
+function flat(text: string): string {
+  return Buffer.from(text).toString();
 }
