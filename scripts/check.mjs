@@ -93,16 +93,24 @@ const attw = () =>
   inFolder((folder) =>
     each(
       builtPackages().filter((name) => name !== "dashboard"),
-      (name) =>
-        fault(tools.attw, [
-          pack(name, folder).tarball,
+      async (name) => {
+        const { tarball } = pack(name, folder);
+        const options = [
           "--profile",
           "esm-only",
           "--no-definitely-typed",
           "--no-emoji",
+          "--no-color",
           "--format",
           "ascii",
-        ]),
+        ];
+        const said = await fault(tools.attw, [tarball, ...options]);
+        // A block for each subpath: those without a fault say nothing of interest.
+        const faulty = said
+          ?.split(/^\*{5,}$/m)
+          .filter((block) => /^(node16 \(from ESM\)|bundler): (?!OK)/m.test(block));
+        return faulty && (faulty.length > 0 ? faulty.map((block) => block.trim()).join("\n\n") : said);
+      },
     ),
   );
 

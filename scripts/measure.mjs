@@ -76,7 +76,7 @@ function measure(specifier, n) {
 }
 
 const rows = specifiers.map(measure);
-const installed = readdirSync(home, { recursive: true })
+const installed = readdirSync(home, { recursive: true, encoding: "utf8" })
   .map((file) => statSync(`${home}/${file}`))
   .filter((stat) => stat.isFile());
 const size = {
