@@ -18,7 +18,7 @@ const message = { header: {}, body: new Uint8Array(1) };
 function run(name: string, code: string): Promise<string> {
   const file = programs.inline(name, opening + code);
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, [file], { timeout: 60_000 }, (error, stdout, stderr) => {
+    execFile(process.execPath, [file], { timeout: 30_000 }, (error, stdout, stderr) => {
       if (error === null) resolve(stdout);
       else reject(new Error(`${name}: ${error.message}${stdout}${stderr}`));
     });
@@ -74,5 +74,22 @@ describe("http broker and the process", () => {
       console.log("closed");`,
     );
     expect(out).toBe("closed\n");
+  });
+
+  it("a subscriber that does not answer holds the process no longer than the publish", async () => {
+    const out = await run(
+      "silent",
+      `
+      const { createServer } = await import("node:net");
+      const server = createServer((socket) => socket.unref()).listen(0, "127.0.0.1");
+      await new Promise((resolve) => server.once("listening", resolve));
+      server.unref();
+      const node = { id: "a", address: "127.0.0.1:" + server.address().port, metadata: { broker: "http", secure: "false", topic: "t", host: hostname() } };
+      await registry.register({ name: "micro.http.broker", version: "ff.http.broadcast", metadata: {}, endpoints: [], nodes: [node] });
+      const impatient = httpBroker({ registry, replyTimeout: 50 });
+      await impatient.publish("t", message);
+      console.log("unconfirmed", impatient.counters.unconfirmed);`,
+    );
+    expect(out).toBe("unconfirmed 1\n");
   });
 });
