@@ -1,5 +1,5 @@
+import { milliseconds, type Duration } from "./duration.ts";
 import { errors } from "./errors.ts";
-import type { Duration } from "./duration.ts";
 
 /** What the environment and flags can set (FLG-1 … FLG-21). Only what was set is present; a later layer wins. */
 export interface Settings {
@@ -105,6 +105,15 @@ export function settingsFromEnv(env: Readonly<Record<string, string | undefined>
   return out as Settings;
 }
 
+function duration(text: string, bad: (want: string) => Error): Duration {
+  try {
+    milliseconds(text);
+  } catch {
+    throw bad('a duration is needed, like "500ms", "5s", "1h30m"');
+  }
+  return text;
+}
+
 /** A setting from the texts that were given for it, the last one counting except for pairs. */
 export function read(name: string, form: Form, texts: readonly string[]): unknown {
   const text = texts.at(-1) as string;
@@ -119,11 +128,10 @@ export function read(name: string, form: Form, texts: readonly string[]): unknow
     }
     case "seconds": {
       const value = Number(text);
-      if (!Number.isNaN(value) && value >= 0) return value * 1000;
-      return text;
+      return !Number.isNaN(value) && value >= 0 ? value * 1000 : duration(text, bad);
     }
     case "duration":
-      return text;
+      return duration(text, bad);
     case "pairs":
       return Object.fromEntries(
         texts
