@@ -1,12 +1,12 @@
 import { once } from "node:events";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { connect, createServer, type Server, type Socket } from "node:net";
+import { connect, Server, type Socket } from "node:net";
 import { spawn } from "node:child_process";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { virtualClock } from "../../src/testing/clock.ts";
 import { eventually } from "../../src/testing/suite.ts";
 import type { Acceptor } from "../../src/protocol.ts";
@@ -122,6 +122,22 @@ describe("the listener's choice", () => {
     expect(client.text.replaceAll("AB<", "").replaceAll(">", "")).toBe(body);
   });
 
+  it("loses no byte when the acceptor has to load something first", async () => {
+    const acceptor = new Echo("AB");
+    const accept = acceptor.accept.bind(acceptor);
+    let load: (() => void) | undefined;
+    acceptor.accept = (socket, bytes, release) => (load = () => accept(socket, bytes, release));
+    const listener = await start({ acceptors: [acceptor] });
+    const client = await dial(listener);
+    await client.write("AB");
+    await eventually(() => load, "it is accepted");
+    await client.write("more");
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    load?.();
+    await client.until((text) => text.includes("more"));
+    expect(client.text).toBe("AB<AB>AB<more>");
+  });
+
   it("takes a connection back at a message boundary, with the bytes that follow", async () => {
     const listener = await start();
     const client = await dial(listener);
@@ -205,6 +221,16 @@ describe("the listener's limits", () => {
     expect(clock.pending()).toBe(0);
   });
 
+  it("cuts a silent connection even when nobody else ever comes", async () => {
+    const clock = virtualClock();
+    const listener = await start({ clock });
+    const silent = await dial(listener);
+    await eventually(() => listener.connections === 1, "the connection");
+    await clock.advance(10_001);
+    await silent.end();
+    expect(shed.map(({ reason }) => reason)).toEqual(["no first byte"]);
+  });
+
   it("drops a connection that goes on for too long without becoming clear", async () => {
     const listener = await start({ maxHead: 1000, acceptors: [new Echo("A".repeat(5000))] });
     const client = await dial(listener);
@@ -230,16 +256,11 @@ describe("the listener's limits", () => {
   });
 
   it("goes on after a failed accept, and counts it", async () => {
-    const servers: Server[] = [];
-    const listen = (createServer().constructor as { prototype: Server }).prototype.listen;
-    // The server inside is reached by what it calls first.
-    (createServer().constructor as { prototype: Server }).prototype.listen = function (this: Server, ...args) {
-      servers.push(this);
-      return listen.apply(this, args as never);
-    } as typeof listen;
+    const spy = vi.spyOn(Server.prototype, "listen");
     const listener = await start();
-    (createServer().constructor as { prototype: Server }).prototype.listen = listen;
-    servers[0]?.emit("error", Object.assign(new Error("accept EMFILE"), { code: "EMFILE" }));
+    const [server] = spy.mock.contexts as Server[];
+    spy.mockRestore();
+    server?.emit("error", Object.assign(new Error("accept EMFILE"), { code: "EMFILE" }));
     expect(listener.shed).toBe(1);
     expect(shed[0]?.reason).toBe("accept: accept EMFILE");
     const client = await dial(listener);

@@ -158,9 +158,13 @@ describe("requests and answers of the http server", () => {
     const client = await dial();
     client.socket.write(ok("x".repeat(10_000)).repeat(1000));
     const { messages, connection } = await user();
-    await eventually(() => messages.length >= 128, "the first requests");
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await eventually(async () => {
+      const before = sockets[0]?.bytesRead ?? 0;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return before > 0 && sockets[0]?.bytesRead === before;
+    }, "reading stops");
     expect(messages.length).toBe(128);
+    expect(sockets[0]?.bytesRead).toBeLessThan(3 << 20);
     for (let i = 0; i < 1000; i++) {
       await eventually(() => messages.length > i, `request ${i}`);
       await connection.send({ header: {}, body: Buffer.from("y") });
@@ -360,7 +364,7 @@ describe("a server that closes", () => {
     const client = await dial();
     await client.write(ok("x"));
     await client.end();
-    client.socket.end();
+    client.socket.end("more that nobody reads");
     await eventually(() => listener?.connections === 0, "the socket is gone");
     // Time stood still: it was not the limit for sockets that will not go.
     expect(clock.now()).toBe(0);

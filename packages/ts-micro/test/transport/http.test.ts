@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { listen } from "../../src/server/listener.ts";
+import { virtualClock } from "../../src/testing/clock.ts";
 import { eventually } from "../../src/testing/suite.ts";
 import { transportConformance } from "../../src/testing/transport.ts";
 import type { Acceptor } from "../../src/protocol.ts";
@@ -44,7 +45,7 @@ describe("http transport over TLS", () => {
   });
 
   it("a connection that has not sent a byte does not hold a drain up", async () => {
-    const transport = httpTransport({ tls: { ca: pem("ca") } });
+    const transport = httpTransport({ tls: { ca: pem("ca") }, clock: virtualClock() });
     let accepted = 0;
     const listener = await listen({
       address: "127.0.0.1:0",

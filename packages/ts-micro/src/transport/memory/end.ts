@@ -28,7 +28,6 @@ export class End implements Connection, Poolable {
   #senders: { resolve: () => void; reject: (error: MicroError) => void }[] = [];
   #paused = false;
   #scheduled = false;
-  #released = false;
   #delivered = 0;
   /** Why the other end is gone; told after what it sent before. */
   #ended: MicroError | undefined;
@@ -50,6 +49,7 @@ export class End implements Connection, Poolable {
   }
 
   get alive(): boolean {
+    // A message nobody waits for would answer the next user.
     return !this.#over && this.#ended === undefined && this.#inbox.length === 0;
   }
 
@@ -59,7 +59,6 @@ export class End implements Connection, Poolable {
 
   receive(receiver: Receiver): void {
     this.#receiver = receiver;
-    this.#released = false;
     this.#schedule();
   }
 
@@ -97,11 +96,8 @@ export class End implements Connection, Poolable {
 
   release(): void {
     this.#receiver = undefined;
-    this.#released = true;
     this.#paused = false;
-    // A message nobody waits for would answer the next user.
-    if (this.alive) this.onRelease();
-    else this.destroy();
+    this.onRelease();
   }
 
   close(): void {
@@ -166,8 +162,6 @@ export class End implements Connection, Poolable {
   }
 
   #deliver(): void {
-    // An idle client connection has no receiver, and must still notice that it has died.
-    if (this.#released && this.#ended !== undefined) return this.#finish();
     if (this.#over || this.#paused || this.#receiver === undefined) return;
     const next = this.#inbox.shift();
     if (next === undefined) {
