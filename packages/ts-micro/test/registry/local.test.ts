@@ -22,7 +22,8 @@ import type { Registry, ServiceRecord } from "../../src/registry.ts";
 import { driver, localRegistry } from "../../src/registry/local.ts";
 import { thisHost } from "../../src/registry/local/record.ts";
 import { registryConformance } from "../../src/testing/registry.ts";
-import { eventually } from "../../src/testing/suite.ts";
+import { virtualClock } from "../../src/testing/clock.ts";
+import { eventually, within } from "../../src/testing/suite.ts";
 import { Child, Programs, run } from "./local/children.ts";
 
 /** How many processes look at each other. */
@@ -123,6 +124,14 @@ describe("local registry", () => {
     expect((await ids(old)).length).toBe(29);
   });
 
+  it("sees each of 200 changes that follow one another within the ticks of the file system's clock", async () => {
+    const [here, there] = [registry(), registry()];
+    for (let i = 0; i < 200; i++) {
+      await there.register(greeter("a", `127.0.0.1:${i}`));
+      expect((await here.getService("greeter"))[0]?.nodes[0]?.address).toBe(`127.0.0.1:${i}`);
+    }
+  });
+
   it("does not list a process that was killed before the first lookup, and removes its files", async () => {
     const other = await child();
     await other.register(greeter("a"));
@@ -192,6 +201,23 @@ describe("local registry", () => {
     const other = await child();
     await other.register(greeter("a"));
     const { value } = await watcher[Symbol.asyncIterator]().next();
+    expect(value?.service.nodes[0]?.id).toBe("a");
+  });
+
+  it("is told at once, without a poll, of changes in a directory that took the place of another", async () => {
+    const clock = virtualClock();
+    const watching = registry({ clock });
+    const watcher = watching.watch();
+    await watcher.ready;
+    renameSync(directory, `${directory}.old`);
+    directories.push(`${directory}.old`);
+    const other = await child();
+    for (let poll = 0; poll < 3; poll++) {
+      await clock.advance(1000);
+      await eventually(() => clock.pending() === 1, "the next poll is set");
+    }
+    await other.register(greeter("a"));
+    const { value } = await within(watcher[Symbol.asyncIterator]().next(), "the event");
     expect(value?.service.nodes[0]?.id).toBe("a");
   });
 
@@ -317,11 +343,14 @@ describe("local registry", () => {
     writeFileSync(join(target, "file"), "");
     expect(await refused(join(target, "file"))).toContain("not a directory");
     expect(await refused(join(target, "file", "below"))).toContain("cannot be used");
-    if (process.getuid?.() === 0) {
-      const foreign = newDirectory();
-      chownSync(foreign, 4242, 4242);
-      expect(await refused(foreign)).toContain("another user");
-    }
+  });
+
+  it.runIf(process.getuid?.() === 0)("refuses a directory of another user, even as root", async () => {
+    chownSync(directory, 4242, 4242);
+    await expect(registry().getService("greeter")).rejects.toMatchObject({
+      code: "REGISTRY_UNAVAILABLE",
+      detail: expect.stringContaining("another user"),
+    });
   });
 
   it("does not go on with a directory that became somebody else's", async () => {

@@ -67,6 +67,20 @@ describe("memory registry", () => {
     await registry.close();
   });
 
+  it("stays quiet when nodes of one version that differ in their endpoints refresh in turn", async () => {
+    const registry = memoryRegistry();
+    const both = [greeter("one"), greeter("two")];
+    for (const record of both) record.endpoints = [{ name: `Greeter.${record.nodes[0]?.id}`, metadata: {} }];
+    for (const record of both) await registry.register(record);
+    const watcher = registry.watch();
+    await watcher.ready;
+    for (let i = 0; i < 5; i++) for (const record of both) await registry.register(record);
+    await registry.register(greeter("last"));
+    const { value } = await watcher[Symbol.asyncIterator]().next();
+    expect(`${value?.action} ${value?.service.nodes[0]?.id}`).toBe("create last");
+    await registry.close();
+  });
+
   it("fails a watcher that does not read with RESOURCE_EXHAUSTED, after the events that it kept", async () => {
     const registry = memoryRegistry();
     const slow = registry.watch();

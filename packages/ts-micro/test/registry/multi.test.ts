@@ -252,7 +252,9 @@ describe("multi registry", () => {
       { name: "mdns", degraded: true, error: { detail: "no multicast" } },
     ]);
     mdns.down = undefined;
+    const caughtUp = await follow(mdns.inner.watch());
     await clock.advance(10_000);
+    expect(caughtUp).toEqual(["create a@x"]);
     // What would have expired is not registered any more, what was taken out neither.
     expect(nodesOf(await mdns.inner.getService("greeter"))).toEqual(["a@x"]);
     expect(multi.health()[1]?.pending).toBe(0);
@@ -340,6 +342,13 @@ describe("multi registry", () => {
     mdns.down = undefined;
     await clock.advance(10_000);
     expect(nodesOf(await mdns.inner.getService("greeter"))).toEqual(["a@new"]);
+    // Also one that works at once.
+    mdns.fail();
+    await multi.register(greeter("older", "a"));
+    mdns.down = undefined;
+    await multi.register(greeter("newest", "a"));
+    await clock.advance(10_000);
+    expect(nodesOf(await mdns.inner.getService("greeter"))).toEqual(["a@newest"]);
     await multi.close();
     expect(clock.pending()).toBe(0);
   });

@@ -144,7 +144,7 @@ export async function run(
     onLine(text);
   });
   try {
-    const [code] = (await within(once(child, "close"), "the end of the process")) as [number];
+    const [code]: number[] = await within(once(child, "close"), "the end of the process");
     return `${code}: ${out.trim()}`;
   } finally {
     child.kill("SIGKILL");

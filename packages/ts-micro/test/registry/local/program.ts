@@ -12,25 +12,24 @@ export type Order =
 const registry = localRegistry({ directory: process.argv[2] });
 
 async function obey(order: Order): Promise<unknown> {
-  switch (order.do) {
-    case "register":
-      return registry.register(order.record);
-    case "deregister":
-      return registry.deregister(order.record);
-    case "list":
-      return (await registry.listServices()).flatMap(({ nodes }) => nodes.map(({ id }) => id)).sort();
-    case "watch": {
-      const watcher = registry.watch({ background: true });
-      await watcher.ready;
-      void (async () => {
-        for await (const { action, service } of watcher)
-          for (const { id } of service.nodes) process.send?.({ event: `${action} ${id}` });
-      })();
-      return undefined;
-    }
-    case "close":
-      return registry.close();
+  if (order.do === "list") {
+    const records = await registry.listServices();
+    return records.flatMap(({ nodes }) => nodes.map(({ id }) => id)).sort();
   }
+  if (order.do === "register") await registry.register(order.record);
+  else if (order.do === "deregister") await registry.deregister(order.record);
+  else if (order.do === "close") await registry.close();
+  else await watch();
+  return undefined;
+}
+
+async function watch(): Promise<void> {
+  const watcher = registry.watch({ background: true });
+  await watcher.ready;
+  void (async () => {
+    for await (const { action, service } of watcher)
+      for (const { id } of service.nodes) process.send?.({ event: `${action} ${id}` });
+  })();
 }
 
 process.on("disconnect", () => process.exit());
