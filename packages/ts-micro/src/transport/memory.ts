@@ -2,6 +2,7 @@ import { systemClock, type Clock } from "../clock.ts";
 import { abortReason } from "../context.ts";
 import { errors, MicroError } from "../errors.ts";
 import { exitAmbient } from "../internal/ambient.ts";
+import type { Driver } from "../internal/driver.ts";
 import type { Listener } from "../protocol.ts";
 import type { Connection, DialOptions, Transport } from "../transport.ts";
 import type { Node } from "../wire/registry-record.ts";
@@ -28,10 +29,7 @@ export function memoryTransport(options: MemoryTransportOptions = {}): Transport
 }
 
 /** How it is chosen by name. */
-export const driver: { readonly name: "memory"; fromAddress(address: string): Transport } = {
-  name: "memory",
-  fromAddress: () => memoryTransport(),
-};
+export const driver: Driver<Transport> = { name: "memory", fromAddress: () => memoryTransport() };
 
 class Place implements Listener {
   readonly address: string;
