@@ -115,19 +115,24 @@ export interface Duplex<I, O> extends Stream<O> {
 }
 
 type Call<K extends Kind, I, O> = K extends "unary"
-  ? (request: I, options?: CallOptions) => Promise<O>
+  ? unknown extends I
+    ? (request?: I, options?: CallOptions) => Promise<O>
+    : (request: I, options?: CallOptions) => Promise<O>
   : K extends "server"
     ? (request: I, options?: CallOptions) => Stream<O>
     : K extends "client"
       ? (requests: AsyncIterable<I>, options?: CallOptions) => Promise<O>
       : (requests?: AsyncIterable<I>, options?: CallOptions) => Duplex<I, O>;
-type FnCall<Q, R> = [Q] extends [AsyncIterable<infer I>]
-  ? R extends AsyncIterable<infer O>
-    ? Call<"bidi", I, O>
-    : Call<"client", I, Awaited<R>>
-  : R extends AsyncIterable<infer O>
-    ? Call<"server", Q, O>
-    : Call<"unary", Q, Awaited<R>>;
+// A handler that only throws returns `never`, which is an AsyncIterable as well as anything else.
+type FnCall<Q, R> = [R] extends [never]
+  ? Call<"unary", Q, never>
+  : [Q] extends [AsyncIterable<infer I>]
+    ? R extends AsyncIterable<infer O>
+      ? Call<"bidi", I, O>
+      : Call<"client", I, Awaited<R>>
+    : R extends AsyncIterable<infer O>
+      ? Call<"server", Q, O>
+      : Call<"unary", Q, Awaited<R>>;
 type Optional<F> = F extends (request: infer Q, options?: CallOptions) => infer R
   ? (request?: Q, options?: CallOptions) => R
   : never;

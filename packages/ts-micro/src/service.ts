@@ -105,7 +105,7 @@ export interface Service<N extends string = string, E = {}> extends AsyncDisposa
     group: G,
     handlers: H,
     options?: HandleOptions,
-  ): Service<N, E & { readonly [P in G]: H }>;
+  ): Service<N, E & { readonly [P in G]: NoInfer<H> }>;
   /** Adds a protobuf service by its descriptor. */
   implement<D extends GenServiceLike>(
     descriptor: D,
