@@ -135,6 +135,28 @@ describe("a unary call", () => {
     expect([wire.log, wire.sent]).toEqual([["destroy"], []]);
   });
 
+  it("says that it cannot have run when its connection dies before it is asked", async () => {
+    const failing = failure(call());
+    const wire = new Wire();
+    wire.receive = (receiver) => receiver.closed(errors.connectionLost("test", "gone"));
+    dials.next().resolve(wire);
+    expect(await failing).toMatchObject({ code: "CONNECTION_LOST", refused: true });
+  });
+
+  it("is not even dialled for when its deadline has passed", async () => {
+    expect(await failure(call({ deadline: 1000 }))).toMatchObject({ code: "TIMEOUT", refused: true });
+    expect(await failure(stream("bidi", { deadline: 1000 }).read())).toMatchObject({ code: "TIMEOUT", refused: true });
+    expect([dials.dials.length, peer.pending]).toEqual([0, 0]);
+  });
+
+  it("is refused by a closed peer, which has let go of its idle connections", async () => {
+    await peer.close();
+    expect(dials.forgotten).toBe(1);
+    expect(await failure(call())).toMatchObject({ code: "CONNECTION_LOST", refused: true });
+    expect(await failure(stream("bidi").read())).toMatchObject({ code: "CONNECTION_LOST", refused: true });
+    expect([dials.dials.length, peer.pending]).toEqual([0, 0]);
+  });
+
   it("settles when its request cannot be sent", async () => {
     const failing = failure(call());
     const wire = new Wire();
@@ -198,6 +220,28 @@ describe("a client stream end", () => {
     expect(await send).toMatchObject({ code: "UNAVAILABLE", refused: true });
     expect(await failure(s.read())).toMatchObject({ code: "UNAVAILABLE", layer: "dial" });
     expect(peer.pending).toBe(0);
+  });
+
+  it("gives up its dial when it is cancelled, and destroys a connection that comes after all", async () => {
+    const s = stream("bidi");
+    const { options, resolve } = dials.next();
+    const reason = errors.cancelled("me", "enough");
+    s.cancel(reason);
+    expect(options.signal?.aborted).toBe(true);
+    const wire = new Wire();
+    resolve(wire);
+    await turns();
+    expect([wire.log, wire.sent]).toEqual([["destroy"], []]);
+    expect(await failure(s.read())).toBe(reason);
+  });
+
+  it("does not say the end of a server stream's one request, which Go would take for its leaving", async () => {
+    const s = stream("server");
+    const wire = dials.connect();
+    await s.send(Buffer.from("request"));
+    s.end();
+    expect(wire.sent.map(({ body }) => text(body))).toEqual(["{}\n", "request"]);
+    await peer.close();
   });
 
   it("says its own end after the server's, and closes", async () => {

@@ -148,7 +148,7 @@ describe("a server's connection", () => {
 
   it("tells a refusal to clients of ours only", async () => {
     const refusal = new MicroError({ id: "s", code: "UNAVAILABLE", detail: "full", refused: true });
-    for (const header of [request("ts-a-1"), request("go-1"), request("ts-b-1", "A.Unary", { "Micro-Id": "3" })])
+    for (const header of [request("ts-a-1"), request("go-1"), request("ts-b-1", "A.Unary", { "Micro-Id": "ts-c-1" })])
       wire.hear(header);
     expect(handler.calls.map(({ call }) => call.retries)).toEqual([true, false, false]);
     for (const { reply } of handler.calls) reply({ body: new Uint8Array(0), error: refusal });
@@ -191,6 +191,17 @@ describe("a server's connection", () => {
     expect(wire.log).toContain("destroy");
   });
 
+  it.each(["EOS", ""])("sends the error text %j so that nobody takes it for an end or for success", async (detail) => {
+    const error = new MicroError({ id: "", status: 0, detail });
+    const rpc = { ...request("a"), "Content-Type": "application/json-rpc" };
+    for (const header of [request("b"), rpc]) wire.hear(header);
+    for (const { reply } of handler.calls) reply({ body: body(`{"error":"${detail}"}`), error });
+    await turns();
+    const text = `{"id":"go.micro.server","code":500,"detail":"${detail || "INTERNAL"}","status":"Internal Server Error"}`;
+    expect(errorsSent()).toEqual([text, text]);
+    expect(JSON.parse(bodies()[1] ?? "")).toMatchObject({ error: text });
+  });
+
   it("cuts an endless error text, and keeps its id and status", async () => {
     wire.hear(request("a"));
     const error = new MicroError({ id: "shop", status: 409, detail: "<".repeat(1 << 20) });
@@ -219,6 +230,7 @@ describe("a server's connection", () => {
 
   it("does not cancel a call whose reply is on its way when the peer goes", async () => {
     wire.hear(request("a"));
+    wire.send = () => new Promise(() => {});
     handler.calls[0]?.reply({ body: body("x") });
     await turns();
     wire.receiver?.closed(lost);

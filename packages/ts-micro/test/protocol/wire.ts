@@ -65,6 +65,7 @@ export class Wire implements Connection {
 /** A transport whose dials the test settles. */
 export class Dials implements Transport {
   readonly name = "test";
+  forgotten = 0;
   readonly dials: { options: DialOptions; resolve: (wire: Wire) => void; reject: (error: MicroError) => void }[] = [];
 
   async start(): Promise<void> {}
@@ -86,7 +87,9 @@ export class Dials implements Transport {
     return dial;
   }
 
-  forget(): void {}
+  forget(): void {
+    this.forgotten++;
+  }
 
   async close(): Promise<void> {}
 

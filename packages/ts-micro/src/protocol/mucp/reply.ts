@@ -66,18 +66,17 @@ export function unsupportedReply(contentType: string): Message {
 
 /** `Micro-Error` for `error`: bounded, never empty, and never taken for the end of a stream. */
 export function errorText(error: MicroError): string {
-  const text = encodeError(error);
-  if (text === EOS || text === "") return encodeError(withDetail(error, text || error.code));
-  return text.length <= longest ? text : encodeError(withDetail(error, `${error.detail.slice(0, longest / 8)}…`));
+  if (error.detail.length <= longest) {
+    const text = encodeError(error);
+    if (text === EOS || text === "") return encodeError(withDetail(error, text || error.code));
+    if (text.length <= longest) return text;
+  }
+  return encodeError(withDetail(error, `${error.detail.slice(0, longest / 8)}…`));
 }
 
 function withDetail(error: MicroError, detail: string): MicroError {
-  return new MicroError({
-    id: error.id.slice(0, 1024) || "go.micro.server",
-    code: error.code,
-    status: error.status || 500,
-    detail,
-  });
+  const { id, code, status } = error;
+  return new MicroError({ id: id.slice(0, 1024) || "go.micro.server", code, status: status || 500, detail });
 }
 
 function say(header: Header, error: MicroError, refusable: boolean): string {
