@@ -81,7 +81,29 @@ function without(texts: readonly string[], mark = "mark"): string[] {
 
 const names = (count: number): string[] => Array.from({ length: count }, (_, i) => `m${String(i).padStart(3, "0")}`);
 
-const promises = {
+export type BrokerPromise =
+  | "every subscriber without a queue gets each message exactly once"
+  | "of a queue exactly one subscriber gets each message, and all of them take part"
+  | "each queue gets its own copy"
+  | "two subscriptions of one topic in one process each run their own handler once"
+  | "header names and values arrive as they were sent, and the topic with the event"
+  | "bodies of any bytes and of none arrive as they were sent"
+  | "what the publisher or a subscriber does to a message afterwards is not seen by others"
+  | "publishing to a topic without subscribers is no error"
+  | "topics do not mix"
+  | "many topics at once all get theirs"
+  | "no handler begins after its subscription is closed; the others go on"
+  | "a handler may close its own subscription"
+  | "a failing handler is told to onError with its event, and harms nobody else"
+  | "an onError that throws harms nobody"
+  | "a slow handler holds up neither the publisher nor other subscribers"
+  | "asking for acks by hand is UNSUPPORTED where they mean nothing"
+  | "a topic that is no text, or a message that is none, is BAD_REQUEST"
+  | "a publish whose signal has aborted is CANCELLED and reaches nobody"
+  | "close waits for running handlers, and nothing works after it"
+  | "start and close may be called twice, and close before start";
+
+const promises: Readonly<Record<BrokerPromise, (fixture: Fixture) => Promise<void>>> = {
   "every subscriber without a queue gets each message exactly once": async (t) => {
     const [publisher, one, two] = [await t.connect(), await t.connect(), await t.connect()];
     const inboxes = [await t.listen(one, "news"), await t.listen(two, "news"), await t.listen(publisher, "news")];
@@ -350,9 +372,7 @@ const promises = {
     await one.close();
     await one[Symbol.asyncDispose]();
   },
-} satisfies Record<string, (fixture: Fixture) => Promise<void>>;
-
-export type BrokerPromise = keyof typeof promises;
+};
 
 /** What every broker promises. */
 export function brokerSuite(t: Runner, options: BrokerSuiteOptions): void {

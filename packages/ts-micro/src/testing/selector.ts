@@ -39,7 +39,18 @@ export function tally(selector: Selector, service: string, nodes: readonly Node[
   return counts;
 }
 
-const promises = {
+export type SelectorPromise =
+  | "the only node is chosen, even when it failed in this call"
+  | "every node gets its calls when all are alike"
+  | "a node that failed in this call is not chosen again while another is left"
+  | "when every node failed in this call, one of them is chosen"
+  | "what is chosen is always one of the nodes given, however the list changes"
+  | "when all nodes fail, calls still go to all of them"
+  | "services do not disturb each other"
+  | "after reset it chooses as a new one does"
+  | "an end without a beginning, or of an unknown node, does no harm";
+
+const promises: Readonly<Record<SelectorPromise, (fixture: { selector: Selector }) => void>> = {
   "the only node is chosen, even when it failed in this call": ({ selector }) => {
     const nodes = testNodes("a", 1);
     assert.equal(selector.select("a", nodes), nodes[0]);
@@ -115,9 +126,7 @@ const promises = {
     const counts = tally(selector, "a", nodes, 3000);
     for (const [id, count] of counts) assert.ok(count > 600, `${id} was chosen ${count} times`);
   },
-} satisfies Record<string, (fixture: { selector: Selector }) => void>;
-
-export type SelectorPromise = keyof typeof promises;
+};
 
 /** What every selector promises. */
 export function selectorSuite(t: Runner, options: SelectorSuiteOptions): void {
