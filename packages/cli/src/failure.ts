@@ -22,5 +22,6 @@ function remoteError(error: unknown): MicroError | undefined {
 function advice({ code, detail }: MicroError): string {
   if (code === "NOT_FOUND" && detail.startsWith("service ") && !detail.includes("did you mean"))
     return "\n  `micro services` lists what there is";
+  if (code === "TIMEOUT") return "\n  --client_request_timeout=1m gives it more time";
   return "";
 }

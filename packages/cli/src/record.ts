@@ -11,7 +11,7 @@ export interface Style {
 }
 
 /** A registry record in the key order of the reference. */
-export function recordDoc(record: ServiceRecord, style: Style): Doc {
+export function recordDoc(record: ServiceRecord, style: Style): ReadonlyMap<string, Doc> {
   const { name, version, metadata, endpoints, nodes } = record;
   return doc({
     name,
@@ -55,6 +55,6 @@ function pairs(metadata: Readonly<Record<string, string>>, style: Style, empty: 
   return entries.length === 0 ? empty : new Map(entries);
 }
 
-function doc(members: Readonly<Record<string, Doc>>): Doc {
+function doc(members: Readonly<Record<string, Doc>>): ReadonlyMap<string, Doc> {
   return new Map(Object.entries(members));
 }

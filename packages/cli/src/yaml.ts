@@ -4,8 +4,8 @@ import { type Doc, isMap } from "./json.ts";
 const width = 80;
 
 /** Block YAML as Go's yaml.v2 writes it, sequences not indented, with its newline at the end. Numbers do not occur in records. */
-export function yaml(doc: Doc): string {
-  return typeof doc === "object" && doc !== null ? block(doc, "").slice(1) + "\n" : `${scalar(String(doc), 0, "")}\n`;
+export function yaml(record: ReadonlyMap<string, Doc>): string {
+  return `${block(record, "").slice(1)}\n`;
 }
 
 /** Lines of a map or list, each with its newline in front. */
@@ -64,24 +64,26 @@ function member(value: Doc, indent: string, column: number, inList: boolean): st
 function scalar(text: string, column: number, indent: string): string {
   const { plain, single, literal } = allowed(text);
   if (text.includes("\n") && literal && column >= 0) return literalText(text, indent);
-  if (isOtherType(text)) return doubleQuoted(text);
-  if (text.includes("\n")) return doubleQuoted(text);
-  if (plain) return folded(text, column, indent);
-  return single ? `'${folded(text.replaceAll("'", "''"), column + 1, indent)}'` : doubleQuoted(text);
+  const double = text.includes("\n") || isOtherType(text) || (!plain && !single);
+  if (double) return `"${folded(Array.from(text, escaped), column + 1, indent, "\\")}"`;
+  return plain
+    ? folded(Array.from(text), column, indent)
+    : `'${folded(Array.from(text.replaceAll("'", "''")), column + 1, indent)}'`;
 }
 
-/** Breaks at single spaces past {@link width}. */
-function folded(text: string, start: number, indent: string): string {
+/** Breaks `units`, the characters as they are written, at single spaces past {@link width}. `escape` keeps a second space alive. */
+function folded(units: readonly string[], start: number, indent: string, escape?: string): string {
   let column = start;
   let out = "";
-  for (let i = 0; i < text.length; i++) {
-    const alone = text[i] === " " && text[i - 1] !== " " && text[i + 1] !== " ";
-    if (alone && column > width && i > 0 && i < text.length - 1) {
-      out += `\n${indent}`;
+  for (const [i, unit] of units.entries()) {
+    const next = units[i + 1];
+    const breaks = unit === " " && units[i - 1] !== " " && (next !== " " || escape !== undefined);
+    if (breaks && column > width && i > 0 && next !== undefined) {
+      out += `\n${indent}${next === " " ? escape : ""}`;
       column = indent.length;
     } else {
-      out += text[i];
-      column++;
+      out += unit;
+      column += unit.length;
     }
   }
   return out;
@@ -91,7 +93,7 @@ function literalText(text: string, indent: string): string {
   const body = text.replace(/\n+$/, "");
   const trailing = text.length - body.length;
   const hint = /^[ \n]/.test(text) ? "2" : "";
-  const chomp = trailing === 0 ? "-" : trailing === 1 ? "" : "+";
+  const chomp = trailing === 0 ? "-" : trailing === 1 && body !== "" ? "" : "+";
   const lines = body.split("\n").map((line) => (line === "" ? "" : indent + line));
   return `|${hint}${chomp}\n${lines.join("\n")}${"\n".repeat(Math.max(0, trailing - 1))}`;
 }
@@ -101,7 +103,7 @@ function allowed(text: string): { plain: boolean; single: boolean; literal: bool
   const special = !printable.test(text) || / \n/.test(text);
   const plain =
     !special &&
-    !text.includes("\n") &&
+    !/[\n\u2028\u2029]/.test(text) &&
     !/^ | $/.test(text) &&
     !/^(?:---|\.\.\.)/.test(text) &&
     !/^[#,[\]{}&*!|>'"%@`]/.test(text) &&
@@ -110,19 +112,31 @@ function allowed(text: string): { plain: boolean; single: boolean; literal: bool
   return { plain, single: !special && !/\n /.test(text), literal: !special && !text.endsWith(" ") };
 }
 
-const printable = /^[\n\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\u{10000}-\u{10ffff}]*$/u;
+/** Characters beyond the basic plane count as unprintable there. */
+const printable = /^[\n\x20-\x7e\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd]*$/u;
 const words = new Set(
-  "y Y yes Yes YES true True TRUE on On ON n N no No NO false False FALSE off Off OFF ~ null Null NULL << .nan .NaN .NAN .inf .Inf .INF +.inf +.Inf +.INF -.inf -.Inf -.INF".split(
+  "y Y yes Yes YES true True TRUE on On ON n N no No NO false False FALSE off Off OFF ~ null Null NULL .nan .NaN .NAN .inf .Inf .INF +.inf +.Inf +.INF -.inf -.Inf -.INF".split(
     " ",
   ),
 );
-const numbers =
-  /^[-+]?(?:0[xX][0-9a-fA-F_]+|0[bB][01_]+|0[oO]?[0-7_]+|[0-9][0-9_]*|(?:\.[0-9]+|[0-9][0-9_]*\.?[0-9]*)(?:[eE][-+]?[0-9]+)?|[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?)$/;
-const dates = /^[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt ][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]+)?.*)?$/;
+const integers = /^[-+]?(?:0[xX][0-9a-fA-F]{1,16}|0[bB][01]{1,64}|0[oO][0-7]{1,22})$/;
+const floats = /^[-+]?(?:\.[0-9]+|[0-9]+\.?[0-9]*)(?:[eE][-+]?[0-9]+)?$/;
+const sixties = /^[-+]?[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?$/;
+const dates =
+  /^([0-9]{4}-[0-9]{1,2}-[0-9]{1,2})(?:(?:[Tt][0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]+)?(?:Z|[-+][0-9]{2}:[0-9]{2}))| [0-9]{1,2}:[0-9]{1,2}:[0-9]{1,2}(?:\.[0-9]+)?)?$/;
 
 /** Without quotes it would be read as something else than text. */
 function isOtherType(text: string): boolean {
-  return text === "" || words.has(text) || numbers.test(text) || dates.test(text);
+  if (text === "" || words.has(text) || sixties.test(text) || isDate(text)) return true;
+  const digits = /^[-+0-9]/.test(text) ? text.replaceAll("_", "") : text;
+  return integers.test(digits) || (floats.test(digits) && Number.isFinite(Number(digits)));
+}
+
+function isDate(text: string): boolean {
+  const [year, month, day] = (dates.exec(text)?.[1] ?? "").split("-").map(Number) as [number, number?, number?];
+  if (month === undefined || day === undefined) return false;
+  const date = new Date(Date.UTC(year, month - 1, day));
+  return date.getUTCMonth() === month - 1 && date.getUTCDate() === day;
 }
 
 const escapes: Readonly<Record<string, string>> = {
@@ -137,19 +151,18 @@ const escapes: Readonly<Record<string, string>> = {
   "\x1b": "\\e",
   '"': '\\"',
   "\\": "\\\\",
+  "\x85": "\\N",
   "\ufeff": "\\uFEFF",
   "\u2028": "\\L",
   "\u2029": "\\P",
 };
 
-function doubleQuoted(text: string): string {
-  const inner = Array.from(text, (char) => {
-    const escaped = escapes[char];
-    if (escaped !== undefined) return escaped;
-    if (printable.test(char)) return char;
-    const code = char.codePointAt(0) as number;
-    const hex = code.toString(16).toUpperCase();
-    return code < 0x100 ? `\\x${hex.padStart(2, "0")}` : `\\u${hex.padStart(4, "0")}`;
-  });
-  return `"${inner.join("")}"`;
+/** A character between double quotes. */
+function escaped(char: string): string {
+  const known = escapes[char];
+  if (known !== undefined || printable.test(char)) return known ?? char;
+  const code = char.codePointAt(0) as number;
+  const hex = code.toString(16).toUpperCase();
+  if (code < 0x100) return `\\x${hex.padStart(2, "0")}`;
+  return code < 0x10000 ? `\\u${hex.padStart(4, "0")}` : `\\U${hex.padStart(8, "0")}`;
 }

@@ -1,0 +1,183 @@
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { bin, built, endAll, Running, Scratch, worldIn } from "./micro.ts";
+
+const scratch = new Scratch();
+let folder: string;
+let serial = 0;
+
+beforeAll(built, 120_000);
+beforeEach(() => {
+  folder = join(scratch.path, `project-${++serial}`);
+  write("package.json", '{ "type": "module" }');
+});
+afterAll(async () => {
+  await endAll();
+  scratch.remove();
+});
+
+function write(path: string, text: string): void {
+  const file = join(folder, path);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, text);
+}
+
+/** A program that says its name and process, lives on, and says goodbye at TERM. */
+const service = (name: string): string => `
+const name: string = ${JSON.stringify(name)};
+process.on("SIGTERM", () => {
+  console.log(name + " stops");
+  process.exit(0);
+});
+setInterval(() => {}, 1000);
+console.log(name + " runs as " + process.pid);
+`;
+
+const micro = (...args: readonly string[]): Running =>
+  new Running(process.execPath, [bin, ...args], { env: worldIn(scratch.path), cwd: folder });
+
+function pidIn(text: string): number {
+  return Number(/.* runs as (\d+)/.exec(text)?.[1]);
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+}
+
+describe("micro run", () => {
+  it("runs TypeScript, restarts it when a source changes, outlives a syntax error, and stops it at INT", async () => {
+    write("src/main.ts", service("one"));
+    const run = micro("run");
+    await run.says("one runs");
+    write("src/main.ts", service("two"));
+    await run.says("two runs");
+    expect(run.stdout).toMatch(/^one runs as \d+\none stops\ntwo runs as \d+\n$/);
+    expect(run.stderr).toContain("micro: src/main.ts changed: restarting\n");
+
+    write("src/main.ts", "const = ;");
+    await run.says("it ended with code 1; starting again in 0.5 s, or after a change", "stderr");
+    write("src/main.ts", service("three"));
+    await run.says("three runs");
+
+    run.child.kill("SIGINT");
+    const { code, stdout } = await run.ended;
+    expect(code).toBe(0);
+    expect(stdout.endsWith("three stops\n")).toBe(true);
+    expect(isAlive(pidIn(stdout.split("three")[1] ?? ""))).toBe(false);
+  });
+
+  it("restarts for files in new folders and for files that go, not for those of others", async () => {
+    write("main.ts", service("one"));
+    const run = micro("run", "main.ts");
+    await run.says("one runs");
+    // None of these counts: were it otherwise, one of them would be the file that is said below.
+    for (const path of ["node_modules/x/index.js", "dist/main.js", ".git/index.js", "data.log"]) write(path, "1");
+    write("lib/deep/helper.ts", "export {};");
+    await run.says("lib/deep/helper.ts changed: restarting", "stderr");
+    await run.says("runs as", "stdout", 2);
+    expect(run.stderr.split("changed").length).toBe(2);
+    write("lib/deep/helper.ts", "export const a = 1;");
+    await run.says("runs as", "stdout", 3);
+    run.child.kill("SIGTERM");
+    expect((await run.ended).code).toBe(0);
+  });
+
+  it("starts a service again that crashes, a little later each time", async () => {
+    write(
+      "main.mjs",
+      `import { appendFileSync, readFileSync } from "node:fs";
+appendFileSync("starts", "x");
+const n = readFileSync("starts", "utf8").length;
+if (n < 3) process.exit(7);
+console.log("at last"); setInterval(() => {}, 1000);`,
+    );
+    const run = micro("run", "--no-watch", "main.mjs");
+    await run.says("at last");
+    expect(run.stderr).toBe(
+      "micro: it ended with code 7; starting again in 0.5 s\nmicro: it ended with code 7; starting again in 1 s\n",
+    );
+    run.child.kill("SIGTERM");
+    expect((await run.ended).code).toBe(0);
+  });
+
+  it("gives up after so many starts in a row, with the code of the service", async () => {
+    write("main.mjs", 'console.log("up"); process.exit(3);');
+    expect(await micro("run", "--no-watch", "--retries=1", "main.mjs").ended).toMatchObject({
+      code: 3,
+      stdout: "up\nup\n",
+      stderr: "micro: it ended with code 3; starting again in 0.5 s\nmicro: it ended with code 3; not started again\n",
+    });
+  });
+
+  it("ends with a program that ends well, and without a watch only", async () => {
+    write("main.mjs", 'console.log("done");');
+    expect(await micro("run", "--no-watch", "main.mjs").ended).toMatchObject({ code: 0, stdout: "done\n", stderr: "" });
+    const run = micro("run", "main.mjs");
+    await run.says("it ended; waiting for a change", "stderr");
+    write("main.mjs", 'console.log("done again");');
+    await run.says("done again");
+    run.child.kill("SIGINT");
+    expect((await run.ended).code).toBe(0);
+  });
+
+  it("hands arguments on, and global flags as the environment too", async () => {
+    write(
+      "main.mjs",
+      "console.log(JSON.stringify([process.argv.slice(2), process.env.MICRO_REGISTRY, process.env.MICRO_STORE, process.env.MICRO_SERVER_METADATA]));",
+    );
+    const flags = ["--store=file", "--server_metadata=a=1", "--server-metadata", "b=2"];
+    const run = micro("run", "--no-watch", ...flags, "main.mjs", "--port", "80", "-v", "--registry=etcd", "--help");
+    const { code, stdout } = await run.ended;
+    expect(code).toBe(0);
+    expect(JSON.parse(stdout)).toEqual([
+      ["--port", "80", "-v", "--registry=etcd", "--help"],
+      "etcd",
+      "file",
+      "a=1,b=2",
+    ]);
+  });
+
+  it.each([
+    [
+      "what package.json names",
+      { "package.json": '{ "type": "module", "main": "app/start.mjs" }', "app/start.mjs": "app", "main.mjs": "no" },
+    ],
+    ["src/main.ts", { "src/main.ts": "src", "main.ts": "no" }],
+    ["index.js", { "index.js": "index" }],
+  ])("runs of a folder %s, in that folder", async (_, files) => {
+    for (const [path, text] of Object.entries(files))
+      write(path, text.startsWith("{") ? text : `console.log(${JSON.stringify(text)}, process.cwd());`);
+    const name = Object.values(files).find((text) => !text.startsWith("{"));
+    const run = new Running(process.execPath, [bin, "run", "--no-watch", folder], { env: worldIn(scratch.path) });
+    expect((await run.ended).stdout).toBe(`${name} ${folder}\n`);
+  });
+
+  it("kills a service that does not stop when it is asked a second time", async () => {
+    write(
+      "main.mjs",
+      'process.on("SIGTERM", () => console.log("no")); setInterval(() => {}, 1000); console.log("x runs as " + process.pid);',
+    );
+    const run = micro("run", "main.mjs");
+    await run.says("runs as");
+    run.child.kill("SIGINT");
+    await run.says("no\n");
+    run.child.kill("SIGINT");
+    expect((await run.ended).signal).toBe("SIGINT");
+    expect(isAlive(pidIn(run.stdout))).toBe(false);
+  });
+
+  it.each([
+    ["no such file", ["run", "nothing.ts"], "nothing.ts: no such file or folder"],
+    ["an empty folder", ["run"], "what to run?"],
+    ["a number that is none", ["run", "--retries=few", "package.json"], "--retries: a number is needed"],
+  ])("ends with 2 for %s", async (_, args, words) => {
+    const { code, stderr } = await micro(...args).ended;
+    expect(code).toBe(2);
+    expect(stderr).toContain(words);
+  });
+});
