@@ -242,7 +242,7 @@ describe("the pool", () => {
     expect(server.connections.length).toBe(2);
   });
 
-  it.each([
+  const spoils: [string, (connection: Raw | undefined) => void][] = [
     ["FIN", (connection: Raw | undefined) => void connection?.socket.end()],
     ["RST", (connection: Raw | undefined) => void connection?.socket.resetAndDestroy()],
     ["an answer nobody asked for", (connection: Raw | undefined) => void connection?.socket.write(reply("z"))],
@@ -251,7 +251,9 @@ describe("the pool", () => {
       (connection: Raw | undefined) => void connection?.socket.write("HTTP/1.1 100 Continue\r\n\r\n"),
     ],
     ["half a head", (connection: Raw | undefined) => void connection?.socket.write("HTTP/1.1 2")],
-  ] as const)("drops an idle connection on %s", async (_, spoil) => {
+  ];
+
+  it.each(spoils)("drops an idle connection on %s", async (_, spoil) => {
     await setup(answering(() => reply("y")));
     await call();
     const proxyless = server.connections[0];
