@@ -22,6 +22,7 @@ class Link implements Registry {
   watches = 0;
   /** Lookups wait for it. */
   gate: Promise<void> = Promise.resolve();
+  firstSignal: AbortSignal | undefined;
   watchable = true;
   /** Watches see nothing before it. */
   sight: Promise<void> = Promise.resolve();
@@ -57,6 +58,7 @@ class Link implements Registry {
   }
   async getService(...args: Parameters<Registry["getService"]>): Promise<ServiceRecord[]> {
     const number = ++this.lookups;
+    if (number === 1) this.firstSignal = args[1]?.signal;
     await this.gate;
     if (this.down) throw errors.unavailable("link", "connection refused");
     const answer = await this.#inner.getService(...args);
@@ -365,6 +367,22 @@ describe("cached registry", () => {
       expect((await late)[0]?.nodes).toHaveLength(1);
       await cached.close();
     }
+  });
+
+  it("stops asking when nobody waits for the answer any more", async () => {
+    const link = new Link(memoryRegistry());
+    link.gate = new Promise(() => {});
+    const cached = cachedRegistry(link);
+    const [one, two] = [new AbortController(), new AbortController()];
+    const asked = [one, two].map(({ signal }) => cached.getService("greeter", { signal }));
+    const ends = Promise.allSettled(asked);
+    one.abort();
+    await expect(asked[0]).rejects.toMatchObject({ code: "CANCELLED" });
+    expect(link.firstSignal?.aborted).toBe(false);
+    two.abort();
+    await ends;
+    expect(link.firstSignal?.aborted).toBe(true);
+    await cached.close();
   });
 
   it("close settles lookups that are pending with INVALID_STATE", async () => {

@@ -17,10 +17,13 @@ import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { systemClock } from "../../src/clock.ts";
 import { milliseconds } from "../../src/duration.ts";
 import type { Registry, ServiceRecord } from "../../src/registry.ts";
 import { driver, localRegistry } from "../../src/registry/local.ts";
+import { Directory } from "../../src/registry/local/directory.ts";
 import { thisHost } from "../../src/registry/local/record.ts";
+import { View } from "../../src/registry/local/view.ts";
 import { registryConformance } from "../../src/testing/registry.ts";
 import { virtualClock } from "../../src/testing/clock.ts";
 import { eventually, within } from "../../src/testing/suite.ts";
@@ -130,6 +133,26 @@ describe("local registry", () => {
       await there.register(greeter("a", `127.0.0.1:${i}`));
       expect((await here.getService("greeter"))[0]?.nodes[0]?.address).toBe(`127.0.0.1:${i}`);
     }
+  });
+
+  it("looks again at a directory that changed so lately that it may have changed twice within one tick", async () => {
+    const [one, two] = [registry(), registry()];
+    const view = new View(new Directory(directory), "own", systemClock, () => {});
+    // A clock too coarse to tell the two changes apart.
+    const tick = new Date(Date.now() + 1000);
+    await one.register(greeter("a"));
+    utimesSync(directory, tick, tick);
+    await view.refresh();
+    await two.register(greeter("b"));
+    utimesSync(directory, tick, tick);
+    await view.refresh();
+    expect(
+      view.table
+        .get("greeter")[0]
+        ?.nodes.map(({ id }) => id)
+        .sort(),
+    ).toEqual(["a", "b"]);
+    view.close();
   });
 
   it("does not list a process that was killed before the first lookup, and removes its files", async () => {

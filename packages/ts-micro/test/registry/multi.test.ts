@@ -21,6 +21,8 @@ class Gated implements Registry {
   readonly inner: Registry;
   down: MicroError | undefined;
   gate: Promise<void> = Promise.resolve();
+  /** Watches see nothing before it. */
+  sight: Promise<void> = Promise.resolve();
   registrations = 0;
   closed = false;
   #cut: (() => void)[] = [];
@@ -68,17 +70,19 @@ class Gated implements Registry {
   }
   watch(...args: Parameters<Registry["watch"]>): Watcher {
     if (this.down !== undefined) throw this.down;
-    const watcher = this.inner.watch(...args);
-    const iterator = watcher[Symbol.asyncIterator]();
+    const watcher = this.sight.then(() => this.inner.watch(...args));
     const lost = new Promise<never>((_, reject) =>
       this.#cut.push(() => reject(errors.connectionLost(this.name, "cut"))),
     );
     lost.catch(() => {});
+    const close = async (): Promise<void> => (await watcher).close();
     return {
-      ready: watcher.ready,
-      close: () => watcher.close(),
-      [Symbol.asyncDispose]: () => watcher.close(),
-      [Symbol.asyncIterator]: () => ({ next: () => Promise.race([iterator.next(), lost]) }),
+      ready: watcher.then(({ ready }) => ready),
+      close,
+      [Symbol.asyncDispose]: close,
+      [Symbol.asyncIterator]: () => ({
+        next: async () => Promise.race([(await watcher)[Symbol.asyncIterator]().next(), lost]),
+      }),
     };
   }
 }
@@ -268,6 +272,22 @@ describe("multi registry", () => {
     expect(told).toContain("create d@m");
     await multi.close();
     expect(clock.pending()).toBe(0);
+  });
+
+  it("knows what came before a slow registry's watch began to see", async () => {
+    const { clock, local, mdns } = pair();
+    const multi = multiRegistry([local, mdns], { clock });
+    let open = (): void => {};
+    mdns.sight = new Promise((resolve) => (open = resolve));
+    const watching = follow(multi.watch({ service: "greeter" }));
+    await clock.advance(0);
+    await mdns.inner.register(greeter("m", "a"));
+    open();
+    const told = await watching;
+    await mdns.inner.register(greeter("other", "a"));
+    await clock.advance(0);
+    expect(told).toEqual(["update a@other"]);
+    await multi.close();
   });
 
   it("keeps a watch through the loss of one registry's, and tells what happened meanwhile", async () => {
