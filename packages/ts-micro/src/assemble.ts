@@ -14,6 +14,7 @@ import type { Filter } from "./context.ts";
 import { loadDriver } from "./drivers.ts";
 import { milliseconds, type Duration } from "./duration.ts";
 import { errors } from "./errors.ts";
+import { hostPort, parseListenAddress } from "./internal/net-address.ts";
 import { lazyBroker, lazyRegistry, lazySelector, lazyTransport } from "./lazy.ts";
 import type { Level, Logger } from "./logger.ts";
 import { consoleLogger } from "./logger/console.ts";
@@ -25,7 +26,7 @@ import type { Selector } from "./selector.ts";
 import { preferSameHost } from "./selector/filters.ts";
 import { p2cSelector } from "./selector/p2c.ts";
 import { settingsFromEnv, type Settings } from "./settings.ts";
-import type { ClientTlsOptions } from "./tls.ts";
+import type { ClientTlsOptions, TlsOptions } from "./tls.ts";
 import type { Transport } from "./transport.ts";
 
 /** An environment, `process.env` by default; false for none. */
@@ -105,8 +106,20 @@ export function environment(env: Env | undefined): Readonly<Record<string, strin
   return env === false ? {} : (env ?? process.env);
 }
 
+/** What the http broker takes from the server beside it: subscribers are reached as handlers are. */
+export interface ServerFacts {
+  readonly address?: string | undefined;
+  readonly advertise?: string | undefined;
+  readonly tls?: TlsOptions | undefined;
+}
+
 /** Chooses and makes the components: options, then environment and flags over them. */
-export function assemble(options: ComponentOptions, flags: Settings, client: ClientDefaults): Parts {
+export function assemble(
+  options: ComponentOptions,
+  flags: Settings,
+  client: ClientDefaults,
+  server: ServerFacts = {},
+): Parts {
   const env = environment(options.env);
   const settings: Settings = { ...settingsFromEnv(env), ...flags };
   const clock = options.clock ?? systemClock;
@@ -137,7 +150,10 @@ export function assemble(options: ComponentOptions, flags: Settings, client: Cli
               ? (await import("./broker/http.ts")).httpBroker({
                   registry: cached,
                   clock,
-                  ...(settings.brokerAddress === undefined ? {} : { address: settings.brokerAddress }),
+                  address: settings.brokerAddress ?? besides(settings.serverAddress ?? server.address),
+                  advertise: hostOf(settings.serverAdvertise ?? server.advertise),
+                  tls: server.tls,
+                  clientTls: client.tls,
                 })
               : (await loadDriver("broker", brokerChoice)).fromAddress(settings.brokerAddress, env),
           ),
@@ -279,4 +295,17 @@ function levelOf(text: string | undefined): Level | undefined {
 function proxyOf(text: string | undefined): { address?: string; service?: string } | undefined {
   if (text === undefined) return undefined;
   return text.includes(":") ? { address: text } : { service: text === "service" ? "go.micro.proxy" : text };
+}
+
+/** A free port on the host of a listen address. */
+function besides(address: string | undefined): string {
+  const host = hostOf(address);
+  return host === undefined ? ":0" : hostPort(host, 0);
+}
+
+/** The host of a listen or advertised address; undefined for every interface and for what is no host. */
+function hostOf(address: string | undefined): string | undefined {
+  if (address === undefined) return undefined;
+  const parsed = parseListenAddress(address);
+  return "path" in parsed || parsed.host === "" ? undefined : parsed.host;
 }

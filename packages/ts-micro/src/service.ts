@@ -295,7 +295,7 @@ export class MicroService {
   }
 
   get #components(): Parts {
-    this.#parts ??= assemble(this.options, this.#flags, this.options.client ?? {});
+    this.#parts ??= assemble(this.options, this.#flags, this.options.client ?? {}, this.options);
     return this.#parts;
   }
 
