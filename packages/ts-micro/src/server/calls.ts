@@ -115,15 +115,12 @@ export class Calls implements CallHandler {
   ): Promise<Uint8Array> {
     const { head, cancellation } = call;
     const { running } = this.#options;
-    // Pre-header clients name the endpoint in the body alone, which must be read first.
-    const early = envelope === undefined ? undefined : codec.decode(body, undefined, envelope);
-    const name = head.endpoint === "" ? (envelope?.endpoint ?? "") : head.endpoint;
+    const name = head.endpoint === "" ? endpointIn(body, codec, envelope) : head.endpoint;
     const dispatch = this.#route(name);
     const { descriptors } = dispatch.endpoint;
     if (dispatch.kind !== "unary")
       throw errors.methodNotAllowed(this.#options.service, `${name} is a stream: open it as one`);
-    const request =
-      envelope !== undefined && descriptors === undefined ? early : codec.decode(body, descriptors?.request, envelope);
+    const request = codec.decode(body, descriptors?.request, envelope);
     const ctx = this.#context(call, name);
     let value: unknown;
     try {
@@ -204,4 +201,15 @@ export class Calls implements CallHandler {
     if (error.code === "INTERNAL" && !isMicroError(cause))
       this.#options.log.error(`handler ${endpoint} failed: ${error.detail}`, { endpoint, error: cause });
   }
+}
+
+/** Pre-header clients name the endpoint in the body alone. Its message may need a descriptor that nobody knows before. */
+function endpointIn(body: Uint8Array, codec: Codec, envelope: Envelope | undefined): string {
+  if (envelope === undefined) return "";
+  try {
+    codec.decode(body, undefined, envelope);
+  } catch (error) {
+    if (envelope.endpoint === "") throw error;
+  }
+  return envelope.endpoint;
 }
