@@ -50,7 +50,8 @@ export interface DialOptions {
   reuse: boolean;
   /** Give up then, with TIMEOUT. Clock time; Infinity for the transport's own dial timeout alone. */
   deadline: number;
-  signal?: AbortSignal | undefined;
+  /** Gives up the dial. Read only where one is really made: a caller may make the signal when it is asked for, which costs more than a pooled connection. */
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** Moves messages `{ header, body }`; only mucp stands on it. Mirrors v4:transport/transport.go. It owns its connections and their pool. */

@@ -42,9 +42,8 @@ class HttpTransport implements Transport {
   async start(): Promise<void> {}
 
   async dial(node: Node, options: DialOptions): Promise<Connection> {
-    const { signal, deadline, reuse } = options;
+    const { deadline, reuse } = options;
     if (this.#closed) throw closed();
-    if (signal?.aborted) throw abortReason(signal, id);
     if (deadline <= this.#settings.clock.now()) throw failure(`dial ${node.address}: no time left`, "TIMEOUT");
     const { address } = node;
     const tls = this.#settings.tls ?? (node.metadata["secure"] === "true" ? {} : undefined);
@@ -54,6 +53,7 @@ class HttpTransport implements Transport {
       known.lend();
       return new Lease(known);
     }
+    if (options.signal?.aborted) throw abortReason(options.signal, id);
     const socket = await openSocket(address, tls, options, this.#settings);
     if (this.#closed) {
       socket.destroy();

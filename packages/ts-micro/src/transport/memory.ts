@@ -96,11 +96,11 @@ class MemoryTransport implements Transport {
 
   async dial(node: Node, options: DialOptions): Promise<Connection> {
     const address = node.address;
-    if (options.signal?.aborted) throw abortReason(options.signal, id);
     if (options.deadline <= this.#clock.now())
       throw new MicroError({ id, code: "TIMEOUT", detail: `dial ${address}: no time left`, refused: true });
     const known = options.reuse ? this.#pool.take(address) : undefined;
     if (known !== undefined) return new Lease(known);
+    if (options.signal?.aborted) throw abortReason(options.signal, id);
     const place = this.#closed ? undefined : this.#places.get(address);
     if (place === undefined) {
       const detail = this.#closed ? "the transport is closed" : `dial ${address}: nobody listens there`;
