@@ -61,9 +61,19 @@ export function deadlineOf(header: Header, now: number): number {
   return now + Number(text) / 1e6;
 }
 
-/** A header that Go's server also reads under its `X-` name; empty when absent. */
+/** Names that Go's server also reads under an `X-`; written out, since names made at run time are slow to look up. */
+const twins: Readonly<Record<string, string>> = {
+  [H.service]: "X-Micro-Service",
+  [H.endpoint]: "X-Micro-Endpoint",
+  [H.method]: "X-Micro-Method",
+  [H.stream]: "X-Micro-Stream",
+  [H.protocol]: "X-Micro-Protocol",
+  [H.target]: "X-Micro-Target",
+};
+
+/** The value of a header, or of its `X-` twin; empty when absent. */
 export function lookup(header: Header, name: string): string {
-  return header[name] || header[`X-${name}`] || "";
+  return header[name] || header[twins[name] as string] || "";
 }
 
 /** The id; Go spells it `Micro-ID` where transports keep the case. */

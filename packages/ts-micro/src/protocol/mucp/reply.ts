@@ -3,7 +3,7 @@ import type { Message } from "../../transport.ts";
 import { EOS, encodeError } from "../../wire/error.ts";
 import { H } from "../../wire/headers.ts";
 import { errorBody, replyBody } from "./bodies.ts";
-import { emptyHeader, idOf, isOurs, lookup, type Header } from "./headers.ts";
+import { emptyHeader, idOf, isMicro, isOurs, lookup, type Header } from "./headers.ts";
 
 /** Longest text of an error, in characters: it travels twice in a header block of at most 1 MiB. */
 const longest = 64 * 1024;
@@ -103,12 +103,12 @@ const legacy: Readonly<Record<string, string>> = {
 };
 
 /** Reads the routing headers of a request, with Go's defaults and its legacy detection (v4:server/rpc_codec.go setupProtocol, wire spec §1.4). */
-export function originOf(header: Header, stream: string, micro: boolean): Origin {
+export function originOf(header: Header, stream: string): Origin {
   const service = lookup(header, H.service);
   const named = lookup(header, H.endpoint);
   const called = lookup(header, H.method);
   const id = idOf(header);
-  const contentType = header[H.contentType] || (micro ? "application/protobuf" : "application/json");
+  const contentType = header[H.contentType] || (isMicro(header) ? "application/protobuf" : "application/json");
   const old =
     lookup(header, H.protocol) === "" &&
     ((service === "" && named === "" && called === "") || lookup(header, H.target) !== "");

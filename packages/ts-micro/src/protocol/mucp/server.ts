@@ -5,7 +5,7 @@ import { Metadata } from "../../metadata.ts";
 import type { CallHandler, IncomingCall, Reply } from "../../protocol.ts";
 import type { Connection, Message, Receiver } from "../../transport.ts";
 import { H } from "../../wire/headers.ts";
-import { deadlineOf, echo, isMicro, kindHeader, lookup, type Header } from "./headers.ts";
+import { deadlineOf, echo, kindHeader, lookup, type Header } from "./headers.ts";
 import { errorText, originOf, unaryError, unaryReply, unsupportedReply, type Origin } from "./reply.ts";
 import { ServerStream } from "./server-stream.ts";
 
@@ -112,7 +112,7 @@ export class ServerConnection implements Receiver {
   #begin(arrived: Arrived): void {
     const { header } = arrived.message;
     if (header[H.topic]) return void this.#event(arrived);
-    const origin = originOf(header, arrived.key, isMicro(header));
+    const origin = originOf(header, arrived.key);
     // Its stream is over, or was never there.
     if (arrived.key !== "" && (header[H.error] || this.#finished.has(arrived.key))) return;
     const kind = origin.endpoint === "" ? undefined : this.#calls.kindOf(origin.endpoint);
