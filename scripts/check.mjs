@@ -7,9 +7,12 @@ import { ensureInstalled } from "./lib/install.mjs";
 import { pack, unpack } from "./lib/pack.mjs";
 import { closing, inSeconds, record, root, runNode, timed, tool, tools } from "./lib/run.mjs";
 
+/** Collected output goes into our own: no colours. */
+const plain = { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined };
+
 /** What a command said when it failed; undefined when it did not. */
 async function fault(script, args, options) {
-  const { code, output } = await runNode(script, args, { quiet: true, ...options });
+  const { code, output } = await runNode(script, args, { quiet: true, env: plain, ...options });
   return code === 0 ? undefined : output.trim() || `exit ${code}`;
 }
 
@@ -126,7 +129,7 @@ const stages = {
       `${root}/scripts/test.mjs`,
       ["packages/ts-micro/test/layers.test.ts", "packages/ts-micro/test/package.test.ts"],
       {
-        env: { ...process.env, TS_MICRO_RESULTS: "" },
+        env: { ...plain, TS_MICRO_RESULTS: "" },
       },
     ),
   declarations,
