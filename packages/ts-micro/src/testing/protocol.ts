@@ -8,6 +8,8 @@ import { defineSuite, eventually, within, type Runner, type Skips } from "./suit
 /** Where a {@link ProtocolPair} serves. */
 export interface ServedNode {
   readonly node: Node;
+  /** {@link Acceptor.drain} or {@link Listener.drain} of it. */
+  drain(): Promise<void>;
   /** Ends every connection now, and the listening. */
   close(): Promise<void>;
 }
@@ -571,6 +573,32 @@ const promises = {
     gate.open();
     await within(sending, "the sending");
     same(text(await within(stream.read(), "the answer")), String(count), "messages received in order");
+  },
+  "draining waits for the calls and streams under way, which go on to their end": async (b: Bench) => {
+    const gate = b.hanging("Test.Hang");
+    b.on("bidi", "Test.Chat", async (_call, stream) => {
+      for (let body = await stream.read(); body !== undefined; body = await stream.read()) await stream.send(body);
+      return undefined;
+    });
+    const idle = await b.call("Test.Echo", "idle");
+    same(text(idle.body), "idle", "reply");
+    const call = b.call("Test.Hang", "under way");
+    const stream = b.open("bidi", "Test.Chat");
+    await stream.send(bytes("one"));
+    same(text(await within(stream.read(), "a message")), "one", "message");
+    await eventually(() => b.running === 2, "both are under way");
+    let drained = false;
+    const draining = b.served.drain().then(() => (drained = true));
+    await stream.send(bytes("two"));
+    same(text(await within(stream.read(), "a message while draining")), "two", "message");
+    check(!drained, "it drained while a call and a stream were under way");
+    gate.open();
+    same(text((await within(call, "the call")).body), "under way", "reply");
+    check(!drained, "it drained while a stream was under way");
+    stream.end();
+    same((await within(all(stream), "the stream's end")).length, 0, "messages");
+    await within(draining, "the drain");
+    check(b.running === 0, "it drained before everything had ended");
   },
   "a stream that is not read does not hold up other calls": async (b: Bench) => {
     const pad = bytes("x".repeat(8192));

@@ -319,6 +319,26 @@ describe("a client stream end", () => {
     expect(await s.read()).toBeUndefined();
   });
 
+  it("knows a Go server behind a bare address by its echo", async () => {
+    dial({});
+    const s = stream("bidi");
+    const wire = dials.connect();
+    await turns();
+    s.end();
+    await clock.advance(60_000);
+    wire.hear({ "Micro-Kind": "bidi", "Micro-Id": "x" }, "a");
+    expect(text(await s.read())).toBe("a");
+    await clock.advance(2001);
+    expect([await s.read(), wire.log, peer.pending]).toEqual([undefined, ["close"], 0]);
+    const other = stream("bidi");
+    const otherWire = dials.connect();
+    await turns();
+    otherWire.hear({ "Micro-Kind": "bidi" }, "a");
+    other.end();
+    otherWire.lose();
+    expect([text(await other.read()), await other.read()]).toEqual(["a", undefined]);
+  });
+
   it("never takes silence for the end with a server of ours, or one that may be", async () => {
     for (const metadata of [ours, {}] as Record<string, string>[]) {
       dial(metadata);

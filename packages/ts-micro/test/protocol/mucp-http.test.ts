@@ -16,7 +16,7 @@ protocolSuite(
         serve: async (calls) => {
           const place = await mount(protocol.acceptor!(calls));
           const metadata = { "ts-wire": "1", ...protocol.metadata };
-          return { node: { id: "test-1", address: place.address, metadata }, close: place.close };
+          return { node: { id: "test-1", address: place.address, metadata }, close: place.close, drain: place.drain };
         },
         close: async () => {
           await protocol.close();

@@ -15,7 +15,7 @@ protocolSuite(
         serve: async (calls) => {
           const listener = await protocol.listen!("test:0", calls);
           const node = { id: "test-1", address: listener.address, metadata: { "ts-wire": "1", ...protocol.metadata } };
-          return { node, close: () => listener.close() };
+          return { node, close: () => listener.close(), drain: () => listener.drain() };
         },
         close: async () => {
           await protocol.close();

@@ -4,6 +4,7 @@ import type { Acceptor } from "../../src/protocol.ts";
 /** An acceptor on a port of its own. */
 export interface Mounted {
   readonly address: string;
+  readonly drain: () => Promise<void>;
   /** Ends every connection now. */
   readonly close: () => Promise<void>;
 }
@@ -24,5 +25,5 @@ export async function mount(acceptor: Acceptor): Promise<Mounted> {
     for (const socket of sockets) socket.destroy();
     await closed;
   };
-  return { address: `127.0.0.1:${port}`, close: () => (closing ??= close()) };
+  return { address: `127.0.0.1:${port}`, drain: () => acceptor.drain(), close: () => (closing ??= close()) };
 }

@@ -8,7 +8,7 @@ import type { Connection, DialOptions, Message, Receiver } from "../../transport
 import { EOS } from "../../wire/error.ts";
 import { H } from "../../wire/headers.ts";
 import { errorBody, openBody } from "./bodies.ts";
-import { followHeader, isEnd, replyError, requestHeader, type Header } from "./headers.ts";
+import { followHeader, isEnd, kindHeader, replyError, requestHeader, type Header } from "./headers.ts";
 import { clientId, closedPeer, silence, tooLate, type Owner, type Pending } from "./owner.ts";
 
 interface Waiting {
@@ -37,6 +37,8 @@ export class ClientStream implements RawStream, Receiver, DialOptions, Pending {
   #answered = false;
   #heardAt = 0;
   #timer: Timer | undefined;
+  /** The node is known not to be ours. */
+  #foreign: boolean;
   #over: { readonly error: MicroError | undefined } | undefined;
 
   constructor(owner: Owner, head: CallHead) {
@@ -44,6 +46,8 @@ export class ClientStream implements RawStream, Receiver, DialOptions, Pending {
     this.#head = head;
     this.deadline = head.deadline;
     this.#header = followHeader(head);
+    const { metadata } = owner.node;
+    this.#foreign = (metadata["protocol"] ?? "") !== "" && metadata["ts-wire"] === undefined;
     this.#inbound = new MessageQueue(
       () => this.#connection?.pause(),
       () => this.#connection?.resume(),
@@ -108,6 +112,11 @@ export class ClientStream implements RawStream, Receiver, DialOptions, Pending {
     if (this.#answered) return this.#finish(undefined);
     if (isEnd(message)) return this.#finish(undefined);
     this.#heardAt = this.#owner.clock.now();
+    // Go's echo of our open message. An address that was called directly says nothing else of what listens there.
+    if (!this.#foreign && message.header[kindHeader] !== undefined) {
+      this.#foreign = true;
+      if (this.#endSent) this.#awaitSilence();
+    }
     const error = replyError(message, this.#head.contentType);
     if (error === undefined) {
       this.#inbound.push(message.body);
@@ -119,15 +128,9 @@ export class ClientStream implements RawStream, Receiver, DialOptions, Pending {
   closed(error: MicroError): void {
     this.#connection = undefined;
     if (this.#over !== undefined) return;
-    // Go servers say nothing at the end when they have seen ours, so silence is all there is to go by (wire spec §3.2).
+    // Nor does it say anything before it closes (wire spec §3.2).
     const clean = this.#endSent && this.#foreign && this.#head.kind === "bidi" && error.code === "CONNECTION_LOST";
     this.#finish(clean ? undefined : error);
-  }
-
-  /** The node is known not to be ours. */
-  get #foreign(): boolean {
-    const { metadata } = this.#owner.node;
-    return (metadata["protocol"] ?? "") !== "" && metadata["ts-wire"] === undefined;
   }
 
   #connected(connection: Connection): void {
@@ -160,10 +163,12 @@ export class ClientStream implements RawStream, Receiver, DialOptions, Pending {
     if (this.#head.kind === "server") return;
     this.#sayEnd();
     this.#heardAt = this.#owner.clock.now();
-    if (this.#foreign && this.#head.kind === "bidi") this.#awaitSilence(this.#owner.goHalfCloseGrace);
+    if (this.#foreign) this.#awaitSilence();
   }
 
-  #awaitSilence(ms: number): void {
+  /** A Go server says nothing at the end when it has seen ours. The answer of a client stream may take any time, and ends it by itself. */
+  #awaitSilence(ms: number = this.#owner.goHalfCloseGrace): void {
+    if (this.#head.kind !== "bidi") return;
     const { clock, goHalfCloseGrace } = this.#owner;
     this.#timer = clock.after(ms, () => {
       // While we do not listen the silence is ours.
