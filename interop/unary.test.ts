@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { eventually, within } from "../packages/ts-micro/src/testing/suite.ts";
 import { describeGo, goPeer, type GoPeer, goVersions, record } from "./peer.ts";
-import { greeter, LIMIT_MS, long, messages, type OurGreeter, portOf, type Tap, tap } from "./world.ts";
+import { greeter, LIMIT_MS, long, messages, type OurGreeter, portOf, tap } from "./world.ts";
 
 const service = "greeter";
 const sleep = (seconds: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
@@ -13,7 +13,6 @@ describeGo("Go clients call services of ours", () => {
   describe.each(goVersions)("%s", (version) => {
     let ours: OurGreeter;
     let go: GoPeer;
-    let wire: Tap | undefined;
 
     beforeAll(async () => {
       ours = await greeter();
@@ -21,7 +20,6 @@ describeGo("Go clients call services of ours", () => {
       await go.nodes(service, ours.records);
     });
     afterAll(async () => {
-      await wire?.[Symbol.asyncDispose]();
       await go?.close();
       await ours?.[Symbol.asyncDispose]();
     });

@@ -18,6 +18,7 @@ import {
   type Client,
   type ClientOptions,
   type Context,
+  type ProtoImpl,
   type Registry,
   type Service,
   type ServiceOptions,
@@ -27,7 +28,7 @@ import { memoryLogger, type MemoryLogger } from "../packages/ts-micro/src/logger
 import { memoryRegistry } from "../packages/ts-micro/src/registry/memory.ts";
 import { faultProxy, type FaultProxy, type Link } from "../packages/ts-micro/test/fault-proxy.ts";
 import type { GoService } from "./peer-types.ts";
-import { Greeter } from "./proto/gen/greeter_pb.ts";
+import { type ChatMessage, Greeter, type StreamRequest } from "./proto/gen/greeter_pb.ts";
 
 /** True: rows that take minutes run in full as well. */
 export const long: boolean = process.env["TS_MICRO_LONG"] === "1";
@@ -120,77 +121,48 @@ export class OurGreeter implements AsyncDisposable {
     this.seen.push({ endpoint, ctx, request });
   }
 
-  #greeter(): Parameters<typeof this.service.implement<typeof Greeter>>[1] {
-    const world = this;
-    const stream = async function* <T>(endpoint: string, requests: AsyncIterable<T>): AsyncGenerator<T> {
-      let received = 0;
-      let error: unknown;
-      try {
-        for await (const request of requests) {
-          received++;
-          yield request;
-        }
-      } catch (failure) {
-        error = failure;
-        throw failure;
-      } finally {
-        world.ended.push({ endpoint, received, error });
-      }
-    };
+  #greeter(): ProtoImpl<typeof Greeter> {
+    const note = this.#note.bind(this);
     return {
       hello(request, ctx) {
-        world.#note("Greeter.Hello", ctx, request);
+        note("Greeter.Hello", ctx, request);
         return { msg: `Hello ${request.name}` };
       },
       echo(request, ctx) {
-        world.#note("Greeter.Echo", ctx, request);
+        note("Greeter.Echo", ctx, request);
         return { note: request.note, metadata: Object.fromEntries(ctx.metadata) };
       },
       fail(request, ctx) {
-        world.#note("Greeter.Fail", ctx, request);
+        note("Greeter.Fail", ctx, request);
         throw failure(request.kind, request.detail, request.code);
       },
-      async slow(request, ctx) {
-        world.#note("Greeter.Slow", ctx, request);
-        if (request.tag === "hold") await world.#gate;
-        else await world.#sleep(Number(request.ms), ctx);
-        return { attempt: BigInt(world.count("Greeter.Slow")), deadline: "" };
+      slow: async (request, ctx) => {
+        note("Greeter.Slow", ctx, request);
+        if (request.tag === "hold") await this.#gate;
+        else await this.#sleep(Number(request.ms), ctx);
+        return { attempt: BigInt(this.count("Greeter.Slow")), deadline: "" };
       },
-      async big(request, ctx) {
-        world.#note("Greeter.Big", ctx, undefined);
-        if (request.want < 0n) await world.#gate;
+      big: async (request, ctx) => {
+        note("Greeter.Big", ctx, undefined);
+        if (request.want < 0n) await this.#gate;
         const size = Number(request.want < 0n ? -request.want : request.want);
         return { want: request.want, data: size > 0 ? Buffer.alloc(size, "x") : request.data };
       },
       kinds(request, ctx) {
-        world.#note("Greeter.Kinds", ctx, request);
+        note("Greeter.Kinds", ctx, request);
         return request;
       },
       nothing(request, ctx) {
-        world.#note("Greeter.Nothing", ctx, request);
+        note("Greeter.Nothing", ctx, request);
         return {};
       },
-      async *stream(request, ctx) {
-        world.#note("Greeter.Stream", ctx, request);
-        for (let n = 0n; n < request.count; n++) {
-          if (n > 0n && request.delayMs > 0n) await world.#sleep(Number(request.delayMs), ctx);
-          yield { n, pad: "x".repeat(Number(request.size)) };
-        }
-        if (request.failWith !== "") throw failure(request.failWith, "stream failed", 0);
-      },
-      async *chat(requests, ctx) {
-        world.#note("Greeter.Chat", ctx, undefined);
-        for await (const { text, n } of stream("Greeter.Chat", requests)) {
-          if (text === "quit") return;
-          if (text.startsWith("fail:")) throw failure(text.slice(5), "chat failed", 0);
-          yield { text: `re: ${text}`, n };
-        }
-      },
-      async collect(requests, ctx) {
-        world.#note("Greeter.Collect", ctx, undefined);
+      stream: (request, ctx) => this.#count(request, ctx),
+      chat: (requests, ctx) => this.#chat(requests, ctx),
+      collect: async (requests, ctx) => {
+        note("Greeter.Collect", ctx, undefined);
         let count = 0n;
         let last = "";
-        for await (const { text } of stream("Greeter.Collect", requests)) {
+        for await (const { text } of this.#watched("Greeter.Collect", requests)) {
           count++;
           last = text;
           if (text === "end") break;
@@ -198,6 +170,41 @@ export class OurGreeter implements AsyncDisposable {
         return { count, last };
       },
     };
+  }
+
+  async *#count(request: StreamRequest, ctx: Context): AsyncGenerator<{ n: bigint; pad: string }> {
+    this.#note("Greeter.Stream", ctx, request);
+    for (let n = 0n; n < request.count; n++) {
+      if (n > 0n && request.delayMs > 0n) await this.#sleep(Number(request.delayMs), ctx);
+      yield { n, pad: "x".repeat(Number(request.size)) };
+    }
+    if (request.failWith !== "") throw failure(request.failWith, "stream failed", 0);
+  }
+
+  async *#chat(requests: AsyncIterable<ChatMessage>, ctx: Context): AsyncGenerator<{ text: string; n: bigint }> {
+    this.#note("Greeter.Chat", ctx, undefined);
+    for await (const { text, n } of this.#watched("Greeter.Chat", requests)) {
+      if (text === "quit") return;
+      if (text.startsWith("fail:")) throw failure(text.slice(5), "chat failed", 0);
+      yield { text: `re: ${text}`, n };
+    }
+  }
+
+  /** The same messages; how they ended is noted. */
+  async *#watched<T>(endpoint: string, requests: AsyncIterable<T>): AsyncGenerator<T> {
+    let received = 0;
+    let error: unknown;
+    try {
+      for await (const request of requests) {
+        received++;
+        yield request;
+      }
+    } catch (failure) {
+      error = failure;
+      throw failure;
+    } finally {
+      this.ended.push({ endpoint, received, error });
+    }
   }
 
   #plain(): Record<"hello" | "echo", (request: { name?: string }, ctx: Context) => object> {
