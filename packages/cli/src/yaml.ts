@@ -128,7 +128,7 @@ const dates =
 /** Without quotes it would be read as something else than text. */
 function isOtherType(text: string): boolean {
   if (text === "" || words.has(text) || sixties.test(text) || isDate(text)) return true;
-  const digits = /^[-+0-9]/.test(text) ? text.replaceAll("_", "") : text;
+  const digits = /^[-+.0-9]/.test(text) ? text.replaceAll("_", "") : text;
   return integers.test(digits) || (floats.test(digits) && Number.isFinite(Number(digits)));
 }
 

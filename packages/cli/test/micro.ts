@@ -58,6 +58,7 @@ export class Running {
       cwd: options.cwd ?? tmpdir(),
       env: options.env,
       stdio: ["pipe", "pipe", "pipe"],
+      detached: true,
     });
     this.child.stdin?.on("error", () => {});
     this.child.stdout?.setEncoding("utf8").on("data", (text: string) => this.#add("stdout", text));
@@ -81,6 +82,11 @@ export class Running {
     }
   }
 
+  /** A signal for it and for what it has started, as a terminal sends it. */
+  signal(name: NodeJS.Signals): void {
+    if (this.child.pid !== undefined) process.kill(-this.child.pid, name);
+  }
+
   #add(where: "stdout" | "stderr", text: string): void {
     this[where] += text;
     const look = this.#look;
@@ -93,7 +99,7 @@ export class Running {
 export async function endAll(): Promise<void> {
   await Promise.all(
     Array.from(running, async (each) => {
-      each.child.kill("SIGKILL");
+      each.signal("SIGKILL");
       await each.ended;
     }),
   );

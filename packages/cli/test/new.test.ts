@@ -45,7 +45,7 @@ describe("micro new service", () => {
     await service.says("registered node", "stderr");
     expect(await shell(`${steps[3]} --silent`).ended).toMatchObject({ code: 0, stdout: "Hello Ada\n1\n2\n3\n" });
     expect(await shell(steps[4] ?? "").ended).toMatchObject({ code: 0, stdout: '{"msg":"Hello Ada"}\n' });
-    service.child.kill("SIGTERM");
+    service.signal("SIGINT");
     await service.ended;
   }, 120_000);
 

