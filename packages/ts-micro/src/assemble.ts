@@ -1,30 +1,21 @@
 import type { Broker } from "./broker.ts";
 import type { CallInterceptor, ClientInterceptor } from "./client.ts";
-import { ClientEngine } from "./client/engine.ts";
+import type { ClientEngine } from "./client/engine.ts";
+import type { ShellOptions } from "./client/shell.ts";
 import type { LocalService } from "./server.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import type { Codec } from "./codec.ts";
-import { bytesCodec } from "./codec/bytes.ts";
-import { jsonRpcCodec } from "./codec/json-rpc.ts";
-import { jsonCodec } from "./codec/json.ts";
-import { protoRpcCodec } from "./codec/proto-rpc.ts";
-import { protobufCodec } from "./codec/protobuf.ts";
-import { textCodec } from "./codec/text.ts";
 import type { Filter } from "./context.ts";
+import type { Core } from "./core.ts";
 import { loadDriver } from "./drivers.ts";
 import { milliseconds, type Duration } from "./duration.ts";
 import { errors } from "./errors.ts";
 import { hostPort, parseListenAddress } from "./internal/net-address.ts";
-import { lazyBroker, lazyRegistry, lazySelector, lazyTransport } from "./lazy.ts";
+import { lazyBroker, lazyRegistry, lazyTransport } from "./lazy.ts";
 import type { Level, Logger } from "./logger.ts";
 import { consoleLogger } from "./logger/console.ts";
-import type { Protocol } from "./protocol.ts";
-import { mucp } from "./protocol/mucp.ts";
 import type { Registry } from "./registry.ts";
-import { cachedRegistry, type CachedRegistry } from "./registry/cached.ts";
 import type { Selector } from "./selector.ts";
-import { preferSameHost } from "./selector/filters.ts";
-import { p2cSelector } from "./selector/p2c.ts";
 import { settingsFromEnv, type Settings } from "./settings.ts";
 import type { ClientTlsOptions, TlsOptions } from "./tls.ts";
 import type { Transport } from "./transport.ts";
@@ -83,19 +74,15 @@ export interface ClientDefaults {
 /** Components chosen and made, none of them started. */
 export interface Parts {
   readonly registry: Registry;
-  readonly cached: CachedRegistry;
   readonly broker: Broker;
   readonly transport: Transport;
-  readonly selector: Selector;
-  readonly protocols: readonly [Protocol, ...Protocol[]];
-  readonly codecs: readonly Codec[];
   readonly logger: Logger;
   readonly clock: Clock;
   readonly settings: Settings;
-  readonly filters: readonly Filter[];
-  /** Loads what a first call needs at once; undefined when there is nothing to load. */
-  readonly ready: (() => Promise<void>) | undefined;
-  /** Starts what calls need. */
+  /** True with the default pair of registries: then nodes of this host go first. */
+  readonly nearFirst: boolean;
+  core(): Promise<Core>;
+  /** Makes ready what calls need. */
   start(): Promise<void>;
   /** Closes what was made here, in order; components that were given stay open. */
   close(): Promise<void>;
@@ -125,6 +112,7 @@ export function assemble(
   const clock = options.clock ?? systemClock;
   const own: { close(): Promise<void> }[] = [];
   const keep = <T extends { close(): Promise<void> }>(component: T): T => (own.unshift(component), component);
+  let made: Promise<Core> | undefined;
 
   checkProtocol(settings);
   const logger = options.logger ?? consoleLogger({ level: levelOf(settings.logLevel) ?? options.logLevel ?? "info" });
@@ -139,7 +127,20 @@ export function assemble(
                 (await loadDriver("registry", registryChoice)).fromAddress(settings.registryAddress, env),
               ),
         );
-  const cached = keep(cachedRegistry(registry, { clock }));
+  const core = (): Promise<Core> => {
+    made ??= import("./core.ts").then(({ makeCore }) =>
+      makeCore({
+        registry,
+        transport,
+        selector: settings.selector ?? options.selector,
+        codecs: options.codecs ?? [],
+        clock,
+        env,
+      }),
+    );
+    made.catch(() => (made = undefined));
+    return made;
+  };
   const brokerChoice = settings.broker ?? options.broker ?? "http";
   const broker =
     typeof brokerChoice === "object"
@@ -148,7 +149,7 @@ export function assemble(
           lazyBroker(brokerChoice, async () =>
             brokerChoice === "http"
               ? (await import("./broker/http.ts")).httpBroker({
-                  registry: cached,
+                  registry: (await core()).cached,
                   clock,
                   address: settings.brokerAddress ?? besides(settings.serverAddress ?? server.address),
                   advertise: hostOf(settings.serverAdvertise ?? server.advertise),
@@ -171,65 +172,66 @@ export function assemble(
               : (await loadDriver("transport", transportChoice)).fromAddress(settings.transportAddress, env),
           ),
         );
-  const selectorChoice = settings.selector ?? options.selector;
-  const chosen = selectorOf(selectorChoice, env, clock);
-  const wire = keep(mucp({ transport, clock }));
   return {
     registry,
-    cached,
     broker,
     transport,
-    selector: chosen.selector,
-    protocols: [wire],
-    codecs: [
-      jsonCodec(),
-      protobufCodec(),
-      bytesCodec(),
-      textCodec(),
-      jsonRpcCodec(),
-      protoRpcCodec(),
-      ...(options.codecs ?? []),
-    ],
     logger,
     clock,
     settings,
-    filters: [...(registryChoice === undefined ? [preferSameHost()] : []), ...(client.filters ?? [])],
-    ready: chosen.ready,
+    nearFirst: registryChoice === undefined,
+    core,
     async start() {
-      await chosen.ready?.();
-      await wire.start();
+      for (const protocol of (await core()).protocols) await protocol.start();
     },
     async close() {
-      for (const component of own) await component.close();
+      const loaded = await made?.catch(() => undefined);
+      if (loaded !== undefined) for (const protocol of loaded.protocols) await protocol.close();
+      const [registryLast, others] = [own.filter((each) => each === registry), own.filter((each) => each !== registry)];
+      for (const component of others) await component.close();
+      await loaded?.cached.close();
+      for (const component of registryLast) await component.close();
     },
   };
 }
 
-/** A client engine over these parts. */
-export function clientEngine(
+/** A client over these parts: what its shell needs, its engine to be loaded by the first call. */
+export function clientOptions(
   parts: Parts,
   client: ClientDefaults,
   local?: (service: string) => LocalService | undefined,
-): ClientEngine {
+): ShellOptions {
+  return {
+    clock: parts.clock,
+    streamTimeout: client.streamTimeout === undefined ? Infinity : milliseconds(client.streamTimeout),
+    local,
+    load: () => clientEngine(parts, client, local),
+  };
+}
+
+async function clientEngine(parts: Parts, client: ClientDefaults, local: ShellOptions["local"]): Promise<ClientEngine> {
   const { settings } = parts;
+  const [{ ClientEngine }, { preferSameHost }, { cached, selector, protocols, codecs }] = await Promise.all([
+    import("./client/engine.ts"),
+    import("./selector/filters.ts"),
+    parts.core(),
+  ]);
   return new ClientEngine({
-    registry: parts.cached,
-    selector: parts.selector,
-    protocols: parts.protocols,
-    codecs: parts.codecs,
+    registry: cached,
+    selector,
+    protocols,
+    codecs,
     broker: parts.broker,
     clock: parts.clock,
     interceptors: client.interceptors ?? [],
     callInterceptors: client.callInterceptors ?? [],
-    filters: parts.filters,
+    filters: [...(parts.nearFirst ? [preferSameHost()] : []), ...(client.filters ?? [])],
     contentType: client.contentType ?? "application/json",
     requestTimeout: milliseconds(settings.clientRequestTimeout ?? client.requestTimeout ?? "30s"),
-    streamTimeout: client.streamTimeout === undefined ? Infinity : milliseconds(client.streamTimeout),
     attemptTimeout: milliseconds(client.attemptTimeout ?? "5s"),
     retries: settings.clientRetries ?? client.retries ?? 5,
     local,
     proxy: proxyOf(settings.proxy),
-    ready: parts.ready,
   });
 }
 
@@ -263,16 +265,6 @@ function httpOptions(
     ...(poolTtl === undefined ? {} : { poolTtl }),
     ...(client.tls === undefined ? {} : { tls: client.tls }),
   };
-}
-
-function selectorOf(
-  choice: Selector | string | undefined,
-  env: Readonly<Record<string, string | undefined>>,
-  clock: Clock,
-): { selector: Selector; ready: (() => Promise<void>) | undefined } {
-  if (typeof choice === "object") return { selector: choice, ready: undefined };
-  if (choice === undefined || choice === "p2c") return { selector: p2cSelector({ clock }), ready: undefined };
-  return lazySelector(choice, async () => (await loadDriver("selector", choice)).fromAddress(undefined, env));
 }
 
 /** MICRO_CLIENT, MICRO_SERVER (Go's words) and MICRO_PROTOCOL name a protocol; mucp is what there is. */

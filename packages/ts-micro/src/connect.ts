@@ -1,4 +1,4 @@
-import { assemble, clientEngine, type ClientDefaults, type ComponentOptions } from "./assemble.ts";
+import { assemble, clientOptions, type ClientDefaults, type ComponentOptions } from "./assemble.ts";
 import type { Client } from "./client.ts";
 import { clientHandle } from "./client/handle.ts";
 
@@ -12,7 +12,7 @@ export interface ClientOptions extends ComponentOptions, ClientDefaults {}
 export function createClient(options: ClientOptions = {}): Client {
   const parts = assemble(options, {}, options);
   return clientHandle(
-    () => clientEngine(parts, options),
+    clientOptions(parts, options),
     () => parts.start(),
     () => parts.close(),
   );

@@ -3,7 +3,6 @@ import { errors, type MicroError } from "./errors.ts";
 import type { Component } from "./lifecycle.ts";
 import type { Acceptor, Listener } from "./protocol.ts";
 import type { Registry, Watcher } from "./registry.ts";
-import type { Selector } from "./selector.ts";
 import type { Connection, Transport } from "./transport.ts";
 
 /** A component made at first use. `close` before that does nothing and makes it unusable. */
@@ -118,28 +117,4 @@ export function lazyTransport(name: string, make: () => Promise<Transport>): Tra
         : (address, serve) => (made.listen as NonNullable<Transport["listen"]>)(address, serve);
     },
   } as Transport;
-}
-
-/** A selector that is loaded by `ready`, which its user awaits before the first choice. */
-export function lazySelector(
-  name: string,
-  make: () => Promise<Selector>,
-): { selector: Selector; ready: () => Promise<void> } {
-  let made: Selector | undefined;
-  const inner = (): Selector => {
-    if (made === undefined) throw errors.invalidState(name, "the selector is not loaded yet");
-    return made;
-  };
-  return {
-    ready: async () => {
-      made ??= await make();
-    },
-    selector: {
-      name,
-      select: (service, nodes, exclude) => inner().select(service, nodes, exclude),
-      started: (service, node) => inner().started(service, node),
-      ended: (service, node, ms, error) => inner().ended(service, node, ms, error),
-      reset: (service) => made?.reset(service),
-    },
-  };
 }

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import {
   assemble,
-  clientEngine,
+  clientOptions,
   environment,
   type ClientDefaults,
   type ComponentOptions,
@@ -29,8 +29,7 @@ import type {
   LocalService,
   ServerStats,
 } from "./server.ts";
-import { ServerEngine } from "./server/engine.ts";
-import { recordOf } from "./server/record.ts";
+import type { ServerEngine } from "./server/engine.ts";
 import { classNameOf, endpointsOf, endpointsOfDescriptor } from "./server/reflect.ts";
 import type { Settings } from "./settings.ts";
 import type { TlsOptions } from "./tls.ts";
@@ -167,6 +166,7 @@ export class MicroService {
     service === this.name ? this.#engine?.local : undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
+  #madeId: string | undefined;
   #endpoints: ReturnType<typeof endpointsOf> = [];
 
   constructor(options: ServiceOptions) {
@@ -218,7 +218,7 @@ export class MicroService {
   get client(): Client {
     const parts = this.#components;
     this.#client ??= clientHandle(
-      () => clientEngine(parts, this.options.client ?? {}, (service) => this.#local(service)),
+      clientOptions(parts, this.options.client ?? {}, (service) => this.#local(service)),
       () => parts.start(),
       () => Promise.resolve(),
     );
@@ -232,10 +232,10 @@ export class MicroService {
         return service.#engine?.address ?? "";
       },
       get id() {
-        return service.#server.options.id;
+        return service.#id;
       },
       get version() {
-        return service.#server.options.version;
+        return service.#version;
       },
       get stats() {
         return service.#engine?.stats ?? { requests: 0, failures: 0, inFlight: 0 };
@@ -299,9 +299,12 @@ export class MicroService {
     return this.#parts;
   }
 
-  get #server(): ServerEngine {
-    this.#engine ??= this.#makeEngine();
-    return this.#engine;
+  get #id(): string {
+    return this.#components.settings.serverId ?? this.options.id ?? (this.#madeId ??= randomUUID());
+  }
+
+  get #version(): string {
+    return this.#components.settings.serverVersion ?? this.options.version ?? "latest";
   }
 
   #add(endpoints: ReturnType<typeof endpointsOf>): this {
@@ -314,21 +317,26 @@ export class MicroService {
     return this;
   }
 
-  #makeEngine(): ServerEngine {
+  async #makeEngine(): Promise<ServerEngine> {
     const { options } = this;
     const parts = this.#components;
     const { settings } = parts;
+    const [{ ServerEngine }, { recordOf }, { protocols, codecs }] = await Promise.all([
+      import("./server/engine.ts"),
+      import("./server/record.ts"),
+      parts.core(),
+    ]);
     const engine = new ServerEngine({
       name: settings.serverName ?? options.name,
-      version: settings.serverVersion ?? options.version ?? "latest",
-      id: settings.serverId ?? options.id ?? randomUUID(),
+      version: this.#version,
+      id: this.#id,
       address: settings.serverAddress ?? options.address ?? ":0",
       advertise: settings.serverAdvertise ?? options.advertise,
       metadata: { ...options.metadata, ...settings.serverMetadata },
       registry: parts.registry,
       broker: parts.broker,
-      protocols: parts.protocols,
-      codecs: parts.codecs,
+      protocols,
+      codecs,
       interceptors: options.interceptors ?? [],
       subscriberInterceptors: options.subscriberInterceptors ?? [],
       logger: parts.logger,
@@ -356,7 +364,7 @@ export class MicroService {
   async #start(): Promise<void> {
     if (this.#parsed !== undefined) await this.options.action?.(this.#parsed);
     for (const hook of list(this.options.beforeStart)) await hook();
-    const engine = this.#server;
+    const engine = (this.#engine = await this.#makeEngine());
     engine.options.logger.info(`Starting [service] ${this.name}`);
     for (const setup of this.#setup) await setup(engine);
     await engine.start();

@@ -2,11 +2,11 @@ import { randomBytes, randomUUID } from "node:crypto";
 import type { Attempt, ClientCall, PublishMessageOptions } from "../client.ts";
 import { Codecs, type Codec } from "../codec.ts";
 import { sleep } from "../clock.ts";
-import { Cancellation, parentOf, type CallOptions, type Kind } from "../context.ts";
+import { Cancellation, parentOf, type CallOptions } from "../context.ts";
 import { milliseconds } from "../duration.ts";
 import type { Duplex } from "../endpoint.ts";
 import { errors, fromUnknown, type MicroError } from "../errors.ts";
-import { ambientContext, enableAmbient } from "../internal/ambient.ts";
+import { ambientContext } from "../internal/ambient.ts";
 import { backoff } from "../internal/backoff.ts";
 import { bounded, type Bounds } from "../internal/bounded.ts";
 import { hold, holding, release } from "../internal/hold.ts";
@@ -23,7 +23,6 @@ import { Peers } from "./peers.ts";
 import { prepare, tooLate, type PreparedCall } from "./prepared.ts";
 import { openLocal } from "./local-stream.ts";
 import { openRemote } from "./remote-stream.ts";
-import { ClientStream } from "./stream.ts";
 
 const id = "go.micro.client";
 const prefix = `ts-${randomBytes(6).toString("hex")}-`;
@@ -41,13 +40,9 @@ export class ClientEngine {
   readonly #attempt: RunAttempt;
   readonly #unlisten: () => void;
   #closed = false;
-  #loading: (() => Promise<void>) | undefined;
 
   constructor(options: ClientEngineOptions) {
-    enableAmbient();
     this.options = options;
-    const { ready } = options;
-    if (ready !== undefined) this.#loading = () => ready().then(() => (this.#loading = undefined));
     this.#budget = new RetryBudget({ clock: options.clock });
     this.codecs = new Codecs(options.codecs);
     this.#peers = new Peers(options.protocols);
@@ -77,7 +72,6 @@ export class ClientEngine {
     hold();
     try {
       if (call.cancellation?.reason !== undefined) throw call.cancellation.reason;
-      if (this.#loading !== undefined) await this.#loading();
       return await this.#run(call);
     } finally {
       release();
@@ -85,23 +79,9 @@ export class ClientEngine {
     }
   }
 
-  /** A stream; nothing is opened before its first use. `request` is the one request of a `server` stream, or the source of the others. */
-  stream(
-    kind: Kind,
-    service: string,
-    endpoint: string,
-    request: unknown,
-    options?: CallOptions,
-    known?: Known,
-  ): Duplex<unknown, unknown> {
-    const { clock, streamTimeout } = this.options;
-    // The calling context is that of the call, not of the first read.
-    const { call, unlink } = prepare(clock, streamTimeout, { service, endpoint, kind, request, options, known });
-    const open = async (changed: ClientCall): Promise<Duplex<unknown, unknown>> => {
-      if (this.#loading !== undefined) await this.#loading();
-      return this.#run(changed) as Promise<Duplex<unknown, unknown>>;
-    };
-    return new ClientStream(call, open, unlink);
+  /** Opens a stream, through the interceptors. */
+  open(call: ClientCall): Promise<Duplex<unknown, unknown>> {
+    return this.#run(call) as Promise<Duplex<unknown, unknown>>;
   }
 
   async publish(topic: string, message: unknown, options: PublishMessageOptions & CallOptions = {}): Promise<void> {

@@ -1,40 +1,36 @@
 import type { Client } from "../client.ts";
 import type { CallOptions } from "../context.ts";
 import type { GenServiceLike } from "../endpoint.ts";
-import type { ClientEngine } from "./engine.ts";
 import { protobufService, typedService } from "./proxy.ts";
+import { ClientShell, type ShellOptions } from "./shell.ts";
 
-/** What users hold, over an engine that is made at first use. */
-export function clientHandle(
-  make: () => ClientEngine,
-  start: () => Promise<void>,
-  closeParts: () => Promise<void>,
-): Client {
-  let made: ClientEngine | undefined;
-  let closed = false;
-  const engine = (): ClientEngine => (made ??= make());
-  const close = async (): Promise<void> => {
-    if (closed) return;
-    closed = true;
-    await made?.close();
-    await closeParts();
+/** What users hold. `start` connects nothing, it makes ready; `release` closes what the client stands on, if it is the client's. */
+export function clientHandle(options: ShellOptions, start: () => Promise<void>, release: () => Promise<void>): Client {
+  let made: ClientShell | undefined;
+  let closing: Promise<void> | undefined;
+  const shell = (): ClientShell => (made ??= new ClientShell(options));
+  const close = (): Promise<void> => {
+    closing ??= (async () => {
+      await shell().close();
+      await release();
+    })();
+    return closing;
   };
   const client = {
     start,
     close,
     [Symbol.asyncDispose]: close,
     service(name: string, second?: GenServiceLike | CallOptions, third?: CallOptions): object {
-      return isDescriptor(second)
-        ? protobufService(engine(), name, second, third)
-        : typedService(engine(), name, second);
+      return isDescriptor(second) ? protobufService(shell(), name, second, third) : typedService(shell(), name, second);
     },
-    call: (service: string, endpoint: string, request: unknown = {}, options?: CallOptions) =>
-      engine().unary(service, endpoint, request, options),
-    stream(service: string, endpoint: string, options?: CallOptions) {
-      const { stream } = options ?? {};
-      return engine().stream(typeof stream === "string" ? stream : "bidi", service, endpoint, undefined, options);
+    call: (service: string, endpoint: string, request: unknown = {}, callOptions?: CallOptions) =>
+      shell().unary(service, endpoint, request, callOptions),
+    stream(service: string, endpoint: string, callOptions?: CallOptions) {
+      const { stream } = callOptions ?? {};
+      return shell().stream(typeof stream === "string" ? stream : "bidi", service, endpoint, undefined, callOptions);
     },
-    publish: (topic: string, message: unknown, options?: CallOptions) => engine().publish(topic, message, options),
+    publish: (topic: string, message: unknown, callOptions?: CallOptions) =>
+      shell().publish(topic, message, callOptions),
   };
   return client as Client;
 }

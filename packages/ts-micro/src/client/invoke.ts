@@ -2,8 +2,8 @@ import type { CallOptions, Kind } from "../context.ts";
 import type { Duplex } from "../endpoint.ts";
 import { errors } from "../errors.ts";
 import { isAsyncIterable } from "../internal/async-iterable.ts";
-import type { ClientEngine } from "./engine.ts";
 import type { Known } from "./options.ts";
+import type { ClientShell } from "./shell.ts";
 
 const id = "go.micro.client";
 
@@ -13,28 +13,24 @@ const id = "go.micro.client";
  * Stream without `then`. Unknown: a native promise that also carries an async iterator.
  */
 export function invoke(
-  engine: ClientEngine,
+  client: ClientShell,
   service: string,
   endpoint: string,
   request: unknown,
   options: CallOptions | undefined,
   known?: Known,
 ): unknown {
-  const kind =
-    known?.kind ??
-    explicit(options) ??
-    engine.options.local?.(service)?.kindOf(endpoint) ??
-    engine.directory.facts(service, endpoint)?.kind;
+  const kind = known?.kind ?? explicit(options) ?? client.kindNow(service, endpoint);
   switch (kind) {
     case "unary":
-      return engine.unary(service, endpoint, request, options, known);
+      return client.unary(service, endpoint, request, options, known);
     case "server":
     case "bidi":
-      return engine.stream(kind, service, endpoint, request, options, known);
+      return client.stream(kind, service, endpoint, request, options, known);
     case "client":
-      return only(engine.stream(kind, service, endpoint, request, options, known), endpoint);
+      return only(client.stream(kind, service, endpoint, request, options, known), endpoint);
     default:
-      return undecided(engine, service, endpoint, request, options, kind);
+      return undecided(client, service, endpoint, request, options, kind);
   }
 }
 
@@ -45,7 +41,7 @@ function explicit(options: CallOptions | undefined): Kind | undefined {
 
 /** `known` is `stream` when a Go record says that it streams, but not how. */
 function undecided(
-  engine: ClientEngine,
+  client: ClientShell,
   service: string,
   endpoint: string,
   request: unknown,
@@ -56,14 +52,14 @@ function undecided(
   let tell!: (stream: Duplex<unknown, unknown>) => void;
   const live = new Promise<Duplex<unknown, unknown>>((resolve) => (tell = resolve));
   const streams = isAsyncIterable(request);
-  const open = (kind: Kind): Duplex<unknown, unknown> => engine.stream(kind, service, endpoint, request, options);
+  const open = (kind: Kind): Duplex<unknown, unknown> => client.stream(kind, service, endpoint, request, options);
   const promise = (async (): Promise<unknown> => {
-    const kind = known ?? (await engine.kindOf(service, endpoint, options));
+    const kind = known ?? (await (await client.load()).kindOf(service, endpoint, options));
     // Lets `for await` announce itself even when the record was there already.
     await null;
     if (kind === "unary" || (kind === undefined && !taken && !streams)) {
       if (taken) throw errors.badRequest(id, `${endpoint} is not a stream: await it`);
-      return engine.unary(service, endpoint, request, options);
+      return client.unary(service, endpoint, request, options);
     }
     const stream =
       kind === "server" || kind === "bidi" || kind === "client"

@@ -23,8 +23,6 @@ export interface ClientEngineOptions {
   filters: readonly Filter[];
   contentType: string;
   requestTimeout: number;
-  /** For streams; Infinity for none. */
-  streamTimeout: number;
   /** One attempt of an idempotent call. */
   attemptTimeout: number;
   retries: number;
@@ -33,8 +31,6 @@ export interface ClientEngineOptions {
   /** Where every call goes instead (MICRO_PROXY): an address, or the name of a service. */
   proxy?: { address?: string; service?: string } | undefined;
   random?: () => number;
-  /** Awaited once, before the first call. */
-  ready?: (() => Promise<void>) | undefined;
 }
 
 /** What is known of an endpoint before a call: from a descriptor. */

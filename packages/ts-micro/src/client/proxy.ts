@@ -2,24 +2,24 @@ import type { CallOptions, Kind } from "../context.ts";
 import type { GenServiceLike } from "../endpoint.ts";
 import { errors } from "../errors.ts";
 import { endpointName } from "../internal/names.ts";
-import type { ClientEngine } from "./engine.ts";
 import { invoke } from "./invoke.ts";
 import type { Known } from "./options.ts";
+import type { ClientShell } from "./shell.ts";
 
 /** `service.Group.method(request, options)`. Methods become own properties at first access: later calls never meet the trap. */
-export function typedService(engine: ClientEngine, service: string, defaults: CallOptions | undefined): object {
+export function typedService(client: ClientShell, service: string, defaults: CallOptions | undefined): object {
   return lazy((group) =>
     lazy((method) => {
       const endpoint = endpointName(group, method);
       return (request?: unknown, options?: CallOptions) =>
-        invoke(engine, service, endpoint, request ?? {}, merge(defaults, options));
+        invoke(client, service, endpoint, request ?? {}, merge(defaults, options));
     }),
   );
 }
 
 /** The methods of a protobuf service: names and kinds are known from its descriptor. */
 export function protobufService(
-  engine: ClientEngine,
+  client: ClientShell,
   service: string,
   descriptor: GenServiceLike,
   defaults: CallOptions | undefined,
@@ -41,7 +41,7 @@ export function protobufService(
     } as Known;
     const endpoint = `${descriptor.name}.${wireName}`;
     out[name] = (request?: unknown, options?: CallOptions) =>
-      invoke(engine, service, endpoint, request ?? {}, merge(defaults, options), known);
+      invoke(client, service, endpoint, request ?? {}, merge(defaults, options), known);
   }
   return out;
 }

@@ -3,8 +3,8 @@ import { milliseconds, type Duration } from "../duration.ts";
 import { errors, fromUnknown, type MicroError } from "../errors.ts";
 import { exitAmbient } from "../internal/ambient.ts";
 import type { LookupOptions, RegisterOptions, Registry, ServiceRecord, WatchOptions, Watcher } from "../registry.ts";
-import { cloneRecord } from "../internal/records.ts";
-import { Watchers } from "../internal/watchers.ts";
+import { cloneRecord } from "./common/records.ts";
+import { Watchers } from "./common/watchers.ts";
 import { CachedService } from "./cached/service.ts";
 
 /** Most names watched in the hope that a service of that name comes. */

@@ -5,9 +5,9 @@ import { exitAmbient } from "../internal/ambient.ts";
 import { Deadlines } from "../internal/deadlines.ts";
 import type { Driver } from "../internal/driver.ts";
 import { holding } from "../internal/hold.ts";
-import { mergeRecords, RecordTable } from "../internal/record-table.ts";
-import { checkRecord, cloneRecord, sameRecord } from "../internal/records.ts";
-import { Watchers } from "../internal/watchers.ts";
+import { mergeRecords, RecordTable } from "./common/record-table.ts";
+import { checkRecord, cloneRecord, sameRecord } from "./common/records.ts";
+import { Watchers } from "./common/watchers.ts";
 import type { LookupOptions, RegisterOptions, Registry, ServiceRecord, WatchOptions, Watcher } from "../registry.ts";
 import { Announcer } from "./mdns/announcer.ts";
 import { entryOf, type Entry } from "./mdns/entry.ts";
@@ -32,9 +32,9 @@ export interface MdnsRegistryOptions {
   interface?: string | undefined;
   /** How long a look-up collects answers, as nobody knows how many there will be. Default 100 ms, Go's. */
   timeout?: Duration | undefined;
-  /** Largest packet, bytes; a record that needs more goes without the types of its endpoints. Default 8192, at most 61440. */
+  /** Largest packet, bytes; a record that needs more goes without the types of its endpoints. 512 to 61440, default 8192. */
   maxPacketBytes?: number | undefined;
-  /** Questions of one host answered in a second, with bursts of twice as many. Default 200. */
+  /** Questions of one host answered in a second, with bursts of twice as many. Default 500. */
   answersPerSecond?: number | undefined;
   clock?: Clock | undefined;
 }
@@ -90,11 +90,11 @@ class MdnsRegistry implements Registry {
 
   constructor(options: MdnsRegistryOptions) {
     const { domain = "micro", port = 5353, group4 = "224.0.0.251", group6 = "ff02::fb" } = options;
-    const { maxPacketBytes = 8192, answersPerSecond = 200, clock = systemClock } = options;
+    const { maxPacketBytes = 8192, answersPerSecond = 500, clock = systemClock } = options;
     this.#names = namesOf(domain);
     this.#clock = clock;
     this.#newcomers = new Limiter(clock, 20, 100);
-    this.#maxPacket = Math.min(maxPacketBytes, hardMaxPacket);
+    this.#maxPacket = Math.max(512, Math.min(maxPacketBytes, hardMaxPacket));
     this.#zone = new Zone(this.#names);
     const receiver: Receiver = new Receiver({
       names: this.#names,

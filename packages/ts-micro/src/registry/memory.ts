@@ -1,9 +1,9 @@
 import { systemClock, type Clock } from "../clock.ts";
 import { errors } from "../errors.ts";
 import type { Driver } from "../internal/driver.ts";
-import { checkRecord } from "../internal/records.ts";
-import { Registrations } from "../internal/registrations.ts";
-import { Watchers } from "../internal/watchers.ts";
+import { checkRecord } from "./common/records.ts";
+import { Registrations } from "./common/registrations.ts";
+import { Watchers } from "./common/watchers.ts";
 import type {
   LookupOptions,
   RegisterOptions,

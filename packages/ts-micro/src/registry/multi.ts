@@ -1,9 +1,9 @@
 import { systemClock, type Clock } from "../clock.ts";
 import { errors, fromUnknown, type MicroError } from "../errors.ts";
 import { exitAmbient } from "../internal/ambient.ts";
-import { mergeRecords, RecordTable } from "../internal/record-table.ts";
-import { checkRecord, cloneRecord } from "../internal/records.ts";
-import { Watchers } from "../internal/watchers.ts";
+import { mergeRecords, RecordTable } from "./common/record-table.ts";
+import { checkRecord, cloneRecord } from "./common/records.ts";
+import { Watchers } from "./common/watchers.ts";
 import type { LookupOptions, RegisterOptions, Registry, ServiceRecord, WatchOptions, Watcher } from "../registry.ts";
 import { first, type Answer } from "./multi/first.ts";
 import { Follower } from "./multi/follower.ts";

@@ -97,7 +97,7 @@ describe("a service", () => {
     await first.start();
     const client = mesh.client();
     const call = client.call("greeter", "Greeter.Hello");
-    await mesh.advance(1);
+    while (first.server.stats.inFlight === 0) await mesh.advance(1);
     const stopping = first.stop();
     const second = mesh.service("greeter").handle("Greeter", { hello: () => ({ from: "second" }) });
     await second.start();

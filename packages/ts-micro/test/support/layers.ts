@@ -31,6 +31,7 @@ export const limits = { lines: 600, p95: 400, median: 120, chain: 9 } as const;
 
 const ground = new Set(["errors.ts", "metadata.ts", "context.ts", "lifecycle.ts", "duration.ts", "clock.ts"]);
 const composition = new Set([
+  "core.ts",
   "index.ts",
   "assemble.ts",
   "service.ts",

@@ -1,8 +1,8 @@
 import type { Clock } from "../../clock.ts";
 import { errors, type MicroError } from "../../errors.ts";
 import { exitAmbient } from "../../internal/ambient.ts";
-import { applyEvent } from "../../internal/record-table.ts";
-import { cloneRecord, sameRecord } from "../../internal/records.ts";
+import { applyEvent } from "../common/record-table.ts";
+import { cloneRecord, sameRecord } from "../common/records.ts";
 import { supervise, type Supervised } from "../../internal/supervise.ts";
 import type { Registry, ServiceRecord, Watcher } from "../../registry.ts";
 

@@ -1,7 +1,7 @@
 import { readdir, rm } from "node:fs/promises";
 import { uptime } from "node:os";
 import type { Clock } from "../../clock.ts";
-import { RecordTable } from "../../internal/record-table.ts";
+import { RecordTable } from "../common/record-table.ts";
 import type { RegistryEvent, ServiceRecord } from "../../registry.ts";
 import { Link } from "./beacon.ts";
 import type { Directory } from "./directory.ts";

@@ -10,11 +10,14 @@ import {
   encodePacket,
   escapeLabel,
   labelsOf,
+  type AaaaRecord,
+  type ARecord,
   type DnsQuestion,
   type DnsRecord,
   type SrvRecord,
+  type TxtRecord,
 } from "../../wire/dns.ts";
-import { encodeTxt } from "../../wire/mdns-txt.ts";
+import { decodeTxt, encodeTxt } from "../../wire/mdns-txt.ts";
 import { idKey, instanceName, serviceName, type Names } from "./names.ts";
 
 /** Seconds that others may remember our records. Go's. */
@@ -35,8 +38,8 @@ export interface Entry {
   /** As others read it. */
   readonly shown: ServiceRecord;
   readonly srv: SrvRecord;
-  readonly address: DnsRecord;
-  readonly txt: DnsRecord;
+  readonly address: ARecord | AaaaRecord;
+  readonly txt: TxtRecord;
 }
 
 /** `vm.`: what SRV points to and the address belongs to. */
@@ -62,7 +65,7 @@ export async function entryOf(names: Names, record: ServiceRecord, maxPacket: nu
   const { ip, port } = await whereIs(node.address, clock);
   const host = hostOf(names);
   const srv: SrvRecord = { type: "SRV", name, ttl: ttlSeconds, priority: 10, weight: 1, port, target: host };
-  const address: DnsRecord = { type: isIPv4(ip) ? "A" : "AAAA", name: host, ttl: ttlSeconds, address: ip };
+  const address: ARecord | AaaaRecord = { type: isIPv4(ip) ? "A" : "AAAA", name: host, ttl: ttlSeconds, address: ip };
   const base = { service: record.name, parent, name, record, srv, address };
   for (const { endpoints, cut } of cuts(record.endpoints)) {
     const metadata = {
@@ -71,15 +74,15 @@ export async function entryOf(names: Names, record: ServiceRecord, maxPacket: nu
       ...(cut ? { [truncatedKey]: "true" } : {}),
     };
     const strings = encodeTxt({ metadata, service: record.name, version: record.version, endpoints });
-    const txt: DnsRecord = { type: "TXT", name, ttl: ttlSeconds, strings };
+    const txt: TxtRecord = { type: "TXT", name, ttl: ttlSeconds, strings };
     const { [idKey]: _, ...seen } = metadata;
     const nodes = [{ ...node, metadata: seen }];
     const entry = { ...base, shown: { ...record, metadata: {}, endpoints, nodes }, txt };
-    if (fits(entry, maxPacket)) return entry;
+    if (readable(strings) && fits(entry, maxPacket)) return entry;
   }
   throw errors.payloadTooLarge(
     "mdns",
-    `mdns: node ${node.id} has too much metadata for a packet of ${maxPacket} bytes`,
+    `mdns: the metadata of node ${node.id} does not fit into a packet of ${maxPacket} bytes`,
   );
 }
 
@@ -109,6 +112,16 @@ export function probe(entry: Entry, id: number = randomInt(0x10000)): Buffer {
   const questions: DnsQuestion[] = [{ name: entry.name, type: "PTR" }];
   const authority: DnsRecord[] = [{ ...entry.srv, priority: 0, weight: 0 }, entry.txt];
   return encodePacket({ id, questions, authority }, { compress: false });
+}
+
+/** Readers of ours refuse what grows too large, or too deep, when it is unpacked. */
+function readable(strings: readonly string[]): boolean {
+  try {
+    decodeTxt(strings);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function fits(entry: Entry, maxPacket: number): boolean {
@@ -143,7 +156,8 @@ async function whereIs(address: string, clock: Clock): Promise<{ ip: string; por
   if (isIP(host) === 0 || host.includes("%")) return { ip: await resolve(host, address, clock), port };
   if (host === "0.0.0.0" || host === "::")
     throw errors.badRequest("mdns", `mdns: ${address} is every address; advertise one of them`);
-  return { ip: host, port };
+  const mapped = host.toLowerCase().startsWith("::ffff:") ? host.slice(7) : host;
+  return { ip: isIPv4(mapped) ? mapped : host, port };
 }
 
 async function resolve(host: string, address: string, clock: Clock): Promise<string> {

@@ -1,6 +1,6 @@
 import type { Clock, Timer } from "../../clock.ts";
-import type { RecordTable } from "../../internal/record-table.ts";
-import { sameRecord } from "../../internal/records.ts";
+import type { RecordTable } from "../common/record-table.ts";
+import { sameRecord } from "../common/records.ts";
 import type { Instance } from "./reader.ts";
 
 /** Pauses between the questions whether the nodes of a followed service are still there, ms. */

@@ -32,6 +32,9 @@ interface Face {
   readonly family: "IPv4" | "IPv6";
 }
 
+/** Errors by which an interface that is not there any more, or a new one of the old name, shows. */
+const gone = new Set(["ENODEV", "ENXIO", "EADDRNOTAVAIL"]);
+
 /** How often interfaces are looked at. */
 const pollMs = 10_000;
 
@@ -49,6 +52,8 @@ export class Link {
   #listening = false;
   #problem: Error | undefined;
   #closed = false;
+  /** Packets so far. */
+  received = 0;
 
   constructor(options: LinkOptions, events: LinkEvents) {
     this.#options = options;
@@ -81,20 +86,28 @@ export class Link {
    * @throws MicroError REGISTRY_UNAVAILABLE when no interface took it.
    */
   async multicast(packet: Uint8Array): Promise<void> {
-    const { port } = this.#options;
-    const results = await Promise.all(
-      [...this.#ways.values()].map((way) => sendTo(way.socket, packet, port, way.group)),
-    );
-    if (results.includes(undefined)) return;
+    const results = await Promise.all([...this.#ways].map(([key, way]) => this.#send(packet, key, way)));
+    if (results.includes(true)) return;
     this.#check();
-    this.#problem = results.find((error) => error !== undefined) ?? this.#problem;
     throw this.#unavailable(false);
   }
 
-  /** Best effort. */
+  async #send(packet: Uint8Array, key: string, way: Way): Promise<boolean> {
+    const error = await sendTo(way.socket, packet, this.#options.port, way.group);
+    if (error === undefined) return true;
+    this.#problem = error;
+    if (gone.has((error as NodeJS.ErrnoException).code ?? "")) this.#drop(key, way.socket);
+    return false;
+  }
+
+  /** Best effort. To a peer on this host by loopback as well, as a VPN may keep its own address from it (v4:util/mdns/server.go). */
   reply(packet: Uint8Array, to: Sender): void {
-    const socket = this.#listeners.get(to.family);
-    if (socket !== undefined) void sendTo(socket, packet, to.port, to.address);
+    const { address, port, family } = to;
+    const socket = this.#listeners.get(family);
+    if (socket === undefined) return;
+    void sendTo(socket, packet, port, address);
+    if (family === "IPv4" && this.#addresses.has(address) && !address.startsWith("127."))
+      void sendTo(socket, packet, port, "127.0.0.1");
   }
 
   async close(): Promise<void> {
@@ -128,7 +141,7 @@ export class Link {
     for (const key of this.#joined) if (!present.has(key)) this.#joined.delete(key);
     for (const face of faces) {
       if (!this.#ways.has(keyOf(face))) await this.#sendOn(face);
-      if (this.#listening && !this.#joined.has(keyOf(face)) && (await this.#join(face))) fresh = true;
+      if (this.#listening && (await this.#join(face))) fresh = true;
     }
     if (fresh && !this.#closed) this.#events.joined();
   }
@@ -177,20 +190,26 @@ export class Link {
     }
   }
 
+  /** Also where it was done before: an interface made anew in between has forgotten it. True when it was not there. */
   async #join(face: Face): Promise<boolean> {
     const { family, address, name } = face;
+    const known = this.#joined.has(keyOf(face));
     try {
       const socket = this.#listeners.get(family) ?? (await this.#listen(family));
       if (family === "IPv4") socket.addMembership(this.#options.group4, address);
       else socket.addMembership(this.#options.group6, `::%${name}`);
     } catch (error) {
-      // EADDRINUSE of a membership says that it is there; an interface that came back in between two looks has kept it.
       const { code, syscall } = error as NodeJS.ErrnoException;
-      if (code !== "EADDRINUSE" || syscall !== "addMembership") {
-        this.#problem = error as Error;
-        return false;
-      }
+      // It is there.
+      if (code === "EADDRINUSE" && syscall === "addMembership") return !known && this.#heardOn(face);
+      this.#problem = error as Error;
+      this.#joined.delete(keyOf(face));
+      return false;
     }
+    return this.#heardOn(face);
+  }
+
+  #heardOn(face: Face): true {
     this.#joined.add(keyOf(face));
     return true;
   }
@@ -213,6 +232,7 @@ export class Link {
   }
 
   #take(bytes: Buffer, from: Sender, listening: boolean): void {
+    this.received++;
     if (!this.#closed && !this.#own(from)) this.#events.packet(bytes, from, listening);
   }
 

@@ -4,6 +4,9 @@ import type { Link } from "./link.ts";
 import { encodePacket } from "../../wire/dns.ts";
 import { randomInt } from "node:crypto";
 
+/** Turns of the event loop that reading may go on after the window, each for some 30 packets of a socket. */
+const maxTurns = 64;
+
 /** Asks for a name and collects what comes within a window; whoever answers, and however often, nobody knows beforehand. */
 export class Queries<T> {
   readonly #link: Link;
@@ -43,6 +46,7 @@ export class Queries<T> {
       // The question or its answers may have been lost.
       if (!answered && !over.aborted) await this.send(name).catch(() => {});
       await sleep(this.#clock, this.#window / 2, over);
+      await this.#drain(over);
     } finally {
       pending.delete(listener);
       if (pending.size === 0) this.#pending.delete(name);
@@ -58,6 +62,14 @@ export class Queries<T> {
 
   answer(name: string, answer: T): void {
     for (const listener of this.#pending.get(name) ?? []) listener(answer);
+  }
+
+  /** In a busy process the timer may fire before what came in time was read: reading goes on while there is something. */
+  async #drain(over: AbortSignal): Promise<void> {
+    for (let turn = 0, received = -1; turn < maxTurns && received !== this.#link.received && !over.aborted; turn++) {
+      received = this.#link.received;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
   }
 
   close(): void {

@@ -11,6 +11,7 @@ export class Zone {
   readonly #entries = new Map<string, Entry>();
   readonly #parents = new Map<string, Map<string, Entry>>();
   readonly #listed = new Map<string, string>();
+  readonly #hosts = new Set<string>();
 
   constructor(names: Names) {
     this.#names = names;
@@ -34,6 +35,7 @@ export class Zone {
 
   set(entry: Entry): void {
     this.#entries.set(entry.name, entry);
+    this.#hosts.add(entry.address.name);
     const siblings = this.#parents.get(entry.parent);
     if (siblings === undefined) this.#parents.set(entry.parent, new Map([[entry.name, entry]]));
     else siblings.set(entry.name, entry);
@@ -68,8 +70,7 @@ export class Zone {
     const entry = this.#entries.get(name);
     if (entry !== undefined) return some(ofInstance(instanceOf(entry), type));
     if (this.#listed.has(name)) return some(ofInstance(this.#listing(name).slice(1), type));
-    if (this.#entries.size > 0 && name === hostOf(this.#names)) return some(this.#hosts(type));
-    return [];
+    return this.#hosts.has(name) ? some(this.#addresses(name, type)) : [];
   }
 
   #listing(listed: string): DnsRecord[] {
@@ -88,10 +89,10 @@ export class Zone {
     return targets.map((target) => [{ type: "PTR", name: this.#names.types, ttl: ttlSeconds, target }]);
   }
 
-  #hosts(type: string): DnsRecord[] {
+  #addresses(host: string, type: string): DnsRecord[] {
     const found = new Map<string, DnsRecord>();
     for (const { address } of this.#entries.values())
-      if (address.type === type && "address" in address) found.set(address.address, address);
+      if (address.type === type && address.name === host) found.set(address.address, address);
     return [...found.values()];
   }
 }

@@ -1,5 +1,5 @@
 import type { Clock } from "../../clock.ts";
-import { applyEvent, type RecordTable } from "../../internal/record-table.ts";
+import { applyEvent, type RecordTable } from "../common/record-table.ts";
 import { supervise, type Supervised } from "../../internal/supervise.ts";
 import type { Registry, ServiceRecord, Watcher } from "../../registry.ts";
 import type { Member } from "./member.ts";

@@ -1,6 +1,6 @@
-import { errors, fromUnknown, type MicroError } from "../errors.ts";
-import type { RegistryEvent, WatchOptions, Watcher } from "../registry.ts";
-import { AsyncQueue } from "./async-queue.ts";
+import { errors, fromUnknown, type MicroError } from "../../errors.ts";
+import type { RegistryEvent, WatchOptions, Watcher } from "../../registry.ts";
+import { AsyncQueue } from "../../internal/async-queue.ts";
 import { cloneRecord } from "./records.ts";
 
 /** Events that may wait for a reader; one that is further behind has to look up afresh. */

@@ -1,4 +1,4 @@
-import type { Node, RegistryEvent, ServiceRecord } from "../registry.ts";
+import type { Node, RegistryEvent, ServiceRecord } from "../../registry.ts";
 import { sameFacts, sameNode } from "./records.ts";
 
 interface Source {

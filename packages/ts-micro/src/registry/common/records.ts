@@ -1,5 +1,5 @@
-import { errors } from "../errors.ts";
-import type { EndpointRecord, Node, ServiceRecord, Value } from "../registry.ts";
+import { errors } from "../../errors.ts";
+import type { EndpointRecord, Node, ServiceRecord, Value } from "../../registry.ts";
 
 /** A deep copy, of the known fields only. */
 export function cloneRecord(record: ServiceRecord): ServiceRecord {

@@ -1,7 +1,7 @@
-import type { Clock } from "../clock.ts";
-import { milliseconds, type Duration } from "../duration.ts";
-import type { RegistryEvent, ServiceRecord } from "../registry.ts";
-import { Deadlines } from "./deadlines.ts";
+import type { Clock } from "../../clock.ts";
+import { milliseconds, type Duration } from "../../duration.ts";
+import type { RegistryEvent, ServiceRecord } from "../../registry.ts";
+import { Deadlines } from "../../internal/deadlines.ts";
 import { RecordTable } from "./record-table.ts";
 import { cloneRecord, sameRecord } from "./records.ts";
 

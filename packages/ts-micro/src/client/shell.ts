@@ -1,0 +1,83 @@
+import type { PublishMessageOptions } from "../client.ts";
+import type { Clock } from "../clock.ts";
+import type { CallOptions, Kind } from "../context.ts";
+import type { Duplex } from "../endpoint.ts";
+import { errors } from "../errors.ts";
+import { enableAmbient } from "../internal/ambient.ts";
+import { holding } from "../internal/hold.ts";
+import type { LocalService } from "../server.ts";
+import type { ClientEngine } from "./engine.ts";
+import type { EndpointFacts } from "./nodes.ts";
+import type { Known } from "./options.ts";
+import { prepare } from "./prepared.ts";
+import { ClientStream } from "./stream.ts";
+
+/** What a shell is made of. */
+export interface ShellOptions {
+  readonly clock: Clock;
+  /** Milliseconds; Infinity for none. */
+  readonly streamTimeout: number;
+  readonly local?: ((service: string) => LocalService | undefined) | undefined;
+  /** Makes the engine; asked once. */
+  load(): Promise<ClientEngine>;
+}
+
+/** The part of a client that is there at once. Its engine is loaded by the first call. */
+export class ClientShell {
+  readonly #options: ShellOptions;
+  #engine: ClientEngine | undefined;
+  #loading: Promise<ClientEngine> | undefined;
+  #closed = false;
+
+  constructor(options: ShellOptions) {
+    enableAmbient();
+    this.#options = options;
+  }
+
+  load(): Promise<ClientEngine> {
+    if (this.#closed) return Promise.reject(errors.invalidState("go.micro.client", "the client is closed"));
+    if (this.#loading === undefined) {
+      this.#loading = holding(this.#options.load());
+      this.#loading.then(
+        (engine) => (this.#engine = engine),
+        () => (this.#loading = undefined),
+      );
+    }
+    return this.#loading;
+  }
+
+  /** Kind of an endpoint by what is known now; `stream` when a Go node says that it streams, but not how. */
+  kindNow(service: string, endpoint: string): EndpointFacts["kind"] | undefined {
+    return this.#options.local?.(service)?.kindOf(endpoint) ?? this.#engine?.directory.facts(service, endpoint)?.kind;
+  }
+
+  unary(service: string, endpoint: string, request: unknown, options?: CallOptions, known?: Known): Promise<unknown> {
+    const engine = this.#engine;
+    if (engine !== undefined) return engine.unary(service, endpoint, request, options, known);
+    return this.load().then((loaded) => loaded.unary(service, endpoint, request, options, known));
+  }
+
+  /** A stream; nothing is opened before its first use. `request` is the one request of a `server` stream, or the source of the others. */
+  stream(
+    kind: Kind,
+    service: string,
+    endpoint: string,
+    request: unknown,
+    options?: CallOptions,
+    known?: Known,
+  ): Duplex<unknown, unknown> {
+    const { clock, streamTimeout } = this.#options;
+    // The calling context is that of the call, not of the first read.
+    const { call, unlink } = prepare(clock, streamTimeout, { service, endpoint, kind, request, options, known });
+    return new ClientStream(call, async (changed) => (await this.load()).open(changed), unlink);
+  }
+
+  async publish(topic: string, message: unknown, options?: PublishMessageOptions & CallOptions): Promise<void> {
+    await (await this.load()).publish(topic, message, options);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await (await this.#loading?.catch(() => undefined))?.close();
+  }
+}
