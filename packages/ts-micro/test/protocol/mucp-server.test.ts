@@ -288,6 +288,17 @@ describe("a server's stream", () => {
     expect(wire.log.at(-1)).toBe("idle");
   });
 
+  it("is remembered after its end among 1024 others at most, and not by an endless id", async () => {
+    const ids = ["first", ...Array.from({ length: 1024 }, (_, i) => `s${i}`), "x".repeat(257)];
+    for (const [i, id] of ids.entries()) {
+      wire.hear(request(id, "A.Bidi"));
+      handler.streams[i]?.end();
+      await turns();
+    }
+    for (const id of ["s1023", "first", "x".repeat(257)]) wire.hear(request(id, "A.Bidi"));
+    expect(handler.streams.length).toBe(ids.length + 2);
+  });
+
   it("pauses the connection while its handler does not read, and lets it go on when it ends", async () => {
     wire.hear(request("s", "A.Bidi"));
     for (let i = 0; i < 128; i++) wire.hear(request("s", "A.Bidi"), "m");

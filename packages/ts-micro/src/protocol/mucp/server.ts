@@ -17,6 +17,8 @@ const mostWaiting = 32;
 const mostWaitingBytes = 1 << 20;
 /** Ended streams that are remembered, so that a late message does not open them anew. */
 const mostFinished = 1024;
+/** Longer than any real id, in characters; the bytes that a hostile peer makes us remember are bounded by it. */
+const longestId = 256;
 
 interface Arrived {
   readonly message: Message;
@@ -184,11 +186,13 @@ export class ServerConnection implements Receiver {
   }
 
   #finish(key: string): void {
+    if (key.length > longestId) return;
     if (this.#finished.size >= mostFinished) {
       const [oldest] = this.#finished;
       this.#finished.delete(oldest as string);
     }
-    this.#finished.add(key);
+    // A copy: the id is a slice of its message's whole head, which it would keep.
+    this.#finished.add(Buffer.from(key).toString());
   }
 
   #incoming(arrived: Arrived, origin: Origin, kind: Kind, cancellation: Cancellation): IncomingCall {
