@@ -16,11 +16,12 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { pack, unpack } from "../../../scripts/lib/pack.mjs";
 import { driverNames, loadDriver, type Concerns } from "../src/drivers.ts";
-import { concerns } from "./support/layers.ts";
+import { concerns, placeOf } from "./support/layers.ts";
 import { parseModules, readSources } from "./support/modules.ts";
 import { linksOf, makersOf, packageOf, publicModules, readManifest, root } from "./support/public.ts";
 
 const run = promisify(execFile);
+const byText = (a: string, b: string): number => (a < b ? -1 : 1);
 const manifest = readManifest("packages/ts-micro");
 const modules = publicModules(manifest);
 const sources = readSources(`${root}packages/ts-micro/src`);
@@ -41,6 +42,13 @@ describe("the manifest", () => {
 
   it("has for each line of its exports a source file", () => {
     expect([...modules.values()].filter((path) => !sources.has(`${path}.ts`))).toEqual([]);
+  });
+
+  it("has a line for every contract and all of the ground, and none for what the front door composes", () => {
+    const lines = [...modules.values()].filter((path) => !path.includes("/"));
+    const roots = [...sources.keys()].filter((path) => !path.includes("/"));
+    const wanted = roots.filter((path) => (placeOf(path)?.floor ?? 0) < 4).map((path) => path.slice(0, -3));
+    expect(lines.toSorted(byText)).toEqual([...wanted, "index", "drivers"].toSorted(byText));
   });
 
   it("closes the private folders", () => {
@@ -87,15 +95,13 @@ describe("the manifest", () => {
 });
 
 describe("every component", () => {
-  it.each(components)("%s has a test of its own", (path) => {
+  it.each(components)("%s is what a test of its concern imports", (path) => {
     const folder = `${test}${dirname(path)}`;
-    const name = path.slice(path.lastIndexOf("/") + 1);
-    const found = existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: "utf8" }) : [];
-    expect(
-      found.filter(
-        (file) => file.endsWith(".test.ts") && /^[-./]/.test(file.slice(name.length)) && file.startsWith(name),
-      ),
-    ).not.toEqual([]);
+    const files = existsSync(folder) ? readdirSync(folder, { recursive: true, encoding: "utf8" }) : [];
+    const tests = files
+      .filter((file) => file.endsWith(".test.ts"))
+      .map((file) => readFileSync(`${folder}/${file}`, "utf8"));
+    expect(tests.some((text) => text.includes(`src/${path}.ts"`))).toBe(true);
   });
 
   it.each(components.filter((path) => concerns.has(dirname(path))))(

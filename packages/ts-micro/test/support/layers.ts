@@ -30,16 +30,11 @@ export type Rule = (typeof rules)[number];
 export const limits = { lines: 600, p95: 400, median: 120, chain: 9 } as const;
 
 const ground = new Set(["errors.ts", "metadata.ts", "context.ts", "lifecycle.ts", "duration.ts", "clock.ts"]);
-const composition = new Set([
-  "core.ts",
-  "index.ts",
-  "assemble.ts",
-  "service.ts",
-  "connect.ts",
-  "function.ts",
-  "group.ts",
-  "drivers.ts",
-]);
+const composition = new Set(
+  "index assemble connect core drivers flags function group lazy service settings"
+    .split(" ")
+    .map((name) => `${name}.ts`),
+);
 
 /** The folders of drivers: one for each concern that has drivers. */
 export const concerns = new Set(
