@@ -175,6 +175,12 @@ describeInNamespace(
             expect(theirs, args.join(" ")).toEqual({ code: 0, stdout: ours.stdout, stderr: "" });
             expect(ours).toMatchObject({ code: 0, stderr: "" });
           }
+          // The reference keeps what the message before had; ours prints what came.
+          const varying = ["stream", "bidi", "ts-greeter", "Greeter.Chat", '{"text":"first"}', '{"text":"b"}'];
+          const [printed, kept] = await both(...varying);
+          expect(printed.stdout).toBe('{"only":1,"text":"re: first"}\n{"text":"re: b"}\n');
+          expect(kept.stdout).toBe('{"only":1,"text":"re: first"}\n{"only":1,"text":"re: b"}\n');
+
           const [ours, theirs] = await both("describe", "service", "ts-greeter");
           expect(JSON.parse(theirs.stdout.replaceAll(/: \[\]/g, ": null"))).toEqual(JSON.parse(ours.stdout));
         } finally {
@@ -204,7 +210,9 @@ async function service(localDir: string): Promise<{ stop(): Promise<void> }> {
       }
     },
     chat: endpoint({ stream: "bidi" }, async function* (messages) {
-      for await (const { text } of messages as AsyncIterable<{ text: string }>) yield { text: `re: ${text}` };
+      for await (const { text } of messages as AsyncIterable<{ text: string }>) {
+        yield { ...(text === "first" ? { only: 1 } : {}), text: `re: ${text}` };
+      }
     }),
   });
   await greeter.start();

@@ -1,5 +1,5 @@
 import { type FSWatcher, readdirSync, statSync, watch } from "node:fs";
-import { extname, join, relative } from "node:path";
+import { basename, extname, join, relative } from "node:path";
 
 /** Folders whose changes are not the programmer's; those with a dot in front neither. */
 const ignored: ReadonlySet<string> = new Set(["node_modules", "dist", "coverage"]);
@@ -20,6 +20,8 @@ export class Watch {
   readonly #files = new Map<string, string>();
   readonly #say: (text: string) => void;
   #timer: NodeJS.Timeout | undefined;
+  /** The first file of the burst under way, and of the one that is over. */
+  #first: string | undefined;
   #changed: string | undefined;
   #wake: (() => void) | undefined;
   #full = false;
@@ -81,7 +83,7 @@ export class Watch {
 
   /** Compares what is there with what was; `counts`: a difference is a change. */
   #look(path: string, counts: boolean): void {
-    const name = path.slice(path.lastIndexOf("/") + 1);
+    const name = basename(path);
     const stat = statSync(path, { throwIfNoEntry: false });
     if (stat?.isDirectory() === true) {
       if (!ignored.has(name) && !name.startsWith(".")) this.#add(path, counts);
@@ -104,9 +106,10 @@ export class Watch {
 
   #report(path: string): void {
     clearTimeout(this.#timer);
-    const first = this.#changed ?? relative(this.#root, path);
+    this.#first ??= relative(this.#root, path);
     this.#timer = setTimeout(() => {
-      this.#changed = first;
+      this.#changed ??= this.#first;
+      this.#first = undefined;
       this.#wake?.();
     }, calm);
   }
