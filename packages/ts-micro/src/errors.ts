@@ -136,14 +136,11 @@ export function isMicroError(error: unknown): error is MicroError {
 export function fromUnknown(error: unknown, id = ""): MicroError {
   if (isMicroError(error)) {
     if (error.id !== "" || id === "") return error;
-    return new MicroError({
-      id,
-      code: error.code,
-      status: error.status || statusOf(error.code),
-      detail: error.detail,
-      cause: error,
-      refused: error.refused,
-    });
+    const { code, detail, refused, layer, attempts } = error;
+    const named = new MicroError({ id, code, status: error.status || statusOf(code), detail, cause: error, refused });
+    if (layer !== undefined) named.layer = layer;
+    if (attempts !== undefined) named.attempts = attempts;
+    return named;
   }
   if (error instanceof Error) {
     const code = error.name === "AbortError" ? "CANCELLED" : error.name === "TimeoutError" ? "TIMEOUT" : "INTERNAL";
