@@ -11,12 +11,13 @@ export function wordsOf(error: unknown): string {
   return `micro: ${error instanceof Error ? error.message : String(error)}`;
 }
 
-/** The answer of a service in the chain of causes. */
+/** The answer of a service at the bottom of the causes: on the way up a plain text gets the id and the status of who passed it on. */
 function remoteError(error: unknown): MicroError | undefined {
+  let found: MicroError | undefined;
   for (let at = error, depth = 0; isMicroError(at) && depth < 10; at = at.cause, depth++) {
-    if (at.layer === "remote") return at;
+    if (at.layer === "remote") found = at;
   }
-  return undefined;
+  return found;
 }
 
 function advice({ code, detail }: MicroError): string {
