@@ -11,13 +11,17 @@ export const run: Command = {
   examples: ["run", "run greeter.ts", "run --no-watch --registry=etcd ./greeter"],
   flags: {
     "no-watch": { type: "boolean", help: "do not look for changes; end when the service ends" },
+    tsx: {
+      type: "boolean",
+      help: "TypeScript through tsx also where Node runs it itself: for enums, and .js imports of .ts files",
+    },
     retries: { help: "starts in a row after crashes (no limit)" },
   },
   passesOn: true,
   async run(invocation) {
     const { args, flags, env, signal, command } = invocation;
     const [source = ".", ...rest] = args;
-    const entry = entryOf(source);
+    const entry = entryOf(source, flags["tsx"] === true);
     const retries = flags["retries"] === undefined ? Infinity : Number(flags["retries"]);
     if (Number.isNaN(retries) || retries < 0) throw new UsageError("--retries: a number is needed", command);
     const say = (text: string): void => void process.stderr.write(`micro: ${text}\n`);

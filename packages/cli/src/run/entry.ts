@@ -21,9 +21,10 @@ const usual: readonly string[] = ["src/main", "main", "src/index", "index", "src
 
 /**
  * The file that `source` means: itself, or for a folder what package.json names as main, or one of the usual names.
+ * `tsx`: TypeScript goes through tsx in any case.
  * @throws UsageError when there is none.
  */
-export function entryOf(source: string): Entry {
+export function entryOf(source: string, tsx: boolean): Entry {
   const path = resolve(source);
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) throw new UsageError(`${source}: no such file or folder`);
@@ -35,7 +36,7 @@ export function entryOf(source: string): Entry {
     file,
     cwd: folder ? path : process.cwd(),
     watched: folder ? path : packageOf(dirname(path)),
-    nodeArgs: nodeArgs(file),
+    nodeArgs: nodeArgs(file, tsx),
   };
 }
 
@@ -65,10 +66,10 @@ function packageOf(folder: string): string {
 }
 
 /** TypeScript runs by Node itself where it can, else through tsx. */
-function nodeArgs(file: string): string[] {
+function nodeArgs(file: string, tsx: boolean): string[] {
   const kind = extname(file);
   const features = process.features as { readonly typescript?: string | false };
-  const native = features.typescript !== undefined && features.typescript !== false;
+  const native = !tsx && features.typescript !== undefined && features.typescript !== false;
   if (kind === ".tsx" || kind === ".jsx" || (!native && /^\.[mc]?ts$/.test(kind)))
     return ["--import", import.meta.resolve("tsx")];
   return [];
