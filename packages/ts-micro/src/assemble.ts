@@ -7,11 +7,11 @@ import { systemClock, type Clock } from "./clock.ts";
 import type { Codec } from "./codec.ts";
 import type { Filter } from "./context.ts";
 import type { Core } from "./core.ts";
-import { loadDriver } from "./drivers.ts";
+import type { Concerns } from "./drivers.ts";
 import { milliseconds, type Duration } from "./duration.ts";
 import { errors } from "./errors.ts";
-import { hostPort, parseListenAddress } from "./internal/net-address.ts";
 import { lazyBroker, lazyRegistry, lazyTransport } from "./lazy.ts";
+import type { Driver } from "./internal/driver.ts";
 import type { Level, Logger } from "./logger.ts";
 import { consoleLogger } from "./logger/console.ts";
 import type { Registry } from "./registry.ts";
@@ -124,7 +124,7 @@ export function assemble(
           registryChoice === undefined
             ? lazyRegistry("local, mdns", () => defaultRegistry(env, clock, logger))
             : lazyRegistry(registryChoice, async () =>
-                (await loadDriver("registry", registryChoice)).fromAddress(settings.registryAddress, env),
+                (await named("registry", registryChoice)).fromAddress(settings.registryAddress, env),
               ),
         );
   const core = (): Promise<Core> => {
@@ -148,15 +148,8 @@ export function assemble(
       : keep(
           lazyBroker(brokerChoice, async () =>
             brokerChoice === "http"
-              ? (await import("./broker/http.ts")).httpBroker({
-                  registry: (await core()).cached,
-                  clock,
-                  address: settings.brokerAddress ?? besides(settings.serverAddress ?? server.address),
-                  advertise: hostOf(settings.serverAdvertise ?? server.advertise),
-                  tls: server.tls,
-                  clientTls: client.tls,
-                })
-              : (await loadDriver("broker", brokerChoice)).fromAddress(settings.brokerAddress, env),
+              ? besides(server, settings, client, (await core()).cached, clock)
+              : (await named("broker", brokerChoice)).fromAddress(settings.brokerAddress, env),
           ),
         );
   broker.onError ??= (error, event) =>
@@ -169,7 +162,7 @@ export function assemble(
           lazyTransport(transportChoice, async () =>
             transportChoice === "http"
               ? (await import("./transport/http.ts")).httpTransport(httpOptions(settings, client, clock))
-              : (await loadDriver("transport", transportChoice)).fromAddress(settings.transportAddress, env),
+              : (await named("transport", transportChoice)).fromAddress(settings.transportAddress, env),
           ),
         );
   return {
@@ -289,15 +282,30 @@ function proxyOf(text: string | undefined): { address?: string; service?: string
   return text.includes(":") ? { address: text } : { service: text === "service" ? "go.micro.proxy" : text };
 }
 
-/** A free port on the host of a listen address. */
-function besides(address: string | undefined): string {
-  const host = hostOf(address);
-  return host === undefined ? ":0" : hostPort(host, 0);
+/** The http broker, listening and told to others where the server is, on a port of its own. */
+async function besides(
+  server: ServerFacts,
+  settings: Settings,
+  client: ClientDefaults,
+  registry: Registry,
+  clock: Clock,
+): Promise<Broker> {
+  const [{ httpBroker }, { hostOf, hostPort }] = await Promise.all([
+    import("./broker/http.ts"),
+    import("./internal/net-address.ts"),
+  ]);
+  const host = hostOf(settings.serverAddress ?? server.address);
+  return httpBroker({
+    registry,
+    clock,
+    address: settings.brokerAddress ?? (host === undefined ? ":0" : hostPort(host, 0)),
+    advertise: hostOf(settings.serverAdvertise ?? server.advertise),
+    tls: server.tls,
+    clientTls: client.tls,
+  });
 }
 
-/** The host of a listen or advertised address; undefined for every interface and for what is no host. */
-function hostOf(address: string | undefined): string | undefined {
-  if (address === undefined) return undefined;
-  const parsed = parseListenAddress(address);
-  return "path" in parsed || parsed.host === "" ? undefined : parsed.host;
+/** A driver by its name; the table of names is loaded when one is asked for. */
+async function named<C extends keyof Concerns>(concern: C, name: string): Promise<Driver<Concerns[C]>> {
+  return (await import("./drivers.ts")).loadDriver(concern, name);
 }

@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import {
   assemble,
   clientOptions,
@@ -11,7 +10,6 @@ import type { Broker } from "./broker.ts";
 import type { Client, PublishMessageOptions } from "./client.ts";
 import { clientHandle } from "./client/handle.ts";
 import type { CallOptions } from "./context.ts";
-import { debugEndpoints } from "./debug/handlers.ts";
 import { milliseconds, type Duration } from "./duration.ts";
 import { type types, type Data, type Fn, type GenServiceLike, type Group, type ProtoImpl } from "./endpoint.ts";
 import { errors } from "./errors.ts";
@@ -300,7 +298,11 @@ export class MicroService {
   }
 
   get #id(): string {
-    return this.#components.settings.serverId ?? this.options.id ?? (this.#madeId ??= randomUUID());
+    return (
+      this.#components.settings.serverId ??
+      this.options.id ??
+      (this.#madeId ??= process.getBuiltinModule("node:crypto").randomUUID())
+    );
   }
 
   get #version(): string {
@@ -321,9 +323,10 @@ export class MicroService {
     const { options } = this;
     const parts = this.#components;
     const { settings } = parts;
-    const [{ ServerEngine }, { recordOf }, { protocols, codecs }] = await Promise.all([
+    const [{ ServerEngine }, { recordOf }, { debugEndpoints }, { protocols, codecs }] = await Promise.all([
       import("./server/engine.ts"),
       import("./server/record.ts"),
+      import("./debug/handlers.ts"),
       parts.core(),
     ]);
     const engine = new ServerEngine({

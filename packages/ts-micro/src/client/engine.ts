@@ -27,6 +27,10 @@ import { openRemote } from "./remote-stream.ts";
 const id = "go.micro.client";
 const prefix = `ts-${randomBytes(6).toString("hex")}-`;
 let counter = 0;
+const enveloped: Readonly<Record<string, string>> = {
+  "application/json": "application/json-rpc",
+  "application/protobuf": "application/proto-rpc",
+};
 const noFacts: ReadonlyMap<string, EndpointFacts> = new Map();
 
 /** Resolves, selects, encodes, sends, decodes, retries. One per client; everything it uses is given to it. */
@@ -134,11 +138,13 @@ export class ClientEngine {
     return codec;
   }
 
-  contentTypeOf(call: PreparedCall): string {
-    return (
+  /** The content type of a call to a node. A registered node without `protocol` is a Go one of old: it wants envelopes (CLT-38). */
+  contentTypeOf(call: PreparedCall, node: Node): string {
+    const wanted =
       call.options.contentType ??
-      (call.known?.descriptors === undefined ? this.options.contentType : "application/protobuf")
-    );
+      (call.known?.descriptors === undefined ? this.options.contentType : "application/protobuf");
+    const legacy = (node.metadata["protocol"] ?? "") === "" && node.id !== node.address;
+    return legacy ? (enveloped[wanted] ?? wanted) : wanted;
   }
 
   head(call: PreparedCall, contentType: string, deadline: number = call.deadline): CallHead {
@@ -244,7 +250,7 @@ export class ClientEngine {
 
   async #send(attempt: Attempt): Promise<unknown> {
     const call = attempt.call as PreparedCall;
-    const contentType = this.contentTypeOf(call);
+    const contentType = this.contentTypeOf(call, attempt.node);
     const codec = this.codec(contentType);
     const loading = this.codecs.ready(codec, call.known?.descriptors !== undefined);
     if (loading !== undefined) await bounded(this.bounds(call), () => loading);

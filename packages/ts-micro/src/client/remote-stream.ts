@@ -13,10 +13,9 @@ const id = "go.micro.client";
 
 /** Chooses a node and opens the stream on it; the request of a `server` stream is sent, the source of the others is pumped. */
 export async function openRemote(engine: ClientEngine, call: PreparedCall): Promise<Duplex<unknown, unknown>> {
-  const codec = engine.codec(engine.contentTypeOf(call));
-  await engine.codecs.ready(codec, call.known?.descriptors !== undefined);
+  if (call.known?.descriptors !== undefined) await engine.codecs.load();
   const candidates = await engine.candidates(call);
-  const stream = new RemoteStream(engine, call, codec, candidates.nodes);
+  const stream = new RemoteStream(engine, call, candidates.nodes);
   stream.open();
   return stream;
 }
@@ -24,7 +23,7 @@ export async function openRemote(engine: ClientEngine, call: PreparedCall): Prom
 class RemoteStream implements Duplex<unknown, unknown> {
   readonly #engine: ClientEngine;
   readonly #call: PreparedCall;
-  readonly #codec: Codec;
+  #codec!: Codec;
   readonly #nodes: readonly Node[];
   readonly #tried = new Set<string>();
   #raw!: RawStream;
@@ -35,10 +34,9 @@ class RemoteStream implements Duplex<unknown, unknown> {
   #reported = true;
   #sourceError: MicroError | undefined;
 
-  constructor(engine: ClientEngine, call: PreparedCall, codec: Codec, nodes: readonly Node[]) {
+  constructor(engine: ClientEngine, call: PreparedCall, nodes: readonly Node[]) {
     this.#engine = engine;
     this.#call = call;
-    this.#codec = codec;
     this.#nodes = nodes;
   }
 
@@ -51,9 +49,9 @@ class RemoteStream implements Duplex<unknown, unknown> {
     selector.started(call.service, this.#node);
     this.#reported = false;
     try {
-      this.#raw = this.#engine
-        .peer(this.#node)
-        .stream(this.#engine.head(call, this.#engine.contentTypeOf(call)), call.cancellation);
+      const contentType = this.#engine.contentTypeOf(call, this.#node);
+      this.#codec = this.#engine.codec(contentType);
+      this.#raw = this.#engine.peer(this.#node).stream(this.#engine.head(call, contentType), call.cancellation);
     } catch (error) {
       this.#report(fromUnknown(error, id));
       throw error;

@@ -45,6 +45,13 @@ export function parseListenAddress(address: string): ListenAddress {
   return { host, port: first, last };
 }
 
+/** The host of an address to listen on or advertise; undefined for every interface, nothing, and a Unix socket. */
+export function hostOf(address: string | undefined): string | undefined {
+  if (address === undefined) return undefined;
+  const parsed = parseListenAddress(address);
+  return "path" in parsed || parsed.host === "" ? undefined : parsed.host;
+}
+
 /**
  * What a node says of itself (wire spec §2.7, v4:util/addr/addr.go): `advertise`, else the address listened on. A host that stands for
  * every interface becomes the first private address of this machine, else the first public one, else loopback. An advertised host without

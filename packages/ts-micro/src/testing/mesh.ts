@@ -1,6 +1,7 @@
 // What calls and start load at first use is loaded here at once: virtual time must not wait for the disk.
 import "../client/engine.ts";
 import "../core.ts";
+import "../debug/handlers.ts";
 import "../selector/filters.ts";
 import "../server/engine.ts";
 import { memoryBroker } from "../broker/memory.ts";

@@ -1,6 +1,8 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { endpoint, errors, isMicroError, type CallOptions, type Context, type MicroError } from "../../src/index.ts";
+import type { Codec } from "../../src/codec.ts";
+import { jsonRpcCodec } from "../../src/codec/json-rpc.ts";
 import { testMesh, type Mesh } from "../../src/testing/mesh.ts";
 
 let mesh: Mesh;
@@ -198,18 +200,16 @@ describe("a call from a handler", () => {
     a.handle("A", { start: async (_: object, ctx) => inner.end({}, pass(ctx)) });
     await b.start();
     await a.start();
-    await mesh
-      .client()
-      .call(
-        "a",
-        "A.Start",
-        {},
-        {
-          timeout: "7s",
-          metadata: { "X-User": "ada", Authorization: "Bearer secret", traceparent: "00-1" },
-          ...options,
-        },
-      );
+    await mesh.client().call(
+      "a",
+      "A.Start",
+      {},
+      {
+        timeout: "7s",
+        metadata: { "X-User": "ada", Authorization: "Bearer secret", traceparent: "00-1" },
+        ...options,
+      },
+    );
     return seen;
   }
 
@@ -341,5 +341,32 @@ describe("interceptors", () => {
       code: "UNAUTHORIZED",
       id: "gate",
     });
+  });
+});
+
+describe("a node of an old Go service, registered without a protocol", () => {
+  it("is called with the json-rpc envelope, and a direct address is not", async () => {
+    const service = mesh.service("old").handle("Old", { hello: ({ name }: { name: string }) => ({ msg: name }) });
+    await service.start();
+    const [record] = await mesh.registry.getService("old");
+    const seen: string[] = [];
+    const codec = {
+      ...jsonRpcCodec(),
+      encode: (...args: Parameters<Codec["encode"]>) => (seen.push("json-rpc"), jsonRpcCodec().encode(...args)),
+    };
+    await mesh.registry.register({
+      name: "older",
+      version: "1",
+      metadata: {},
+      endpoints: [],
+      nodes: [{ id: "older-1", address: record?.nodes[0]?.address ?? "", metadata: {} }],
+    });
+    const client = mesh.client({ codecs: [codec] });
+    expect(await client.call("older", "Old.Hello", { name: "Ada" })).toEqual({ msg: "Ada" });
+    expect(seen).toEqual(["json-rpc"]);
+    expect(
+      await client.call("older", "Old.Hello", { name: "Bob" }, { address: record?.nodes[0]?.address ?? "" }),
+    ).toEqual({ msg: "Bob" });
+    expect(seen).toEqual(["json-rpc"]);
   });
 });
