@@ -2,18 +2,16 @@
 // `npm run check -- lint format` runs only the named stages, `npm run check -- --without=layout` all but those.
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { stripVTControlCharacters } from "node:util";
 import { build, builtPackages } from "./lib/build.mjs";
 import { ensureInstalled } from "./lib/install.mjs";
 import { pack, unpack } from "./lib/pack.mjs";
 import { closing, inSeconds, record, root, runNode, timed, tool, tools } from "./lib/run.mjs";
 
-/** Collected output goes into our own: no colours. */
-const plain = { ...process.env, NO_COLOR: "1", FORCE_COLOR: undefined };
-
 /** What a command said when it failed; undefined when it did not. */
 async function fault(script, args, options) {
-  const { code, output } = await runNode(script, args, { quiet: true, env: plain, ...options });
-  return code === 0 ? undefined : output.trim() || `exit ${code}`;
+  const { code, output } = await runNode(script, args, { quiet: true, ...options });
+  return code === 0 ? undefined : stripVTControlCharacters(output).trim() || `exit ${code}`;
 }
 
 /** Runs `check` for each of `list` and joins the faults. */
@@ -129,7 +127,7 @@ const stages = {
       `${root}/scripts/test.mjs`,
       ["packages/ts-micro/test/layers.test.ts", "packages/ts-micro/test/package.test.ts"],
       {
-        env: { ...plain, TS_MICRO_RESULTS: "" },
+        env: { ...process.env, TS_MICRO_RESULTS: "" },
       },
     ),
   declarations,
