@@ -51,7 +51,7 @@ function start(name, file, extra = {}) {
       const timer = setTimeout(() => reject(new Error(`${name}: no "${key}" within ${seconds} s`)), seconds * 1000);
       const settle = (fn) => (value) => (clearTimeout(timer), fn(value));
       waiting.push({ key, resolve: settle(resolve), reject: settle(reject) });
-      gone.then((how) => reject(new Error(`${name} ended (${how}) before "${key}"`)));
+      void gone.then((how) => reject(new Error(`${name} ended (${how}) before "${key}"`)));
     });
   const ask = (order) => (child.send(order), next("done"));
   return { child, gone, next, ask };

@@ -49,7 +49,7 @@ export class Codecs {
 
   /** Makes every codec ready for descriptors. */
   async load(): Promise<void> {
-    await Promise.all([...new Set(this.#byType.values())].map((codec) => this.ready(codec, true)));
+    for (const codec of new Set(this.#byType.values())) await this.ready(codec, true);
   }
 
   /** Undefined when the codec is ready to use, with descriptors if `described`; else the promise of it. */

@@ -150,6 +150,7 @@ export interface ContextInit {
 }
 
 /** The engines' context. Getters live on the prototype, so that a spread copies only plain facts. */
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging
 export class CallContext implements Context {
   readonly metadata: Metadata;
   readonly deadline: number;
@@ -208,7 +209,7 @@ export class CallContext implements Context {
   }
 }
 
-// An isolated declaration cannot name a computed member inside the class.
+// An isolated declaration cannot name a computed member inside the class; the constructor sets it.
 export interface CallContext {
   readonly [contextKey]: CallContext;
 }

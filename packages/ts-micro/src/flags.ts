@@ -74,7 +74,7 @@ export function parseFlags(
     const texts = given.get(flag);
     if (texts !== undefined) settings[key] = read(`--${flag}`, form, texts);
   }
-  return { settings: settings as Settings, values, rest, help, version };
+  return { settings, values, rest, help, version };
 }
 
 function convert(name: string, flag: UserFlag, text: string): string | boolean | number {

@@ -36,12 +36,12 @@ export function createGroup(...services: Service[]): Group {
       const failed = outcomes.find((outcome) => outcome.status === "rejected");
       if (failed === undefined) return;
       await group.stop().catch(() => {});
-      throw (failed as PromiseRejectedResult).reason;
+      throw failed.reason;
     },
     async stop() {
       const outcomes = await Promise.allSettled(members.map((service) => service.stop()));
       const failed = outcomes.find((outcome) => outcome.status === "rejected");
-      if (failed !== undefined) throw (failed as PromiseRejectedResult).reason;
+      if (failed !== undefined) throw failed.reason;
     },
     async run(options = {}) {
       await group.start();

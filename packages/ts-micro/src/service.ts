@@ -224,6 +224,8 @@ export class MicroService {
   }
 
   get server(): Server {
+    // The getters of what is returned belong to it, not to this.
+    // oxlint-disable-next-line typescript/no-this-alias
     const service = this;
     return {
       get address() {

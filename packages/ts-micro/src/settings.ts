@@ -102,7 +102,7 @@ export function settingsFromEnv(env: Readonly<Record<string, string | undefined>
     const text = env[name];
     if (text !== undefined && text !== "") out[key] = read(name, form, [text]);
   }
-  return out as Settings;
+  return out;
 }
 
 function duration(text: string, bad: (want: string) => Error): Duration {

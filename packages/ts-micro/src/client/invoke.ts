@@ -56,7 +56,7 @@ function undecided(
   const promise = (async (): Promise<unknown> => {
     const kind = known ?? (await (await client.load()).kindOf(service, endpoint, options));
     // Lets `for await` announce itself even when the record was there already.
-    await null;
+    await Promise.resolve();
     if (kind === "unary" || (kind === undefined && !taken && !streams)) {
       if (taken) throw errors.badRequest(id, `${endpoint} is not a stream: await it`);
       return client.unary(service, endpoint, request, options);
@@ -75,7 +75,7 @@ function undecided(
     return opened;
   })();
   // An own property on a native promise keeps `await` on the engine's fast path; a subclass or a thenable would not.
-  Object.defineProperty(promise, Symbol.asyncIterator, {
+  void Object.defineProperty(promise, Symbol.asyncIterator, {
     value: (): AsyncIterator<unknown> => {
       if (taken) throw errors.streamConsumed(id, `${endpoint}: a stream can be iterated once`);
       taken = true;

@@ -1,4 +1,3 @@
-import type { Broker } from "../broker.ts";
 import type { Protocol } from "../protocol.ts";
 import type { EndpointRecord, Node, ServiceRecord } from "../registry.ts";
 import type { ServerEngineOptions } from "./options.ts";
@@ -31,7 +30,7 @@ function nodeOf({ name, id, metadata, protocols, registry, broker, tls }: Server
       "ts-wire": "0",
       ...wire.metadata,
       registry: registry.name,
-      broker: (broker as Broker).name,
+      broker: broker.name,
       ...(tls === undefined ? {} : { secure: "true" }),
       ...metadata,
     },

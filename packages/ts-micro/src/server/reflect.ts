@@ -47,7 +47,7 @@ export function endpointsOf(group: string, handlers: object, options: HandleOpti
       name,
       kind: declared?.kind ?? (isAsyncGenerator(value) ? "server" : "unary"),
       definition: { ...definition, metadata },
-      handler: handler.bind(handlers) as RoutedEndpoint["handler"],
+      handler: handler.bind(handlers),
       internal: options.internal ?? false,
     });
   }

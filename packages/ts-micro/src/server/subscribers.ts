@@ -60,7 +60,7 @@ export class Subscribers {
         const at = this.#entries.indexOf(entry);
         if (at >= 0) this.#entries.splice(at, 1);
       }
-      await Promise.all(added.map((entry) => entry.subscription?.close()));
+      await closeAll(added);
     };
   }
 
@@ -71,7 +71,7 @@ export class Subscribers {
 
   async close(): Promise<void> {
     this.#started = false;
-    await Promise.all(this.#entries.map((entry) => entry.subscription?.close()));
+    await closeAll(this.#entries);
     for (const entry of this.#entries) entry.subscription = undefined;
   }
 
@@ -161,6 +161,10 @@ export class Subscribers {
       },
     );
   }
+}
+
+async function closeAll(entries: readonly Entry[]): Promise<void> {
+  await Promise.all(entries.flatMap(({ subscription }) => (subscription === undefined ? [] : subscription.close())));
 }
 
 function handlersOf(

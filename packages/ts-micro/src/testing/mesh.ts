@@ -39,11 +39,11 @@ export function testMesh(): Mesh {
   const transport = memoryTransport({ clock });
   const broker = memoryBroker();
   const logger = memoryLogger();
-  const made: { stop?(): Promise<void>; close?(): Promise<void> }[] = [];
+  const made: (() => Promise<void>)[] = [];
   let count = 0;
   const parts = { registry, transport, broker, logger, clock, env: false } as const;
   const close = async (): Promise<void> => {
-    await Promise.all(made.splice(0).map((each) => (each.stop ?? each.close)?.call(each)));
+    await Promise.all(made.splice(0).map((stop) => stop()));
     await Promise.all([registry.close(), transport.close(), broker.close()]);
   };
   return {
@@ -54,12 +54,12 @@ export function testMesh(): Mesh {
     service(name, options) {
       const id = String(++count);
       const service = createService({ ...parts, name, id, address: `${name}-${id}`, settle: 0, ...options });
-      made.push(service);
+      made.push(() => service.stop());
       return service;
     },
     client(options) {
       const client = createClient({ ...parts, ...options });
-      made.push(client);
+      made.push(() => client.close());
       return client;
     },
     advance: (time) => clock.advance(milliseconds(time)),
