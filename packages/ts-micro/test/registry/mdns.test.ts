@@ -1,13 +1,8 @@
 import { describe, it } from "vitest";
 import { mdnsRegistry } from "../../src/registry/mdns.ts";
 import { registryConformance } from "../../src/testing/registry.ts";
-import { describeInNamespace } from "../../../../interop/netns.ts";
+import { describeMulticast } from "./mdns/namespace.ts";
 
-describeInNamespace(
-  import.meta.url,
-  "the mdns registry",
-  () => {
-    registryConformance({ describe, it }, { create: (domain) => mdnsRegistry({ domain }), serviceMetadata: false });
-  },
-  { builds: [] },
-);
+describeMulticast(import.meta.url, "the mdns registry", () => {
+  registryConformance({ describe, it }, { create: (domain) => mdnsRegistry({ domain }), serviceMetadata: false });
+});

@@ -1,0 +1,151 @@
+import { execFile, spawn, type ChildProcess } from "node:child_process";
+import { once } from "node:events";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
+import type { Registry, RegistryEvent } from "../../../src/registry.ts";
+import { mdnsRegistry } from "../../../src/registry/mdns.ts";
+import { eventually, within } from "../../../src/testing/suite.ts";
+import { Programs } from "../local/children.ts";
+import { describeMulticast } from "./namespace.ts";
+
+const programs = new Programs();
+const children = new Set<ChildProcess>();
+const registries = new Set<Registry>();
+
+/** Registers a node `args[2]` and says so; says goodbye when its input ends. */
+const server = `
+import { mdnsRegistry } from "./src/registry/mdns.ts";
+const registry = mdnsRegistry();
+const node = { id: process.argv[2], address: "127.0.0.1:" + process.argv[3], metadata: { protocol: "mucp" } };
+await registry.register({ name: "greeter", version: "latest", metadata: {}, endpoints: [], nodes: [node] });
+process.stdout.write("registered");
+process.stdin.on("end", () => registry.close()).resume();
+`;
+
+function ours(): Registry {
+  const registry = mdnsRegistry();
+  registries.add(registry);
+  return registry;
+}
+
+async function serve(id: string, port: number): Promise<ChildProcess> {
+  const child = spawn(process.execPath, [programs.inline("server", server), id, `${port}`], {
+    stdio: ["pipe", "pipe", "inherit"],
+  });
+  children.add(child);
+  await within(once(child.stdout as NonNullable<typeof child.stdout>, "data"), `${id} registers`, 60_000);
+  return child;
+}
+
+function run(name: string, code: string): Promise<string> {
+  const file = programs.inline(name, `import { mdnsRegistry } from "./src/registry/mdns.ts";\n${code}`);
+  return new Promise((resolve, reject) => {
+    execFile(process.execPath, [file], { timeout: 60_000 }, (error, stdout, stderr) => {
+      if (error === null) resolve(stdout);
+      else reject(new Error(`${name}: ${error.message}${stdout}${stderr}`));
+    });
+  });
+}
+
+/** The ids of `greeter`, found by a registry. */
+async function ids(registry: Registry): Promise<string[]> {
+  return (await registry.getService("greeter")).flatMap(({ nodes }) => nodes.map(({ id }) => id)).sort();
+}
+
+async function watch(registry: Registry): Promise<RegistryEvent[]> {
+  const events: RegistryEvent[] = [];
+  const watcher = registry.watch({ service: "greeter" });
+  await watcher.ready;
+  void (async () => {
+    for await (const event of watcher) events.push(event);
+  })();
+  return events;
+}
+
+function told(events: RegistryEvent[], action: string, id: string, limit: number): Promise<RegistryEvent> {
+  return eventually(
+    () => events.find((event) => event.action === action && event.service.nodes.some((node) => node.id === id)),
+    `${action} of ${id}`,
+    limit,
+  );
+}
+
+afterEach(async () => {
+  for (const child of children) child.kill("SIGKILL");
+  children.clear();
+  await Promise.all([...registries].map((registry) => registry.close()));
+  registries.clear();
+});
+afterAll(() => programs.remove());
+
+describeMulticast(import.meta.url, "mdns between processes", () => {
+  describe("mdns", () => {
+    it("a killed process, which says no goodbye, is noticed by a watch, and by no look-up any more", async () => {
+      const registry = ours();
+      const events = await watch(registry);
+      const child = await serve("killed", 7001);
+      await serve("living", 7002);
+      await told(events, "create", "killed", 30_000);
+      await told(events, "create", "living", 30_000);
+      child.kill("SIGKILL");
+      await once(child, "exit");
+      await eventually(async () => (await ids(registry)).join() === "living", "look-ups find the living", 30_000);
+      await told(events, "delete", "killed", 400_000);
+      expect(events.map(({ action, service }) => `${action} ${service.nodes[0]?.id}`).sort()).toEqual([
+        "create killed",
+        "create living",
+        "delete killed",
+      ]);
+    }, 500_000);
+
+    it("a process that was paused for a while comes back, once", async () => {
+      const registry = ours();
+      const events = await watch(registry);
+      const child = await serve("paused", 7001);
+      await told(events, "create", "paused", 30_000);
+      child.kill("SIGSTOP");
+      await told(events, "delete", "paused", 400_000);
+      child.kill("SIGCONT");
+      await eventually(() => events.length === 3, "the third event", 400_000);
+      expect(events.map(({ action }) => action)).toEqual(["create", "delete", "create"]);
+      expect(await ids(registry)).toEqual(["paused"]);
+    }, 900_000);
+
+    it("a process that closes its registry is gone from a watch at once", async () => {
+      const registry = ours();
+      const events = await watch(registry);
+      const child = await serve("leaving", 7001);
+      await told(events, "create", "leaving", 30_000);
+      child.stdin?.end();
+      expect(await within(once(child, "exit"), "the process ends by itself", 60_000)).toEqual([0, null]);
+      await told(events, "delete", "leaving", 10_000);
+      expect(await ids(registry)).toEqual([]);
+    });
+
+    it("twenty processes on one host are all found, by each other and by two registries of one process", async () => {
+      const names = Array.from({ length: 20 }, (_, i) => `n-${i}`).sort();
+      await Promise.all(names.map((name, i) => serve(name, 7000 + i)));
+      const [one, two] = [ours(), ours()];
+      for (const registry of [one, two])
+        await eventually(async () => (await ids(registry)).join() === names.join(), "all twenty", 60_000);
+      expect((await one.listServices()).map(({ name }) => name)).toEqual(["greeter"]);
+    }, 200_000);
+
+    it("a program that registers, looks up, lists and watches behind the scenes ends by itself", async () => {
+      const code = `
+        const [one, two] = [mdnsRegistry(), mdnsRegistry()];
+        const nodes = [{ id: "a", address: "127.0.0.1:1", metadata: {} }];
+        await one.register({ name: "greeter", version: "latest", metadata: {}, endpoints: [], nodes });
+        const watcher = two.watch({ background: true });
+        void watcher[Symbol.asyncIterator]().next();
+        await watcher.ready;
+        const found = await two.getService("greeter");
+        console.log(found[0].nodes[0].id, (await two.listServices()).length);`;
+      expect(await run("client", code)).toBe("a 1\n");
+    });
+
+    it("a look-up that waits for its answers keeps the process", async () => {
+      const code = `mdnsRegistry().getService("nobody").then((found) => console.log("none", found.length));`;
+      expect(await run("waiting", code)).toBe("none 0\n");
+    });
+  });
+});
