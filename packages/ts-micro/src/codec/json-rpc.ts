@@ -4,8 +4,9 @@ import * as wire from "../wire/jsonrpc.ts";
 import { LazyMessages } from "./protobuf/lazy.ts";
 
 /**
- * `application/json-rpc`, JSON-RPC 1.0: the values of the json codec in an envelope that also carries id, endpoint and error. Without an
- * envelope, and for events, the body is bare JSON. Mirrors v4:codec/jsonrpc (wire spec §1.6).
+ * `application/json-rpc`, JSON-RPC 1.0: JSON values in an envelope that also carries id, endpoint and error. Without an envelope, and for
+ * events, the body is bare JSON. Protobuf messages have the form of Go's structs (`first_name`, numbers), not that of the json codec: Go reads
+ * no other here, and no oneof in any. Mirrors v4:codec/jsonrpc (wire spec §1.6).
  */
 export function jsonRpcCodec(): Codec {
   const messages = new LazyMessages("ts.micro.codec.json-rpc");
@@ -16,7 +17,7 @@ export function jsonRpcCodec(): Codec {
     load: () => messages.tryLoad(),
     encode(value, descriptor, envelope) {
       if (envelope?.type === "error") return Buffer.from(wire.encodeJsonRpcError(envelope.error ?? ""));
-      const body = descriptor === undefined ? (value === undefined ? {} : value) : messages.toJson(value, descriptor);
+      const body = descriptor === undefined ? (value === undefined ? {} : value) : messages.toStruct(value, descriptor);
       if (envelope?.type === "request")
         return Buffer.from(wire.encodeJsonRpcRequest(envelope.id, envelope.endpoint, body));
       if (envelope?.type === "response") return Buffer.from(wire.encodeJsonRpcResponse(envelope.id, body));

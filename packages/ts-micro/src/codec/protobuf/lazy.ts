@@ -7,6 +7,8 @@ export interface MessageFormats {
   fromBinary(body: Uint8Array, descriptor: MessageDescriptor): unknown;
   /** Canonical proto JSON, which Go reads from v4 to v6 (wire spec §1.6). */
   toJson(value: unknown, descriptor: MessageDescriptor): unknown;
+  /** The JSON of Go's generated structs, which its json-rpc reads and writes (wire spec §1.6). */
+  toStruct(value: unknown, descriptor: MessageDescriptor): unknown;
   /** Reads what any Go version writes: proto JSON, and the encoding/json of a generated struct. */
   fromJson(value: unknown, descriptor: MessageDescriptor): unknown;
 }
@@ -60,6 +62,10 @@ export class LazyMessages {
 
   toJson(value: unknown, descriptor: MessageDescriptor): unknown {
     return this.of(descriptor).toJson(value, descriptor);
+  }
+
+  toStruct(value: unknown, descriptor: MessageDescriptor): unknown {
+    return this.of(descriptor).toStruct(value, descriptor);
   }
 
   fromJson(value: unknown, descriptor: MessageDescriptor): unknown {

@@ -3,6 +3,7 @@ import type { MessageDescriptor } from "../../codec.ts";
 import { errors, isMicroError } from "../../errors.ts";
 import { loadPeer } from "../../internal/peer.ts";
 import type { MessageFormats } from "./lazy.ts";
+import { goStruct } from "./go-struct.ts";
 import { normalise } from "./normalise.ts";
 
 type Library = Pick<typeof import("@bufbuild/protobuf"), "create" | "toBinary" | "fromBinary" | "toJson" | "fromJson">;
@@ -33,6 +34,12 @@ class Messages implements MessageFormats {
 
   toJson(value: unknown, descriptor: MessageDescriptor): JsonValue {
     return this.#encode(descriptor, value, (desc, message) => this.#library.toJson(desc, message));
+  }
+
+  toStruct(value: unknown, descriptor: MessageDescriptor): unknown {
+    return this.#encode(descriptor, value, (desc, message) =>
+      goStruct(desc, this.#library.toJson(desc, message, { useProtoFieldName: true, enumAsInteger: true })),
+    );
   }
 
   fromJson(value: unknown, descriptor: MessageDescriptor): Message {
