@@ -115,6 +115,20 @@ describeGo("Go clients call services of ours", () => {
       expect(JSON.parse(messages(answered)[0]?.body ?? "")).toEqual({ id, result: { msg: "Hello John" }, error: null });
     });
 
+    test(`row 5 ${version}: json-rpc has messages in the form of Go's structs, which is all that Go reads there`, async () => {
+      const contentType = "application/json-rpc";
+      const body = {
+        ...{ firstName: "Zoë", bigNumber: "9007199254740993", ratio: 0.5, isOn: true, rawData: "Af4=" },
+        ...{ colour: "COLOUR_BLUE", createdAt: "1969-12-31T23:59:58.500Z", innerList: [{ streetName: "s" }] },
+        ...{ countsByKey: { a: "1152921504606846976" }, maybeZero: 0 },
+      };
+      expect(await go.call({ service, endpoint: "Greeter.Kinds", contentType, body })).toMatchObject({ body });
+      expect(ours.last("Greeter.Kinds").request).toMatchObject({ firstName: "Zoë", bigNumber: 9007199254740993n });
+      // The reference's fault: no Go reads a oneof there, its own neither.
+      const { error } = await go.call({ service, endpoint: "Greeter.Kinds", contentType, body: { choiceText: "x" } });
+      expect(error).toMatchObject({ id: "go.micro.client.codec", detail: expect.stringContaining("AllKinds.Choice") });
+    });
+
     test(`row 6 ${version}: proto-rpc is answered in its two blocks`, async () => {
       await using fresh = await goPeer({ version });
       await using wire = await tap(ours.address);
