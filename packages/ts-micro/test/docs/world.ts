@@ -32,8 +32,7 @@ export class PageWorld implements AsyncDisposable {
     symlinkSync(`${root}node_modules`, `${this.folder}/node_modules`);
     // As `npx` finds them: the command as built.
     const micro = `${root}packages/cli/dist/main.js`;
-    const tsx = `${root}node_modules/tsx/dist/cli.mjs`;
-    this.#command("tsx", `exec "${process.execPath}" "${tsx}" "$@"`);
+    this.#command("tsx", `exec "${process.execPath}" --import tsx "$@"`);
     for (const name of ["micro", "ts-micro-cli"]) this.#command(name, `exec "${process.execPath}" "${micro}" "$@"`);
     this.#command("npx", 'exec "$@"');
     this.#name(blocks);
@@ -64,7 +63,7 @@ export class PageWorld implements AsyncDisposable {
 
   /** Stops the services, and says how they ended. */
   async end(): Promise<Outcome[]> {
-    for (const { child } of this.#services) if (child.pid !== undefined) process.kill(-child.pid, "SIGTERM");
+    for (const { child } of this.#services) signal(child, "SIGTERM");
     return Promise.all(this.#services.splice(0).map(({ over }) => over));
   }
 
@@ -97,7 +96,7 @@ export class PageWorld implements AsyncDisposable {
     });
     const over = new Promise<Outcome>((resolve, reject) => {
       let [stdout, stderr] = ["", ""];
-      const late = setTimeout(() => child.pid !== undefined && process.kill(-child.pid, "SIGKILL"), patience);
+      const late = setTimeout(() => signal(child, "SIGKILL"), patience);
       child.stdout.on("data", (data: Buffer) => (stdout += data.toString()));
       child.stderr.on("data", (data: Buffer) => (stderr += data.toString()));
       child.once("error", reject);
@@ -130,4 +129,10 @@ export class PageWorld implements AsyncDisposable {
     // A page's snippet may be no module by itself, and top-level await needs one.
     return `${text.join("")}export {};\n`;
   }
+}
+
+/** To the process and all that it started; one that has ended is left alone. */
+function signal(child: ChildProcess, name: NodeJS.Signals): void {
+  if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+  process.kill(-child.pid, name);
 }
