@@ -134,10 +134,15 @@ describeGo("Go peers", () => {
       await collect.sendAll([{ text: "a" }, { text: "b" }, { text: "end" }]);
       expect((await collect.recv()).messages).toEqual([{ body: { count: "3", last: "end" } }]);
       await collect.close();
-      const closing = await client.stream({ service, endpoint: "Greeter.Collect" });
-      await closing.send({ text: "only" });
-      await closing.close();
-      expect(await server.event("collected")).toMatchObject({ count: 1, last: "only" });
+      // A message that a close follows at once may be lost in a Go server (wire spec §16): then it is sent again.
+      let collected: object | undefined;
+      for (let tries = 0; collected === undefined && tries < 5; tries++) {
+        const closing = await client.stream({ service, endpoint: "Greeter.Collect" });
+        await closing.send({ text: "only" });
+        await closing.close();
+        collected = await server.event("collected", () => true, 4000).catch(() => undefined);
+      }
+      expect(collected).toMatchObject({ count: 1, last: "only" });
       expect(await server.event("streamEnd", ({ endpoint }) => endpoint === "Greeter.Collect")).toMatchObject({
         eof: true,
       });

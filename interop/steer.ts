@@ -1,5 +1,6 @@
 /** A child process steered by JSON lines: requests with an id, replies with the same id, and events in between. */
 import { type ChildProcessWithoutNullStreams, spawn } from "node:child_process";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { createInterface } from "node:readline";
 
 /** An unsolicited line of the process; the other fields depend on `event`. */
@@ -117,9 +118,17 @@ export class SteeredProcess {
   }
 
   /** Stops the process where it stands (SIGSTOP). */
+  /** Returns when every thread of the process stands still: the signal alone takes a moment to reach those that run. */
   pause(): void {
     this.#stopped = true;
     this.#child.kill("SIGSTOP");
+    const tasks = `/proc/${this.#child.pid}/task`;
+    for (const end = Date.now() + 5000; existsSync(tasks) && Date.now() < end;) {
+      const states = readdirSync(tasks).map(
+        (task) => readFileSync(`${tasks}/${task}/stat`, "utf8").split(") ")[1]?.[0],
+      );
+      if (states.every((state) => state === "T")) return;
+    }
   }
 
   resume(): void {
