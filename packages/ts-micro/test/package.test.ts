@@ -20,7 +20,10 @@ import { concerns, placeOf } from "./support/layers.ts";
 import { parseModules, readSources } from "./support/modules.ts";
 import { linksOf, makersOf, packageOf, publicModules, readManifest, root } from "./support/public.ts";
 
-const run = promisify(execFile);
+const execute = promisify(execFile);
+/** Runs a program; one that does not end by itself is killed, and the test that waits for it fails. */
+const run = (args: readonly string[], cwd: string, timeout = 15_000): Promise<{ stdout: string; stderr: string }> =>
+  execute(process.execPath, args, { cwd, timeout, killSignal: "SIGKILL" });
 const byText = (a: string, b: string): number => (a < b ? -1 : 1);
 const manifest = readManifest("packages/ts-micro");
 const modules = publicModules(manifest);
@@ -34,7 +37,7 @@ const components = [...modules.values()].filter((path) => path.includes("/") && 
 
 describe("the manifest", () => {
   it("and the table of drivers are what the files say", async () => {
-    const said = await run(process.execPath, [`${root}scripts/generate.mjs`, "--check"]).catch(
+    const said = await run([`${root}scripts/generate.mjs`, "--check"], root).catch(
       (error: { stdout: string }) => error,
     );
     expect(said.stdout).toBe("");
@@ -155,11 +158,11 @@ describe("the packed package", () => {
   const folder = mkdtempSync(`${tmpdir()}/ts-micro-packed-`);
   const home = `${folder}/node_modules/ts-micro`;
   const node = (script: string, args: readonly string[] = []) =>
-    run(process.execPath, [...args, "--input-type=module", "--eval", script], { cwd: folder });
+    run([...args, "--input-type=module", "--eval", script], folder);
   let files: string[] = [];
 
   beforeAll(async () => {
-    await run(process.execPath, [`${root}scripts/build.mjs`]);
+    await run([`${root}scripts/build.mjs`], root, 110_000);
     unpack(pack("ts-micro", folder).tarball, folder, "ts-micro");
     for (const name of Object.keys(manifest.dependencies ?? {})) {
       mkdirSync(dirname(`${folder}/node_modules/${name}`), { recursive: true });
@@ -200,9 +203,7 @@ describe("the packed package", () => {
 
   it("can be required from CommonJS", async () => {
     const script = 'const { createService } = require("ts-micro"); console.log(typeof createService);';
-    const { stdout } = await run(process.execPath, ["--no-warnings", "--input-type=commonjs", "--eval", script], {
-      cwd: folder,
-    });
+    const { stdout } = await run(["--no-warnings", "--input-type=commonjs", "--eval", script], folder);
     expect(stdout.trim()).toBe("function");
   });
 
@@ -252,7 +253,7 @@ describe("the packed package", () => {
     it.each(Object.entries(tool.bin ?? {}))("starts as %s", async (_, path) => {
       const file = join(folder, "node_modules", tool.name, path);
       expect(readFileSync(file, "utf8")).toMatch(/^#!\/usr\/bin\/env node\n/);
-      const { stdout } = await run(process.execPath, [file, "--help"], { cwd: folder });
+      const { stdout } = await run([file, "--help"], folder);
       expect(stdout).toContain("micro");
     });
   });
