@@ -99,11 +99,13 @@ export class MicroError extends Error {
   attempts?: number;
 
   constructor(init: MicroErrorInit) {
-    super(init.detail, init.cause === undefined ? undefined : { cause: init.cause });
+    // From plain JavaScript anything may come; the wire needs text.
+    const detail = typeof init.detail === "string" ? init.detail : describe(init.detail ?? "");
+    super(detail, init.cause === undefined ? undefined : { cause: init.cause });
     this.id = init.id ?? "";
     this.code = init.code ?? (init.status === undefined ? "INTERNAL" : codeOf(init.status));
     this.status = init.status ?? table[this.code].status;
-    this.detail = init.detail;
+    this.detail = detail;
     this.refused = init.refused ?? false;
   }
 

@@ -53,7 +53,7 @@ export class ClientShell {
 
   unary(service: string, endpoint: string, request: unknown, options?: CallOptions, known?: Known): Promise<unknown> {
     const engine = this.#engine;
-    if (engine !== undefined) return engine.unary(service, endpoint, request, options, known);
+    if (engine !== undefined && !this.#closed) return engine.unary(service, endpoint, request, options, known);
     return this.load().then((loaded) => loaded.unary(service, endpoint, request, options, known));
   }
 

@@ -1,4 +1,4 @@
-import { Codecs, type Codec, type Envelope } from "../codec.ts";
+import { Codecs, type Codec, type Envelope, type MessageDescriptor } from "../codec.ts";
 import type { Clock } from "../clock.ts";
 import { CallContext, type Kind, type Log } from "../context.ts";
 import { MicroError, errors, fromUnknown, isMicroError } from "../errors.ts";
@@ -55,8 +55,9 @@ export class Calls implements CallHandler {
     const envelope: Envelope | undefined = codec.enveloped
       ? { type: "request", id: call.head.id, endpoint: call.head.endpoint }
       : undefined;
+    const refusal = this.#admit(call);
+    if (refusal !== undefined) return this.#failed(refusal, call, codec, envelope);
     try {
-      this.#admit(call);
       const value = await this.#dispatch(call, codec, body, envelope);
       return { body: value };
     } catch (error) {
@@ -67,8 +68,12 @@ export class Calls implements CallHandler {
   async stream(call: IncomingCall, stream: RawStream): Promise<MicroError | undefined> {
     const { service, codecs, running } = this.#options;
     const { head, cancellation } = call;
+    const refusal = this.#admit(call);
+    if (refusal !== undefined) {
+      this.#count(refusal, head.endpoint, undefined);
+      return refusal;
+    }
     try {
-      this.#admit(call);
       const codec = codecs.get(head.contentType);
       if (codec === undefined) throw errors.unsupported(service, `unsupported Content-Type: ${head.contentType}`);
       const dispatch = this.#route(head.endpoint);
@@ -86,15 +91,11 @@ export class Calls implements CallHandler {
         },
       };
       const ctx = this.#context(call, head.endpoint);
-      try {
-        await running.run(head.endpoint, head.deadline, cancellation, async () => {
-          for await (const value of dispatch.stream(requests, ctx, cancellation)) {
-            await stream.send(codec.encode(value, descriptors?.response, responseEnvelope));
-          }
-        });
-      } finally {
-        ctx.finish();
-      }
+      await running.run(head.endpoint, head.deadline, cancellation, async () => {
+        for await (const value of dispatch.stream(requests, ctx, cancellation)) {
+          await stream.send(this.#encode(head.endpoint, codec, value, descriptors?.response, responseEnvelope));
+        }
+      });
       return undefined;
     } catch (error) {
       const failure = contained(error, service);
@@ -122,16 +123,21 @@ export class Calls implements CallHandler {
       throw errors.methodNotAllowed(this.#options.service, `${name} is a stream: open it as one`);
     const request = codec.decode(body, descriptors?.request, envelope);
     const ctx = this.#context(call, name);
-    let value: unknown;
-    try {
-      value = await running.run(name, head.deadline, cancellation, () => dispatch.unary(request, ctx));
-    } finally {
-      ctx.finish();
-    }
+    const value = await running.run(name, head.deadline, cancellation, () => dispatch.unary(request, ctx));
     const reply: Envelope | undefined =
       envelope === undefined ? undefined : { type: "response", id: envelope.id, endpoint: name };
+    return this.#encode(name, codec, value ?? {}, descriptors?.response, reply);
+  }
+
+  #encode(
+    name: string,
+    codec: Codec,
+    value: unknown,
+    descriptor: MessageDescriptor | undefined,
+    envelope: Envelope | undefined,
+  ): Uint8Array {
     try {
-      return codec.encode(value ?? {}, descriptors?.response, reply);
+      return codec.encode(value, descriptor, envelope);
     } catch (error) {
       throw errors.internal(
         this.#options.service,
@@ -147,20 +153,22 @@ export class Calls implements CallHandler {
     return dispatch;
   }
 
-  #admit(call: IncomingCall): void {
+  /** Counts the call; an error when it is turned away. Only these say that the handler has not run. */
+  #admit(call: IncomingCall): MicroError | undefined {
     const { running, service, maxInFlight } = this.#options;
     this.requests++;
     if (this.refusing && call.retries) {
-      throw new MicroError({ ...stopping(service).toJSON(), refused: true });
+      return new MicroError({ ...stopping(service).toJSON(), refused: true });
     }
     if (running.size >= maxInFlight) {
-      throw new MicroError({
+      return new MicroError({
         id: service,
         code: "RESOURCE_EXHAUSTED",
         detail: `${maxInFlight} calls are under way, which is the limit`,
         refused: true,
       });
     }
+    return undefined;
   }
 
   #context(call: IncomingCall, endpoint: string): CallContext {

@@ -26,7 +26,7 @@ export class Dispatch {
     );
   }
 
-  /** The reply to one request, parsed and checked. Throws and rejects with anything; the caller contains it. */
+  /** The reply to one request, parsed and checked. `ctx` is finished when the handler has settled, not when its caller gave up. Throws and rejects with anything; the caller contains it. */
   unary(raw: unknown, ctx: CallContext): unknown {
     const request = this.#request(raw);
     if (request instanceof Promise) return request.then((parsed) => this.#reply(parsed, ctx));
@@ -51,29 +51,57 @@ export class Dispatch {
     if (!isAsyncIterable(result))
       throw errors.internal(this.#service, `${this.endpoint.name} is a stream, its handler returned no AsyncIterable`);
     const iterator = result[Symbol.asyncIterator]();
-    const over = new Promise<IteratorResult<unknown>>((_, reject) => cancellation.onCancel(reject));
-    over.catch(() => {});
+    // Not `Promise.race` with one promise of the cancellation: that one would keep every step until the stream ends.
+    let interrupt: ((reason: MicroError) => void) | undefined;
+    const unlink = cancellation.onCancel((reason) => interrupt?.(reason));
+    const next = (): Promise<IteratorResult<unknown>> =>
+      new Promise((resolve, reject) => {
+        if (cancellation.reason !== undefined) throw cancellation.reason;
+        interrupt = reject;
+        // A generator's body sees the context of whoever calls `next`: each one runs under the call's own.
+        Promise.resolve(runAmbient(ctx, () => iterator.next())).then(resolve, reject);
+      });
     let finished = false;
     try {
       for (;;) {
-        // A generator's body sees the context of whoever calls `next`: each one runs under the call's own.
-        const step = await Promise.race([runAmbient(ctx, () => iterator.next()), over]);
+        const step = await next();
         if (step.done) break;
         yield await this.#response(step.value);
       }
       finished = true;
     } finally {
+      unlink();
+      if (finished) ctx.finish();
       // Not awaited: a generator that waits for something would hold up the end of the stream.
-      if (!finished) Promise.resolve(runAmbient(ctx, () => iterator.return?.())).catch(() => {});
+      else void leave(iterator, ctx);
     }
   }
 
   #reply(request: unknown, ctx: CallContext): unknown {
-    const result = runAmbient(ctx, () =>
-      this.#direct ? this.#handle(request, ctx) : this.#run({ ctx, kind: this.kind, request }),
+    let result: unknown;
+    try {
+      result = runAmbient(ctx, () =>
+        this.#direct ? this.#handle(request, ctx) : this.#run({ ctx, kind: this.kind, request }),
+      );
+    } catch (error) {
+      ctx.finish();
+      throw error;
+    }
+    const later = promised(result);
+    if (later === undefined) {
+      ctx.finish();
+      return this.#checked(result);
+    }
+    return later.then(
+      (value) => {
+        ctx.finish();
+        return this.#checked(value);
+      },
+      (error: unknown) => {
+        ctx.finish();
+        throw error;
+      },
     );
-    if (result instanceof Promise) return result.then((value) => this.#checked(value));
-    return this.#checked(result);
   }
 
   #handle(request: unknown, ctx: Context): unknown {
@@ -120,7 +148,32 @@ export class Dispatch {
   }
 }
 
-/** What a handler threw, as it goes to the caller: its own MicroError, anything else INTERNAL with the service as id. */
+/** A promise for a result that comes later: a promise, or any thenable (query builders are). */
+function promised(result: unknown): Promise<unknown> | undefined {
+  if (result instanceof Promise) return result;
+  return typeof result === "object" && result !== null && "then" in result && typeof result.then === "function"
+    ? Promise.resolve(result)
+    : undefined;
+}
+
+/** Ends a handler's generator that is not wanted any more. */
+async function leave(iterator: AsyncIterator<unknown>, ctx: CallContext): Promise<void> {
+  try {
+    await runAmbient(ctx, () => iterator.return?.());
+  } catch {
+    // Nobody is left to hear of it.
+  } finally {
+    ctx.finish();
+  }
+}
+
+/**
+ * What a handler threw, as it goes to the caller: its own MicroError, anything else INTERNAL with the service as id. Never refused: that
+ * would say that the handler has not run, while what was refused is a call of its own.
+ */
 export function contained(error: unknown, service: string): MicroError {
-  return fromUnknown(error, service);
+  const failure = fromUnknown(error, service);
+  if (!failure.refused) return failure;
+  const { id, code, status, detail } = failure;
+  return new MicroError({ id, code, status, detail, cause: failure });
 }

@@ -22,8 +22,6 @@ export function localService(service: string, routes: Routes, running: Running, 
         return await running.run(call.endpoint, call.deadline, call.cancellation, () => dispatch.unary(request, ctx));
       } catch (error) {
         throw contained(error, service);
-      } finally {
-        ctx.finish();
       }
     },
     async *stream(call, requests) {
@@ -44,7 +42,6 @@ export function localService(service: string, routes: Routes, running: Running, 
         throw contained(error, service);
       } finally {
         end();
-        ctx.finish();
       }
     },
   };

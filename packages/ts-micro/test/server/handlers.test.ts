@@ -1,0 +1,163 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { z } from "zod";
+import { endpoint, errors, type MicroError } from "../../src/index.ts";
+import { testMesh, type Mesh } from "../../src/testing/mesh.ts";
+
+let mesh: Mesh;
+beforeEach(() => void (mesh = testMesh()));
+afterEach(() => mesh.close());
+
+const failure = (call: PromiseLike<unknown>): Promise<MicroError> =>
+  Promise.resolve(call).then(
+    () => expect.unreachable("it should fail"),
+    (error: MicroError) => error,
+  );
+
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc") as () => void;
+
+describe("a handler", () => {
+  it("whose own call was refused has run all the same: its caller does not call again", async () => {
+    let runs = 0;
+    const shop = mesh.service("shop").handle("Shop", {
+      async pay(): Promise<object> {
+        runs++;
+        return await shop.client.call<object>("bank", "Bank.Book", {}, { address: "nobody-there", retries: 0 });
+      },
+      async *watch(): AsyncGenerator<object> {
+        runs++;
+        yield await shop.client.call<object>("bank", "Bank.Book", {}, { address: "nobody-there", retries: 0 });
+      },
+    });
+    await shop.start();
+    await mesh
+      .service("shop")
+      .handle("Shop", { pay: () => runs++, watch: async function* () {} })
+      .start();
+    const remote = mesh.client().service<typeof shop>("shop", {
+      filters: [
+        (records) => records.map((record) => ({ ...record, nodes: record.nodes.filter(({ id }) => id === "shop-1") })),
+      ],
+    }).Shop;
+    expect(await failure(remote.pay())).toMatchObject({ code: "UNAVAILABLE", refused: false });
+    expect(runs).toBe(1);
+    expect(await failure(remote.watch()[Symbol.asyncIterator]().next())).toMatchObject({
+      code: "UNAVAILABLE",
+      refused: false,
+    });
+    expect(runs).toBe(2);
+    expect(await failure(shop.client.service<typeof shop>("shop").Shop.pay())).toMatchObject({ refused: false });
+    expect(runs).toBe(3);
+  });
+
+  it("that goes on after its deadline gives its calls no new one", async () => {
+    const outcome: unknown[] = [];
+    let go!: () => void;
+    const gate = new Promise<void>((resolve) => (go = resolve));
+    let done!: () => void;
+    const over = new Promise<void>((resolve) => (done = resolve));
+    const slow = mesh.service("slow").handle("Slow", {
+      async unary(): Promise<object> {
+        await gate;
+        outcome.push((await failure(slow.client.call("slow", "Slow.Echo"))).code);
+        return {};
+      },
+      async *stream(): AsyncGenerator<object> {
+        yield {};
+        await gate;
+        outcome.push((await failure(slow.client.call("slow", "Slow.Echo"))).code);
+        done();
+      },
+      echo: () => ({}),
+    });
+    await slow.start();
+    const client = mesh.client();
+    const unary = failure(client.call("slow", "Slow.Unary", {}, { timeout: "1s" }));
+    const stream = client.service<typeof slow>("slow").Slow.stream({}, { timeout: "1s" })[Symbol.asyncIterator]();
+    await stream.next();
+    const second = failure(stream.next());
+    await mesh.advance("2s");
+    expect([(await unary).code, (await second).code]).toEqual(["TIMEOUT", "TIMEOUT"]);
+    go();
+    await over;
+    // Whether its own clock or the caller that left is noticed first is a race; that it goes no further is not.
+    expect(outcome).toEqual(Array(2).fill(expect.stringMatching(/^(TIMEOUT|CONNECTION_LOST)$/)));
+  });
+
+  it("that streams for long keeps nothing of what it has yielded", async () => {
+    const first: WeakRef<object>[] = [];
+    const service = mesh.service("feed").handle("Feed", {
+      async *items() {
+        for (let n = 0; n < 100_000; n++) {
+          const item = { n };
+          if (n < 100) first.push(new WeakRef(item));
+          yield item;
+        }
+      },
+    });
+    await service.start();
+    const items = mesh.client().service<typeof service>("feed").Feed.items()[Symbol.asyncIterator]();
+    for (let n = 0; n < 150; n++) await items.next();
+    await new Promise((resolve) => setImmediate(resolve));
+    collect();
+    expect(first.filter((ref) => ref.deref() !== undefined).length).toBeLessThan(10);
+    await items.return?.();
+  });
+
+  it("may return any thenable: it is waited for, and its value is checked", async () => {
+    const later = (value: unknown) => ({
+      then: (resolve: (value: unknown) => void) => void setImmediate(resolve, value),
+    });
+    const service = mesh.service("lazy").handle("Lazy", {
+      good: endpoint({ response: z.object({ n: z.number() }) }, () => later({ n: 1 }) as never),
+      bad: endpoint({ response: z.object({ n: z.number() }) }, () => later({ n: "1" }) as never),
+    });
+    await service.start();
+    const client = mesh.client();
+    expect(await client.call("lazy", "Lazy.Good")).toEqual({ n: 1 });
+    const error = await failure(client.call("lazy", "Lazy.Bad"));
+    expect(error).toMatchObject({
+      code: "INTERNAL",
+      detail: expect.stringContaining("does not fit its schema") as string,
+    });
+  });
+
+  it("that yields what has no encoding fails as one that returns it", async () => {
+    const service = mesh.service("odd").handle("Odd", {
+      one: () => Symbol("no") as unknown as object,
+      async *many() {
+        yield Symbol("no") as unknown as object;
+      },
+    });
+    await service.start();
+    const remote = mesh.client().service<typeof service>("odd").Odd;
+    const shape = {
+      id: "odd",
+      code: "INTERNAL",
+      detail: expect.stringContaining("the reply cannot be encoded") as string,
+    };
+    expect(await failure(remote.one())).toMatchObject(shape);
+    expect(await failure(remote.many()[Symbol.asyncIterator]().next())).toMatchObject(shape);
+  });
+
+  it("may throw errors whose text is none: their code arrives", async () => {
+    const service = mesh.service("js").handle("Js", {
+      bare: () => {
+        throw errors.conflict("js", undefined as unknown as string);
+      },
+      object: () => {
+        throw Object.assign(new Error(), { message: { a: 1 } });
+      },
+    });
+    await service.start();
+    const client = mesh.client();
+    expect(await failure(client.call("js", "Js.Bare"))).toMatchObject({ id: "js", code: "CONFLICT", detail: "" });
+    expect(await failure(client.call("js", "Js.Object"))).toMatchObject({
+      id: "js",
+      code: "INTERNAL",
+      detail: '{"a":1}',
+    });
+  });
+});
