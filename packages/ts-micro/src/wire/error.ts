@@ -79,5 +79,10 @@ export function decodeError(text: string): MicroError {
       // not JSON after all: plain text
     }
   }
-  return new MicroError({ id: "", status: 0, detail: text, code: text.startsWith("rpc: can't find ") ? "NOT_FOUND" : "INTERNAL" });
+  return new MicroError({
+    id: "",
+    status: 0,
+    detail: text,
+    code: text.startsWith("rpc: can't find ") ? "NOT_FOUND" : "INTERNAL",
+  });
 }

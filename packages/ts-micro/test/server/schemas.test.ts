@@ -50,12 +50,10 @@ describe("schemas", () => {
         },
       },
     };
-    const service = mesh
-      .service("s")
-      .handle("S", {
-        slow: endpoint({ request: slow }, ({ id }) => ({ id })),
-        broken: endpoint({ request: broken }, () => ({})),
-      });
+    const service = mesh.service("s").handle("S", {
+      slow: endpoint({ request: slow }, ({ id }) => ({ id })),
+      broken: endpoint({ request: broken }, () => ({})),
+    });
     await service.start();
     const client = mesh.client();
     expect(await client.call("s", "S.Slow", { id: "free" })).toEqual({ id: "free" });
