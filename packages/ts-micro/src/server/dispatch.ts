@@ -1,5 +1,5 @@
 import { CallContext, type Cancellation, type Context, type Kind } from "../context.ts";
-import { MicroError, errors, fromUnknown } from "../errors.ts";
+import { MicroError, errors, fromUnknown, isMicroError } from "../errors.ts";
 import { runAmbient } from "../internal/ambient.ts";
 import { isAsyncIterable } from "../internal/async-iterable.ts";
 import type { HandlerInterceptor, RoutedEndpoint, ServerCall } from "../server.ts";
@@ -172,6 +172,8 @@ async function leave(iterator: AsyncIterator<unknown>, ctx: CallContext): Promis
  * would say that the handler has not run, while what was refused is a call of its own.
  */
 export function contained(error: unknown, service: string): MicroError {
+  // The router's own words go as Go's do: plain text, without an id.
+  if (isMicroError(error) && error.layer === "router") return error;
   const failure = fromUnknown(error, service);
   if (!failure.refused) return failure;
   const { id, code, status, detail } = failure;

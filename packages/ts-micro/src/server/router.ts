@@ -33,6 +33,8 @@ export class Router {
         : this.#groups.has(group as string)
           ? `rpc: can't find method ${method}`
           : `rpc: can't find service ${group}`;
-    return new MicroError({ id: "", status: 0, code: "NOT_FOUND", detail });
+    const error = new MicroError({ id: "", status: 0, code: "NOT_FOUND", detail });
+    error.layer = "router";
+    return error;
   }
 }
