@@ -120,13 +120,13 @@ describeGo("clients of ours call Go servers", () => {
 
     test(`row 28 ${version}: unknown endpoints, malformed JSON and unknown fields are errors with Go's text`, async () => {
       const call = (endpoint: string, body: object): Promise<unknown> => failed(client.call(service, endpoint, body));
-      // Go gives no code with them; with us every error has one.
-      const missing = { status: 404, code: "NOT_FOUND", layer: "remote" };
+      // Go gives neither id nor number with them; the code that we can tell is told.
+      const missing = { id: "", status: 0, code: "NOT_FOUND", layer: "remote" };
       expect(await call("Greeter.Nope", {})).toMatchObject({ ...missing, detail: "rpc: can't find method Nope" });
       expect(await call("Nope.Hello", {})).toMatchObject({ ...missing, detail: "rpc: can't find service Nope" });
       const ill = "rpc: service/endpoint request ill-formed: Foo";
       expect(await call("Foo", {})).toMatchObject({ layer: "remote", detail: ill });
-      const bare = { status: 500, code: "INTERNAL", layer: "remote" };
+      const bare = { id: "", status: 0, code: "INTERNAL", layer: "remote" };
       const unknown = await call("Greeter.Hello", { nope: 1 });
       expect(unknown).toMatchObject({ ...bare, detail: expect.stringContaining('unknown field "nope"') });
       const asWritten: Codec = {

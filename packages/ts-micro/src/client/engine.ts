@@ -5,7 +5,7 @@ import { sleep } from "../clock.ts";
 import { Cancellation, parentOf, type CallOptions } from "../context.ts";
 import { milliseconds } from "../duration.ts";
 import type { Duplex } from "../endpoint.ts";
-import { errors, fromUnknown, type MicroError } from "../errors.ts";
+import { errors, fromUnknown, isMicroError, type MicroError } from "../errors.ts";
 import { ambientContext } from "../internal/ambient.ts";
 import { backoff } from "../internal/backoff.ts";
 import { bounded, type Bounds } from "../internal/bounded.ts";
@@ -222,7 +222,7 @@ export class ClientEngine {
       try {
         return await this.#attempt({ call, node, number });
       } catch (error) {
-        failure = fromUnknown(error, id);
+        failure = isMicroError(error) ? error : fromUnknown(error, id);
       } finally {
         selector.ended(
           call.service,

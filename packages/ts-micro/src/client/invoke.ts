@@ -81,11 +81,17 @@ function undecided(
       taken = true;
       promise.catch(() => {}); // `next` reports it
       let iterator: AsyncIterator<unknown> | undefined;
+      let left = false;
       const begin = async (): Promise<AsyncIterator<unknown>> =>
         (iterator ??= (await Promise.race([live, promise.then(asStream)]))[Symbol.asyncIterator]());
       return {
-        next: async () => (await begin()).next(),
+        next: async () => {
+          const begun = await begin();
+          // Who left before it began opens nothing any more.
+          return left ? { done: true, value: undefined } : begun.next();
+        },
         return: async (value?: unknown) => {
+          left = true;
           await iterator?.return?.();
           return { done: true, value };
         },

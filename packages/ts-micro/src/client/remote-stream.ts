@@ -1,6 +1,6 @@
 import type { Codec } from "../codec.ts";
 import type { Duplex } from "../endpoint.ts";
-import { errors, fromUnknown, type MicroError } from "../errors.ts";
+import { errors, fromUnknown, isMicroError, type MicroError } from "../errors.ts";
 import { isAsyncIterable } from "../internal/async-iterable.ts";
 import type { RawStream } from "../protocol.ts";
 import type { Node } from "../registry.ts";
@@ -104,7 +104,7 @@ class RemoteStream implements Duplex<unknown, unknown> {
         this.#firstMs ??= this.#engine.options.clock.now() - this.#began;
         return body;
       } catch (error) {
-        const failure = this.#sourceError ?? fromUnknown(error, id);
+        const failure = this.#sourceError ?? (isMicroError(error) ? error : fromUnknown(error, id));
         this.#report(failure);
         const again =
           failure.refused &&
