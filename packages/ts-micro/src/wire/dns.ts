@@ -4,7 +4,7 @@ import { nameBytes, readName, type Offsets } from "./dns/name.ts";
 import { dataBytes, readData, typeCode, typeName, uint16, type DnsRecord } from "./dns/record.ts";
 
 export { escapeLabel, labelsOf } from "./dns/name.ts";
-export type { AaaaRecord, ARecord, DnsRecord, OtherRecord, PtrRecord, SrvRecord, TxtRecord } from "./dns/record.ts";
+export type { AaaaRecord, ARecord, DnsRecord, SrvRecord, TxtRecord } from "./dns/record.ts";
 
 export interface DnsQuestion {
   /** In presentation form (`greeter.micro.`), letter case kept. */

@@ -2,9 +2,6 @@ import { errors } from "../../errors.ts";
 import type { HeaderList } from "./headers.ts";
 import { canonicalHeader } from "./names.ts";
 
-/** Bodies above this are better written apart from their head (corked), which saves the copy. */
-export const contiguousBytes: number = 64 * 1024;
-
 /** A flat list, or a record: the names in any case. */
 export type Headers = HeaderList | Readonly<Record<string, string>>;
 
