@@ -1,6 +1,6 @@
 import type { LocalService } from "./server.ts";
 import { errors } from "./errors.ts";
-import { signalled } from "./internal/signals.ts";
+import { until } from "./internal/signals.ts";
 import type { MicroService, Service } from "./service.ts";
 
 /** Several services in one process: started and stopped together, one signal handler, calls between them without a socket. */
@@ -44,9 +44,11 @@ export function createGroup(...services: Service[]): Group {
       if (failed !== undefined) throw failed.reason;
     },
     async run(options = {}) {
-      await group.start();
-      await signalled(options.handleSignal ?? true, options.signal);
-      await group.stop();
+      await until(
+        options,
+        () => group.start(),
+        () => group.stop(),
+      );
     },
     [Symbol.asyncDispose]: () => group.stop(),
   };

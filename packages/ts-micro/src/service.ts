@@ -15,7 +15,7 @@ import { type types, type Data, type Fn, type GenServiceLike, type Group, type P
 import { errors } from "./errors.ts";
 import { helpText, parseFlags, type ParsedFlags, type UserFlag } from "./flags.ts";
 import { holding } from "./internal/hold.ts";
-import { signalled } from "./internal/signals.ts";
+import { until } from "./internal/signals.ts";
 import type { Logger } from "./logger.ts";
 import type { Registry } from "./registry.ts";
 import type {
@@ -161,9 +161,10 @@ export class MicroService {
   #parsed: ParsedFlags | undefined;
   #setup: Setup[] = [];
   #local: (service: string) => LocalService | undefined = (service) =>
-    service === this.name ? this.#engine?.local : undefined;
+    service === this.name ? this.#serving : undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
+  #stopped = false;
   #madeId: string | undefined;
   #endpoints: ReturnType<typeof endpointsOf> = [];
 
@@ -259,6 +260,8 @@ export class MicroService {
   }
 
   start(): Promise<void> {
+    if (this.#starting === undefined && this.#stopping !== undefined)
+      return Promise.reject(errors.invalidState(this.name, "a service that was stopped does not start again"));
     this.#starting ??= holding(this.#start());
     return this.#starting;
   }
@@ -275,9 +278,11 @@ export class MicroService {
       );
       return;
     }
-    await this.start();
-    await signalled(this.options.handleSignal ?? true, this.options.signal);
-    await this.stop();
+    await until(
+      this.options,
+      () => this.start(),
+      () => this.stop(),
+    );
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -287,7 +292,11 @@ export class MicroService {
   /** A group gives its services one way to each other; the way to this one comes back. */
   joinGroup(local: (service: string) => LocalService | undefined): () => LocalService | undefined {
     this.#local = local;
-    return () => this.#engine?.local;
+    return () => this.#serving;
+  }
+
+  get #serving(): LocalService | undefined {
+    return this.#stopped ? undefined : this.#engine?.local;
   }
 
   get #settings(): Settings {
@@ -371,6 +380,7 @@ export class MicroService {
     for (const hook of list(this.options.beforeStart)) await hook();
     const engine = (this.#engine = await this.#makeEngine());
     engine.options.logger.info(`Starting [service] ${this.name}`);
+    if (this.#stopping !== undefined) engine.interrupt();
     for (const setup of this.#setup) await setup(engine);
     await engine.start();
     try {
@@ -382,19 +392,21 @@ export class MicroService {
   }
 
   async #stop(): Promise<void> {
+    this.#engine?.interrupt();
     await this.#starting?.catch(() => {});
     let failure: unknown;
-    const attempt = async (hook: Hook): Promise<void> => {
+    const attempt = async (step: () => unknown): Promise<void> => {
       try {
-        await hook();
+        await step();
       } catch (error) {
-        failure = error;
+        failure ??= error;
       }
     };
     for (const hook of list(this.options.beforeStop)) await attempt(hook);
-    await this.#engine?.stop();
-    await this.#client?.close();
-    await this.#parts?.close();
+    await attempt(() => this.#engine?.stop());
+    this.#stopped = true;
+    await attempt(() => this.#client?.close());
+    await attempt(() => this.#parts?.close());
     for (const hook of list(this.options.afterStop)) await attempt(hook);
     if (failure !== undefined) throw failure;
   }

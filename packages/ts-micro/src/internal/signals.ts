@@ -38,3 +38,28 @@ export function signalled(listen: boolean, signal: AbortSignal | undefined): Pro
     );
   });
 }
+
+/**
+ * Starts, waits for {@link signalled}, stops. A signal that comes while it starts counts too. Our handlers are gone when it has stopped.
+ */
+export async function until(
+  options: { readonly handleSignal?: boolean | undefined; readonly signal?: AbortSignal | undefined },
+  start: () => Promise<void>,
+  stop: () => Promise<void>,
+): Promise<void> {
+  const over = new AbortController();
+  const { handleSignal = true, signal } = options;
+  const ended = signalled(handleSignal, signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]));
+  let failed = false;
+  const stopped = ended.then(() => (failed ? undefined : stop()));
+  stopped.catch(() => {}); // seen below
+  try {
+    await start();
+    await stopped;
+  } catch (error) {
+    failed = true;
+    throw error;
+  } finally {
+    over.abort();
+  }
+}

@@ -1,6 +1,6 @@
 import { sleep } from "../clock.ts";
 import { Codecs } from "../codec.ts";
-import { errors } from "../errors.ts";
+import { errors, fromUnknown } from "../errors.ts";
 import { advertiseAddress } from "../internal/net-address.ts";
 import type { Acceptor, Listener } from "../protocol.ts";
 import type { LocalService, RoutedEndpoint, ServerStats, Subscriber, SubscriberOptions } from "../server.ts";
@@ -27,6 +27,7 @@ export class ServerEngine {
   #registration: Registration | undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
+  #interrupted = false;
   #address = "";
 
   constructor(options: ServerEngineOptions) {
@@ -82,6 +83,8 @@ export class ServerEngine {
 
   start(): Promise<void> {
     this.#starting ??= this.#start().catch(async (error: unknown) => {
+      // What does not run must not be found.
+      await this.#leave();
       await this.#closeAll();
       throw error;
     });
@@ -89,8 +92,15 @@ export class ServerEngine {
   }
 
   stop(): Promise<void> {
+    this.interrupt();
     this.#stopping ??= this.#stop();
     return this.#stopping;
+  }
+
+  /** It is to stop, though it may not have started yet: a registry that does not answer must not hold that up. */
+  interrupt(): void {
+    this.#interrupted = true;
+    this.#registration?.abort();
   }
 
   async #start(): Promise<void> {
@@ -107,6 +117,7 @@ export class ServerEngine {
       this.options,
       recordOf(this.options, advertised, endpoints, this.#subscribers.records()),
     );
+    if (this.#interrupted) this.#registration.abort();
     await this.#registration.start();
     await this.#subscribers.start();
   }
@@ -133,7 +144,7 @@ export class ServerEngine {
     const began = clock.now();
     if (this.#registration !== undefined) {
       const registered = this.#registration.registered;
-      await Promise.all([this.#registration.close(2000), this.#subscribers.close()]);
+      await this.#leave();
       if (registered && settle > 0) await sleep(clock, settle);
     }
     this.#calls.refusing = true;
@@ -146,6 +157,15 @@ export class ServerEngine {
       logger.warn(`${name}: ${this.#running.size} calls are cut off after ${Math.round(clock.now() - began)} ms`);
     await this.#closeAll();
     logger.info(`Server [${name}] stopped`);
+  }
+
+  /** Out of the registry and the broker; a failure there is no reason to go on. */
+  async #leave(): Promise<void> {
+    const { name, logger } = this.options;
+    const unsubscribed = this.#subscribers.close().catch((error: unknown) => {
+      logger.warn(`${name}: cannot unsubscribe: ${fromUnknown(error).detail}`, { error });
+    });
+    await Promise.all([this.#registration?.close(2000), unsubscribed]);
   }
 
   async #closeAll(): Promise<void> {

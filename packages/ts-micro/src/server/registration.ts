@@ -37,9 +37,14 @@ export class Registration {
     if (this.#options.registerInterval > 0) this.#loop = exitAmbient(() => this.#run());
   }
 
+  /** No further attempt; the one under way is told to stop. */
+  abort(): void {
+    this.#stop.abort();
+  }
+
   /** Takes the node out; bounded by `ms`. */
   async close(ms: number): Promise<void> {
-    this.#stop.abort();
+    this.abort();
     const { clock, registry, logger } = this.#options;
     const out = (async () => {
       await this.#loop;

@@ -66,7 +66,9 @@ export class Subscribers {
 
   async start(): Promise<void> {
     this.#started = true;
-    await Promise.all(this.#entries.map((entry) => this.#begin(entry)));
+    const outcomes = await Promise.allSettled(this.#entries.map((entry) => this.#begin(entry)));
+    const failed = outcomes.find((outcome) => outcome.status === "rejected");
+    if (failed !== undefined) throw failed.reason;
   }
 
   async close(): Promise<void> {

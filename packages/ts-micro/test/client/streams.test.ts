@@ -56,6 +56,15 @@ async function* from<T>(values: readonly T[]): AsyncGenerator<T> {
 }
 
 describe("streams", () => {
+  it("of a kind not known yet, left before their first message came, are not opened", async () => {
+    const { remote, service } = await world();
+    const numbers = remote.count({ to: 3 })[Symbol.asyncIterator]();
+    const first = numbers.next();
+    await numbers.return?.();
+    expect(await first).toEqual({ done: true, value: undefined });
+    expect(service.server.stats).toMatchObject({ requests: 0, inFlight: 0 });
+  });
+
   it("deliver a server stream in order to its clean end, also on the very first call", async () => {
     const { remote } = await world();
     expect(await all(remote.count({ to: 5 }))).toEqual([1, 2, 3, 4, 5].map((n) => ({ n })));

@@ -1,0 +1,118 @@
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { createGroup, errors, type MicroError } from "../../src/index.ts";
+import type { Broker } from "../../src/broker.ts";
+import type { Registry } from "../../src/registry.ts";
+import { testMesh, type Mesh } from "../../src/testing/mesh.ts";
+
+let mesh: Mesh;
+beforeEach(() => void (mesh = testMesh()));
+afterEach(() => mesh.close());
+
+const greeting = { hello: () => ({ ok: true }) };
+const failure = (call: PromiseLike<unknown>): Promise<MicroError> =>
+  Promise.resolve(call).then(
+    () => expect.unreachable("it should fail"),
+    (error: MicroError) => error,
+  );
+
+/** The mesh's broker with one method in another way. */
+const broker = (other: Partial<Broker>): Broker =>
+  Object.assign(Object.create(mesh.broker) as Broker, { start: () => Promise.resolve() }, other);
+
+describe("a service", () => {
+  it("that was stopped does not start again", async () => {
+    const service = mesh.service("once").handle("Once", greeting);
+    await service.stop();
+    expect(await failure(service.start())).toMatchObject({ code: "INVALID_STATE" });
+    expect(service.server.address).toBe("");
+  });
+
+  it("that cannot subscribe is not found, and tries no further to be", async () => {
+    const deaf = broker({ subscribe: () => Promise.reject(errors.unavailable("broker", "no")) });
+    const service = mesh.service("deaf", { broker: deaf, registerInterval: "10s" }).handle("Deaf", greeting);
+    service.subscribe("topic", () => {});
+    expect(await failure(service.start())).toMatchObject({ code: "UNAVAILABLE" });
+    expect(await mesh.registry.getService("deaf")).toEqual([]);
+    await mesh.advance("1m");
+    expect(await mesh.registry.getService("deaf")).toEqual([]);
+  });
+
+  it("stops entirely though its broker fails to unsubscribe", async () => {
+    const stuck = broker({
+      subscribe: (topic) =>
+        Promise.resolve({ topic, close: () => Promise.reject(new Error("no")) }) as ReturnType<Broker["subscribe"]>,
+    });
+    const order: string[] = [];
+    const service = mesh
+      .service("stuck", { broker: stuck, afterStop: () => void order.push("after stop") })
+      .handle("Stuck", greeting);
+    service.subscribe("topic", () => {});
+    await service.start();
+    const { address } = service.server;
+    await service.stop();
+    expect(order).toEqual(["after stop"]);
+    const call = mesh.client().call("stuck", "Stuck.Hello", {}, { address, retries: 0 });
+    expect(await failure(call)).toMatchObject({ code: "UNAVAILABLE" });
+  });
+
+  it("stops while it starts, though its registry does not answer", async () => {
+    let asked!: () => void;
+    const registering = new Promise<void>((resolve) => (asked = resolve));
+    const silent: Registry = Object.assign(Object.create(mesh.registry) as Registry, {
+      deregister: () => Promise.resolve(),
+      register: (_: unknown, { signal }: { signal: AbortSignal }) => {
+        asked();
+        return new Promise((_, reject) => {
+          if (signal.aborted) reject(new Error("stopped"));
+          signal.addEventListener("abort", () => reject(new Error("stopped")));
+        });
+      },
+    });
+    const service = mesh.service("late", { registry: silent }).handle("Late", greeting);
+    const started = service.start();
+    await registering;
+    await service.stop();
+    await started;
+    const hasty = mesh.service("hasty", { registry: silent }).handle("Hasty", greeting);
+    const starting = hasty.start();
+    await hasty.stop();
+    await starting;
+    expect([service, hasty].map(({ server }) => server.stats.inFlight)).toEqual([0, 0]);
+    expect(await mesh.registry.listServices()).toEqual([]);
+  });
+
+  it("answers no call from within its process once it has stopped", async () => {
+    const service = mesh.service("self").handle("Self", greeting);
+    const other = mesh.service("other").handle("Other", greeting);
+    const group = createGroup(service, other);
+    await group.start();
+    expect(await other.client.call("self", "Self.Hello")).toEqual({ ok: true });
+    const early = service.client;
+    await service.stop();
+    expect(await failure(early.call("self", "Self.Hello"))).toMatchObject({ code: "INVALID_STATE" });
+    expect(await failure(other.client.call("self", "Self.Hello"))).toMatchObject({ code: "NOT_FOUND" });
+    await group.stop();
+  });
+
+  it("that runs is stopped by a signal that comes while it starts, and leaves no handler behind", async () => {
+    const before = process.listenerCount("SIGTERM");
+    const order: string[] = [];
+    for (const name of ["first", "second"]) {
+      const service = mesh
+        .service(name, {
+          afterStart: () => {
+            process.emit("SIGTERM", "SIGTERM");
+            order.push(`${name} started`);
+          },
+          afterStop: () => void order.push(`${name} stopped`),
+        })
+        .handle("G", greeting);
+      await service.run();
+    }
+    expect(order).toEqual(["first started", "first stopped", "second started", "second stopped"]);
+    expect(process.listenerCount("SIGTERM")).toBe(before);
+    const bad = mesh.service("bad", { beforeStart: () => Promise.reject(new Error("no")) }).handle("G", greeting);
+    await expect(bad.run()).rejects.toThrow("no");
+    expect(process.listenerCount("SIGTERM")).toBe(before);
+  });
+});
