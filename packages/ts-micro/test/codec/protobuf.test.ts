@@ -1,4 +1,4 @@
-import { create, toBinary } from "@bufbuild/protobuf";
+import { create } from "@bufbuild/protobuf";
 import {
   AnySchema,
   DurationSchema,
@@ -22,7 +22,7 @@ import { jsonCodec } from "../../src/codec/json.ts";
 import { jsonRpcCodec } from "../../src/codec/json-rpc.ts";
 import { protoRpcCodec } from "../../src/codec/proto-rpc.ts";
 import { protobufCodec } from "../../src/codec/protobuf.ts";
-import type { Codec, Envelope } from "../../src/codec.ts";
+import type { Codec } from "../../src/codec.ts";
 import { codecSuite } from "../../src/testing/codec.ts";
 import { conversation, conversations, nth, texts } from "./captured.ts";
 
@@ -204,62 +204,6 @@ describe("json of protobuf messages", () => {
     const { requests } = conversation("v5-stream-server");
     const text = Buffer.from(codec.encode({ count: 3n, delayMs: 25n }, StreamRequestSchema)).toString();
     expect(text).toBe(Buffer.from(nth(requests, 1).body).toString());
-  });
-});
-
-describe("json-rpc", () => {
-  const codec = jsonRpcCodec();
-  const talk = conversation("v4-json-rpc");
-
-  it("writes the captured requests and reads the captured replies", () => {
-    const { requests, replies } = talk;
-    const body = codec.encode({ name: "John" }, undefined, { type: "request", id: "0", endpoint: "Greeter.Hello" });
-    expect(Buffer.from(body).equals(nth(requests, 0).body)).toBe(true);
-    const found: Envelope = { type: "response", id: "", endpoint: "" };
-    expect(codec.decode(nth(replies, 0).body, undefined, found)).toEqual({ msg: "Hello John" });
-    expect(found.id).toBe("0");
-  });
-
-  it("reads the captured requests and writes the captured replies, errors included", () => {
-    const { requests, replies } = talk;
-    const found: Envelope = { type: "request", id: "", endpoint: "" };
-    expect(codec.decode(nth(requests, 0).body, undefined, found)).toEqual({ name: "John" });
-    expect(found).toMatchObject({ id: "0", endpoint: "Greeter.Hello" });
-    const reply = codec.encode({ msg: "Hello John" }, undefined, { ...found, type: "response" });
-    expect(Buffer.from(reply).equals(nth(replies, 0).body)).toBe(true);
-    const error = nth(replies, 2).header["Micro-Error"] ?? "";
-    const written = codec.encode(undefined, undefined, { type: "error", id: "2", endpoint: "", error });
-    expect(Buffer.from(written).toString()).toBe(Buffer.from(nth(replies, 2).body).toString());
-  });
-
-  it("keeps the endpoint of the headers when the envelope names none, and refuses a missing params", () => {
-    const found: Envelope = { type: "request", id: "", endpoint: "Greeter.Hello" };
-    codec.decode(Buffer.from('{"params":[{}],"id":1}'), undefined, found);
-    expect(found).toMatchObject({ id: "1", endpoint: "Greeter.Hello" });
-    expect(codeOf(() => codec.decode(Buffer.from('{"id":"1","method":"A.B"}'), undefined, found))).toBe("BAD_REQUEST");
-  });
-});
-
-describe("proto-rpc", () => {
-  it("writes and reads the captured exchange", async () => {
-    const codec = await ready(protoRpcCodec());
-    const { requests, replies } = conversation("v4-proto-rpc");
-    const envelope: Envelope = { type: "request", id: "0", endpoint: "Greeter.Hello" };
-    const body = codec.encode({ name: "John" }, HelloRequestSchema, envelope);
-    expect(Buffer.from(body).toString("hex")).toBe(Buffer.from(nth(requests, 0).body).toString("hex"));
-    const found: Envelope = { type: "response", id: "", endpoint: "" };
-    expect(codec.decode(nth(replies, 0).body, HelloResponseSchema, found)).toMatchObject({ msg: "Hello John" });
-    const failed: Envelope = { type: "response", id: "", endpoint: "" };
-    codec.decode(nth(replies, 2).body, HelloResponseSchema, failed);
-    expect(failed).toMatchObject({ type: "error", error: nth(replies, 2).header["Micro-Error"] });
-    const empty = codec.encode({}, EmptySchema, { type: "response", id: "1", endpoint: "" });
-    expect(Buffer.from(empty).equals(nth(replies, 1).body)).toBe(true);
-  });
-
-  it("gives an event the bare message", async () => {
-    const codec = await ready(protoRpcCodec());
-    const body = codec.encode(john, HelloRequestSchema, { type: "event", id: "", endpoint: "news" });
-    expect(Buffer.from(body).equals(toBinary(HelloRequestSchema, john))).toBe(true);
   });
 });
 
