@@ -47,8 +47,11 @@ export interface Peer {
   /** Calls and streams under way. */
   readonly pending: number;
   unary(head: CallHead, body: Uint8Array, cancellation?: Cancellation): Promise<Reply>;
-  /** Opens a stream; dialling happens behind it. The open request of a `server` stream is its first `send`. */
-  stream(head: CallHead, cancellation?: Cancellation): RawStream;
+  /**
+   * Opens a stream; dialling happens behind it. The open request of a `server` stream is its first `send`. `over` is called once, when its
+   * outcome is known, whether anybody reads it or not.
+   */
+  stream(head: CallHead, cancellation?: Cancellation, over?: (error: MicroError | undefined) => void): RawStream;
   /** Settles what is pending with CONNECTION_LOST and lets go of every connection. */
   close(): Promise<void>;
 }

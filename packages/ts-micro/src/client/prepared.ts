@@ -13,6 +13,8 @@ export interface PreparedCall extends ClientCall {
   /** What bounded it, for the error when time is up. */
   readonly limit: number;
   readonly inherited: boolean;
+  /** Of a stream: it has ended on the wire, whether anybody reads it or not. */
+  readonly over?: () => void;
 }
 
 const none: CallOptions = {};

@@ -51,7 +51,13 @@ class RemoteStream implements Duplex<unknown, unknown> {
     try {
       const contentType = this.#engine.contentTypeOf(call, this.#node);
       this.#codec = this.#engine.codec(contentType);
-      this.#raw = this.#engine.peer(this.#node).stream(this.#engine.head(call, contentType), call.cancellation);
+      this.#raw = this.#engine
+        .peer(this.#node)
+        .stream(this.#engine.head(call, contentType), call.cancellation, (error) => {
+          // Also when nobody reads any more.
+          this.#report(error);
+          call.over?.();
+        });
     } catch (error) {
       this.#report(fromUnknown(error, id));
       throw error;

@@ -19,6 +19,7 @@ export class ClientStream implements Duplex<unknown, unknown> {
   #inner: Promise<Duplex<unknown, unknown>> | undefined;
   #taken = false;
   #over = false;
+  #held = false;
 
   constructor(
     call: PreparedCall,
@@ -31,7 +32,7 @@ export class ClientStream implements Duplex<unknown, unknown> {
       above?.();
       unlink?.();
     };
-    this.#call = { ...call, cancellation: this.#cancellation };
+    this.#call = { ...call, cancellation: this.#cancellation, over: () => this.#let() };
   }
 
   async send(message: unknown): Promise<void> {
@@ -66,6 +67,8 @@ export class ClientStream implements Duplex<unknown, unknown> {
     return {
       next: async () => {
         if (this.#over && this.#inner === undefined) return { done: true, value: undefined };
+        // What the wire has brought may be read after its end; who waits for it keeps the process.
+        hold();
         try {
           iterator ??= (await this.#start())[Symbol.asyncIterator]();
           const result = await iterator.next();
@@ -74,6 +77,8 @@ export class ClientStream implements Duplex<unknown, unknown> {
         } catch (error) {
           this.#finish();
           throw error;
+        } finally {
+          release();
         }
       },
       return: async (value?: unknown) => {
@@ -88,6 +93,7 @@ export class ClientStream implements Duplex<unknown, unknown> {
   #start(): Promise<Duplex<unknown, unknown>> {
     if (this.#inner !== undefined) return this.#inner;
     if (this.#over) return Promise.reject(this.#cancellation.reason ?? errors.cancelled(id, "the stream is over"));
+    this.#held = true;
     hold();
     this.#inner = this.#open(this.#call);
     this.#inner.catch(() => this.#finish());
@@ -104,6 +110,13 @@ export class ClientStream implements Duplex<unknown, unknown> {
     if (this.#over) return;
     this.#over = true;
     this.#unlink?.();
-    if (this.#inner !== undefined) release();
+    this.#let();
+  }
+
+  /** The stream itself keeps the process no longer. */
+  #let(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    release();
   }
 }

@@ -26,6 +26,7 @@ export class ClientStream implements RawStream, Receiver, DialOptions, Pending {
   readonly #header: Header;
   readonly #controller = new AbortController();
   readonly #inbound: MessageQueue;
+  readonly #told: ((error: MicroError | undefined) => void) | undefined;
   #connection: Connection | undefined;
   #unlink: (() => void) | undefined;
   /** Sends from before the connection was there. */
@@ -41,7 +42,8 @@ export class ClientStream implements RawStream, Receiver, DialOptions, Pending {
   #foreign: boolean;
   #over: { readonly error: MicroError | undefined } | undefined;
 
-  constructor(owner: Owner, head: CallHead) {
+  constructor(owner: Owner, head: CallHead, told?: (error: MicroError | undefined) => void) {
+    this.#told = told;
     this.#owner = owner;
     this.#head = head;
     this.deadline = head.deadline;
@@ -211,6 +213,7 @@ export class ClientStream implements RawStream, Receiver, DialOptions, Pending {
     this.#unlink?.();
     if (this.#timer !== undefined) this.#owner.clock.cancel(this.#timer);
     this.#owner.settled(this);
+    this.#told?.(error);
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const each of waiting) each.reject(this.#tooLateToSend());

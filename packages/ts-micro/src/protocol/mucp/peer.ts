@@ -1,5 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import type { Cancellation } from "../../context.ts";
+import type { MicroError } from "../../errors.ts";
 import { Deadlines } from "../../internal/deadlines.ts";
 import type { CallHead, Peer, RawStream, Reply } from "../../protocol.ts";
 import type { Transport } from "../../transport.ts";
@@ -51,8 +52,8 @@ export class MucpPeer implements Peer, Owner {
     return call.reply;
   }
 
-  stream(head: CallHead, cancellation?: Cancellation): RawStream {
-    const stream = new ClientStream(this, head);
+  stream(head: CallHead, cancellation?: Cancellation, over?: (error: MicroError | undefined) => void): RawStream {
+    const stream = new ClientStream(this, head, over);
     this.#add(stream);
     if (this.#closed) stream.abandon();
     else if (head.deadline <= this.clock.now()) stream.expire();
