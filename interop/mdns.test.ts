@@ -81,6 +81,7 @@ describeInNamespace(import.meta.url, "mDNS between TypeScript and Go", () => {
       await eventually(async () => (await selected()) === "greeter-1,greeter-2", "Go selects both", 60_000);
       await one.close();
       await eventually(async () => (await selected()) === "greeter-2", "Go selects the one left", 30_000);
+      expect(await selected()).toBe("greeter-2");
     });
 
     test.each(goVersions)("46: a watch of Go %s sees our node come and go", async (version) => {

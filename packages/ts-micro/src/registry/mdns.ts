@@ -186,13 +186,13 @@ class MdnsRegistry implements Registry {
     };
     return this.#watchers.watch(
       options,
-      () => exitAmbient(prepare),
+      () => exitAmbient(() => (options.background === true ? prepare() : holding(prepare()))),
       () => leave(),
     );
   }
 
   close(): Promise<void> {
-    this.#closing ??= exitAmbient(() => this.#close());
+    this.#closing ??= exitAmbient(() => holding(this.#close()));
     return this.#closing;
   }
 

@@ -1,15 +1,12 @@
 import { randomInt } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { isIP, isIPv4 } from "node:net";
-import { hostname } from "node:os";
 import { sleep, type Clock } from "../../clock.ts";
 import { errors, fromUnknown } from "../../errors.ts";
 import { parseAddress } from "../../internal/net-address.ts";
 import type { EndpointRecord, ServiceRecord } from "../../registry.ts";
 import {
   encodePacket,
-  escapeLabel,
-  labelsOf,
   type AaaaRecord,
   type ARecord,
   type DnsQuestion,
@@ -42,17 +39,6 @@ export interface Entry {
   readonly txt: TxtRecord;
 }
 
-/** `vm.`: what SRV points to and the address belongs to. */
-export function hostOf(names: Names): string {
-  const name = hostname();
-  try {
-    const escaped = `${name.split(".").map(escapeLabel).join(".")}.`;
-    return labelsOf(escaped).length > 0 ? escaped : `host.${names.domain}`;
-  } catch {
-    return `host.${names.domain}`;
-  }
-}
-
 /**
  * The entry of a record of one node.
  * @throws MicroError BAD_REQUEST for a name or address that mDNS cannot carry, PAYLOAD_TOO_LARGE when not even the node alone fits into `maxPacket` bytes.
@@ -63,9 +49,13 @@ export async function entryOf(names: Names, record: ServiceRecord, maxPacket: nu
   const parent = serviceName(names, record.name);
   const { name, alias } = instanceName(node.id, record.name, parent);
   const { ip, port } = await whereIs(node.address, clock);
-  const host = hostOf(names);
-  const srv: SrvRecord = { type: "SRV", name, ttl: ttlSeconds, priority: 10, weight: 1, port, target: host };
-  const address: ARecord | AaaaRecord = { type: isIPv4(ip) ? "A" : "AAAA", name: host, ttl: ttlSeconds, address: ip };
+  const srv: SrvRecord = { type: "SRV", name, ttl: ttlSeconds, priority: 10, weight: 1, port, target: names.host };
+  const address: ARecord | AaaaRecord = {
+    type: isIPv4(ip) ? "A" : "AAAA",
+    name: names.host,
+    ttl: ttlSeconds,
+    address: ip,
+  };
   const base = { service: record.name, parent, name, record, srv, address };
   for (const { endpoints, cut } of cuts(record.endpoints)) {
     const metadata = {

@@ -10,6 +10,8 @@ const longestPause = 30_000;
 const patience = 3;
 /** What others can make us remember. */
 const maxInstances = 8192;
+/** A change costs as much time as a service has nodes. */
+const maxInstancesOfService = 1024;
 const maxBytes = 64 << 20;
 const maxFollows = 4096;
 
@@ -97,7 +99,8 @@ export class Follower {
       return;
     }
     const size = instance.size - (known?.instance.size ?? 0);
-    if (this.#bytes + size > maxBytes || (known === undefined && this.#instances >= maxInstances)) return;
+    const full = this.#instances >= maxInstances || follow.known.size >= maxInstancesOfService;
+    if (this.#bytes + size > maxBytes || (known === undefined && full)) return;
     follow.known.set(name, { instance, until: this.#clock.now() + ttl * 1000, unanswered: 0 });
     this.#bytes += size;
     if (known === undefined) this.#instances++;

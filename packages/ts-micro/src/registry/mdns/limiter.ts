@@ -18,6 +18,11 @@ export class Limiter {
     this.#burst = burst;
   }
 
+  /** Sources remembered. */
+  get size(): number {
+    return this.#sources.size;
+  }
+
   allow(source: string): boolean {
     const now = this.#clock.now();
     const entry = this.#sources.get(source) ?? { tokens: this.#burst, at: now };

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { hostname } from "node:os";
 import { errors } from "../../errors.ts";
 import { escapeLabel, labelsOf } from "../../wire/dns.ts";
 
@@ -13,12 +14,19 @@ export interface Names {
   readonly list: string;
   /** `_services._dns-sd._udp.micro.`: the same in the words of RFC 6763. */
   readonly types: string;
+  /** `vm.`: what SRV records point to, and addresses belong to. */
+  readonly host: string;
 }
 
 /** @throws MicroError BAD_REQUEST */
-export function namesOf(domain: string): Names {
+export function namesOf(domain: string, host: string = hostname()): Names {
   const suffix = nameOf(domain, "domain");
-  return { domain: suffix, list: `_services.${suffix}`, types: `_services._dns-sd._udp.${suffix}` };
+  return {
+    host: hostName(host) ?? `host.${suffix}`,
+    domain: suffix,
+    list: `_services.${suffix}`,
+    types: `_services._dns-sd._udp.${suffix}`,
+  };
 }
 
 /**
@@ -61,6 +69,11 @@ export function instanceName(id: string, service: string, parent: string): { nam
 /** The id in an instance name; undefined when the instance is not one of this service. */
 export function instanceId(name: string, parent: string): string | undefined {
   return prefixOf(name, `.${parent}`);
+}
+
+function hostName(host: string): string | undefined {
+  const name = `${host.split(".").map(escapeLabel).join(".")}.`;
+  return host !== "" && valid(name) ? name : undefined;
 }
 
 function fitting(id: string, parent: string): string | undefined {

@@ -1,5 +1,5 @@
 import type { DnsQuestion, DnsRecord } from "../../wire/dns.ts";
-import { answersOf, hostOf, instanceOf, ttlSeconds, type Entry } from "./entry.ts";
+import { answersOf, instanceOf, ttlSeconds, type Entry } from "./entry.ts";
 import { listedName, type Names } from "./names.ts";
 
 /** Port that Go gives the entries of the list of services; nobody listens there. */
@@ -74,9 +74,9 @@ export class Zone {
   }
 
   #listing(listed: string): DnsRecord[] {
-    const host = hostOf(this.#names);
+    const { host, list } = this.#names;
     return [
-      { type: "PTR", name: this.#names.list, ttl: ttlSeconds, target: listed },
+      { type: "PTR", name: list, ttl: ttlSeconds, target: listed },
       { type: "SRV", name: listed, ttl: ttlSeconds, priority: 10, weight: 1, port: listPort, target: host },
       { type: "A", name: host, ttl: ttlSeconds, address: "0.0.0.0" },
       { type: "TXT", name: listed, ttl: ttlSeconds, strings: [] },

@@ -177,7 +177,11 @@ describeMulticast(import.meta.url, "mdns and the network", () => {
     it("without IPv4 it works by IPv6 alone", async () => {
       wire("fd00::1/64", "nodad");
       await ours({ interface: "d0" }).register(record("six", "[fd00::1]:7001"));
-      await eventually(async () => (await ids(ours({ interface: "d0" }))) === "six", "found by IPv6");
+      const [found] = await eventually(async () => {
+        const records = await ours({ interface: "d0" }).getService("greeter");
+        return records.length > 0 && records;
+      }, "found by IPv6");
+      expect(found?.nodes[0]?.address).toBe("[fd00::1]:7001");
     });
 
     it("a host name is resolved when it is registered, and one that cannot be is refused", async () => {
@@ -198,7 +202,8 @@ describeMulticast(import.meta.url, "mdns and the network", () => {
         socket.send(bytes, 5353, "127.0.0.1");
       }
       await new Promise((resolve) => socket.send(Buffer.alloc(0), 5353, "127.0.0.1", resolve));
-      await eventually(async () => (await ids(ours())) === "a", "it answers as before");
+      await eventually(async () => (await ids(ours())) !== "", "it answers as before");
+      expect(await ids(registry)).toBe("a");
       socket.close();
     });
   });

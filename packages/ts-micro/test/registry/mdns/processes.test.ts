@@ -27,12 +27,15 @@ function ours(): Registry {
   return registry;
 }
 
+let program: string | undefined;
+
 async function serve(id: string, port: number): Promise<ChildProcess> {
-  const child = spawn(process.execPath, [programs.inline("server", server), id, `${port}`], {
+  program ??= programs.inline("server", server);
+  const child = spawn(process.execPath, [program, id, `${port}`], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   children.add(child);
-  await within(once(child.stdout as NonNullable<typeof child.stdout>, "data"), `${id} registers`, 60_000);
+  await within(once(child.stdout, "data"), `${id} registers`, 60_000);
   return child;
 }
 
@@ -135,9 +138,10 @@ describeMulticast(import.meta.url, "mdns between processes", () => {
         const [one, two] = [mdnsRegistry(), mdnsRegistry()];
         const nodes = [{ id: "a", address: "127.0.0.1:1", metadata: {} }];
         await one.register({ name: "greeter", version: "latest", metadata: {}, endpoints: [], nodes });
-        const watcher = two.watch({ background: true });
-        void watcher[Symbol.asyncIterator]().next();
+        void two.watch({ background: true })[Symbol.asyncIterator]().next();
+        const watcher = two.watch();
         await watcher.ready;
+        await watcher.close();
         const found = await two.getService("greeter");
         console.log(found[0].nodes[0].id, (await two.listServices()).length);`;
       expect(await run("client", code)).toBe("a 1\n");
