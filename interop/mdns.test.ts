@@ -1,6 +1,7 @@
 /** Go's default registry and ours, both ways (wire spec §15, rows 43 to 47). */
+import { randomBytes } from "node:crypto";
 import { afterEach, expect, test } from "vitest";
-import type { Registry, RegistryEvent, ServiceRecord } from "../packages/ts-micro/src/registry.ts";
+import type { Registry, RegistryEvent, ServiceRecord, Value } from "../packages/ts-micro/src/registry.ts";
 import { mdnsRegistry } from "../packages/ts-micro/src/registry/mdns.ts";
 import { eventually } from "../packages/ts-micro/src/testing/suite.ts";
 import { describeInNamespace } from "./netns.ts";
@@ -113,6 +114,79 @@ describeInNamespace(import.meta.url, "mDNS between TypeScript and Go", () => {
       await peer.close();
       await seen("delete");
       expect(await registry.getService("greeter")).toEqual([]);
+    });
+
+    test.each(goVersions)(
+      "46: our watch misses a Go %s server that was killed",
+      async (version) => {
+        const watcher = ours().watch({ service: "greeter" });
+        await watcher.ready;
+        const peer = await goPeer({ version, serve: true, name: "greeter", registry: "mdns" });
+        const events = watcher[Symbol.asyncIterator]();
+        expect((await events.next()).value?.action).toBe("create");
+        await peer.kill();
+        const { value } = await events.next();
+        expect([value?.action, value?.service.nodes[0]?.address]).toEqual(["delete", peer.address]);
+      },
+      200_000,
+    );
+
+    test.each(goVersions)(
+      "44: Go %s finds twenty nodes of twenty registries in one look-up",
+      async (version) => {
+        await using peer = await goPeer({ version, registry: "mdns", cache: false });
+        const ids = Array.from({ length: 20 }, (_, i) => `n-${i}`);
+        await Promise.all(ids.map((id, i) => ours().register(greeter(id, 4000 + i))));
+        const found = await eventually(
+          async () => {
+            const nodes = (await peer.getService("greeter")).flatMap((service) => service.nodes);
+            return nodes.length === 20 && nodes;
+          },
+          "all twenty",
+          60_000,
+        );
+        expect(new Set(found.map(({ id }) => id)).size).toBe(20);
+      },
+      100_000,
+    );
+
+    test.each(goVersions)(
+      "44: Go %s knows a node by its UUID alone, when the service's name is long",
+      async (version) => {
+        await using peer = await goPeer({ version, registry: "mdns", cache: false });
+        const name = "a.service.with-a-name-of-more-than-26";
+        const uuid = "11111111-2222-4333-8444-555555555555";
+        const nodes = [{ id: `${name}-${uuid}`, address: "127.0.0.1:4711", metadata: { protocol: "mucp" } }];
+        await ours().register(greeter("", 0, { name, nodes }));
+        const [byGo] = await peer.getService(name);
+        expect(byGo?.nodes).toMatchObject([{ id: uuid, address: "127.0.0.1:4711", metadata: { protocol: "mucp" } }]);
+        const [byUs] = await ours().getService(name);
+        expect(byUs?.nodes).toEqual(nodes);
+      },
+    );
+
+    test.each(goVersions)("44: Go %s reads a record that had to be cut: names and kinds", async (version) => {
+      await using peer = await goPeer({ version, registry: "mdns", cache: false });
+      const field = (i: number): Value => ({ name: `field${(i * 7919) % 99_991}`, type: "string", values: [] });
+      const endpoints = Array.from({ length: 100 }, (_, i) => ({
+        name: `Greeter.Method${i}`,
+        request: { name: "R", type: `Request${i}`, values: Array.from({ length: 10 }, (_, j) => field(10 * i + j)) },
+        metadata: { stream: "true" },
+      }));
+      await ours().register(greeter("1", 4711, { endpoints }));
+      const [found] = await peer.getService("greeter");
+      expect(found?.nodes[0]?.metadata).toMatchObject({ protocol: "mucp", truncated: "true" });
+      expect(found?.endpoints?.map(({ name }) => name)).toEqual(endpoints.map(({ name }) => name));
+      expect(found?.endpoints?.[99]).toMatchObject({ metadata: { stream: "true" }, request: null });
+    });
+
+    test.each(goVersions)("44: Go %s reads IPv6 addresses and large records", async (version) => {
+      await using peer = await goPeer({ version, registry: "mdns", cache: false });
+      const nodes = [
+        { id: "six", address: "[::1]:4711", metadata: { protocol: "mucp", note: randomBytes(2500).toString("hex") } },
+      ];
+      await ours().register(greeter("", 0, { nodes }));
+      expect((await peer.getService("greeter"))[0]?.nodes).toEqual(nodes);
     });
 
     test.each(goVersions)("47: services are listed both ways with Go %s", async (version) => {
