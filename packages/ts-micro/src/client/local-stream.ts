@@ -19,12 +19,17 @@ export function openLocal(
   let requests: AsyncIterable<unknown> = sent;
   if (call.kind === "server" && call.request !== undefined) requests = once(call.request);
   else if (isAsyncIterable(call.request)) requests = call.request;
-  const replies = local.stream({ ...call, cancellation }, requests);
+  // The handler begins with the call and runs ahead of the reader by as much as buffers of a wire would let it.
+  const replies = new Channel<unknown>(16);
+  void pump(local.stream({ ...call, cancellation }, requests), replies).finally(() => {
+    unlink?.();
+    call.over?.();
+  });
   const cancel = (reason?: unknown): void => {
     const error = reason === undefined ? errors.cancelled(id, "cancelled") : fromUnknown(reason, id);
     cancellation.cancel(error);
     sent.fail(error);
-    unlink?.();
+    replies.fail(error);
   };
   return {
     send: (message) => sent.send(message),
@@ -36,7 +41,6 @@ export function openLocal(
         yield* replies;
         clean = true;
       } finally {
-        unlink?.();
         if (!clean) cancel();
       }
     },
@@ -45,6 +49,15 @@ export function openLocal(
       await Promise.resolve();
     },
   };
+}
+
+async function pump(from: AsyncIterable<unknown>, to: Channel<unknown>): Promise<void> {
+  try {
+    for await (const value of from) await to.send(value);
+    to.end();
+  } catch (error) {
+    to.end(fromUnknown(error, id));
+  }
 }
 
 async function* once(value: unknown): AsyncGenerator<unknown, void, undefined> {

@@ -13,6 +13,7 @@ export class Channel<T> implements AsyncIterable<T> {
   #reader: Waiting<IteratorResult<T, undefined>> | undefined;
   #ended = false;
   #error: MicroError | undefined;
+  #last: MicroError | undefined;
 
   constructor(room: number) {
     this.#room = room;
@@ -33,11 +34,13 @@ export class Channel<T> implements AsyncIterable<T> {
     return new Promise((resolve, reject) => this.#senders.push({ resolve, reject }));
   }
 
-  /** No further values; the reader gets those that are there. */
-  end(): void {
+  /** No further values; the reader gets those that are there, then the end, or `error`. */
+  end(error?: MicroError): void {
     if (this.#ended) return;
     this.#ended = true;
-    this.#reader?.resolve({ done: true, value: undefined });
+    this.#last = error;
+    if (error === undefined) this.#reader?.resolve({ done: true, value: undefined });
+    else this.#reader?.reject(error);
     this.#reader = undefined;
   }
 
@@ -59,7 +62,9 @@ export class Channel<T> implements AsyncIterable<T> {
       this.#senders.shift()?.resolve();
       return Promise.resolve({ done: false, value });
     }
-    if (this.#ended) return Promise.resolve({ done: true, value: undefined });
+    if (this.#ended) {
+      return this.#last === undefined ? Promise.resolve({ done: true, value: undefined }) : Promise.reject(this.#last);
+    }
     return new Promise((resolve, reject) => {
       this.#reader = { resolve, reject };
     });

@@ -34,6 +34,8 @@ export function endpointsOf(group: string, handlers: object, options: HandleOpti
     if (only !== undefined && !only.delete(method)) continue;
     const declared = isEndpoint(value) ? value : undefined;
     if (declared === undefined && typeof value !== "function") continue;
+    if (prototypeOf(value) === GeneratorFunction)
+      throw errors.badRequest(id, `${group}.${method} is a generator: make it an async one, async *${method}()`);
     if (reserved.has(method)) throw errors.badRequest(id, `${group}.${method}: this name cannot be an endpoint`);
     const name = endpointName(group, method);
     const other = from.get(name);
@@ -132,8 +134,13 @@ function isEndpoint(value: unknown): value is Endpoint<Kind, unknown, unknown> {
   );
 }
 
+const GeneratorFunction = Object.getPrototypeOf(function* () {}) as object;
 const AsyncGeneratorFunction = Object.getPrototypeOf(async function* () {}) as object;
 
 function isAsyncGenerator(value: unknown): boolean {
-  return typeof value === "function" && Object.getPrototypeOf(value) === AsyncGeneratorFunction;
+  return prototypeOf(value) === AsyncGeneratorFunction;
+}
+
+function prototypeOf(value: unknown): object | null {
+  return typeof value === "function" ? (Object.getPrototypeOf(value) as object | null) : null;
 }

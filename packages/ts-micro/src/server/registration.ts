@@ -1,5 +1,5 @@
 import { sleep } from "../clock.ts";
-import { fromUnknown } from "../errors.ts";
+import { errors, fromUnknown } from "../errors.ts";
 import { exitAmbient } from "../internal/ambient.ts";
 import { backoff } from "../internal/backoff.ts";
 import type { ServiceRecord } from "../registry.ts";
@@ -71,7 +71,7 @@ export class Registration {
     const { registry, registerCheck, registerTtl, logger } = this.#options;
     const node = this.#record.nodes[0]?.id ?? "";
     try {
-      await registerCheck?.();
+      if (registerCheck !== undefined) await this.#check(registerCheck);
     } catch (error) {
       this.#failed(`register check failed: ${fromUnknown(error).detail}`);
       if (this.#registered) {
@@ -90,6 +90,23 @@ export class Registration {
     } catch (error) {
       this.#failed(`registry ${registry.name}: ${fromUnknown(error).detail}`);
       return false;
+    }
+  }
+
+  /** A check that does not settle counts as failed, and holds up neither the heartbeat nor a stop. */
+  async #check(check: () => void | Promise<void>): Promise<void> {
+    const { clock, registerInterval } = this.#options;
+    const limit = Math.max(registerInterval, 5000);
+    const over = new AbortController();
+    const stop = AbortSignal.any([over.signal, this.#stop.signal]);
+    const late = sleep(clock, limit, stop).then(() => {
+      throw errors.timeout(this.#options.name, `it did not settle within ${limit} ms`);
+    });
+    late.catch(() => {});
+    try {
+      await Promise.race([check(), late]);
+    } finally {
+      over.abort();
     }
   }
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createGroup, createService, errors, type Context } from "../../src/index.ts";
+import { createGroup, createService, endpoint, errors, type Context } from "../../src/index.ts";
 import { testMesh, type Mesh } from "../../src/testing/mesh.ts";
 
 let mesh: Mesh;
@@ -69,6 +69,22 @@ describe("a service", () => {
     healthy = true;
     await mesh.advance("20s");
     expect(await mesh.registry.getService("greeter")).toHaveLength(1);
+  });
+
+  it("takes a check that never settles for a failed one", async () => {
+    let hangs = false;
+    const service = mesh
+      .service("greeter", {
+        registerInterval: "10s",
+        registerCheck: () => (hangs ? new Promise<void>(() => {}) : undefined),
+      })
+      .handle("Greeter", greeting);
+    await service.start();
+    hangs = true;
+    await mesh.advance("21s");
+    expect(await mesh.registry.getService("greeter")).toHaveLength(0);
+    expect(service.server.registrationError).toContain("did not settle");
+    await service.stop();
   });
 
   it("runs its hooks in order, and a failing start hook stops it", async () => {
@@ -167,6 +183,13 @@ describe("a service", () => {
     expect(() => make().handle("G", greeting).handle("G", greeting)).toThrow("already");
     expect(() => make().handle("G", { then: () => 1 })).toThrow("cannot be an endpoint");
     expect(() => make().handle("G", {})).toThrow("no handler");
+    expect(() =>
+      make().handle("G", {
+        *count() {
+          yield 1;
+        },
+      }),
+    ).toThrow("async *count()");
     expect(() => make().handle("a.b", greeting)).toThrow("no name");
   });
 
@@ -308,6 +331,34 @@ describe("in process", () => {
     for await (const { n } of self.count({ to: 3 })) seen.push(n);
     expect(seen).toEqual([1, 2, 3]);
     await expect(service.client.call("self", "Self.Nope")).rejects.toThrow("can't find method");
+  });
+
+  it("a stream runs ahead of its reader as over a wire, and delivers its error after what came before it", async () => {
+    const service = mesh.service("self").handle("Self", {
+      sum: endpoint({ stream: "client" }, async (numbers) => {
+        let total = 0;
+        for await (const n of numbers) total += n as number;
+        return { total };
+      }),
+      async *fails() {
+        yield 1;
+        yield 2;
+        throw errors.conflict("self", "enough");
+      },
+    });
+    await service.start();
+    const stream = service.client.stream<{ total: number }, number>("self", "Self.Sum", { stream: "client" });
+    for (let n = 1; n <= 50; n++) await stream.send(n);
+    stream.end();
+    const totals: unknown[] = [];
+    for await (const reply of stream) totals.push(reply);
+    expect(totals).toEqual([{ total: 1275 }]);
+    const seen: unknown[] = [];
+    const error = await (async () => {
+      for await (const n of service.client.service<typeof service>("self").Self.fails()) seen.push(n);
+    })().catch((reason: unknown) => reason);
+    expect(seen).toEqual([1, 2]);
+    expect(error).toMatchObject({ code: "CONFLICT" });
   });
 
   it("a group starts and stops together, and its services call each other without a socket", async () => {
