@@ -70,7 +70,7 @@ function client(options: ClientOptions = {}): Client {
   const registry = memoryRegistry({
     services: [{ name: "target", version: "latest", metadata: {}, endpoints, nodes: [node] }],
   });
-  const made = createClient({ registry, env: false, logLevel: "fatal", requestTimeout: "20s", ...options });
+  const made = createClient({ registry, env: false, logLevel: "fatal", requestTimeout: "1h", ...options });
   clients.push(made);
   return made;
 }
