@@ -37,7 +37,11 @@ export interface Entry {
   readonly srv: SrvRecord;
   readonly address: ARecord | AaaaRecord;
   readonly txt: TxtRecord;
+  /** The packet that answers the usual question, `greeter.micro.` PTR: a host of many nodes has to answer it for all of them within 100 ms. */
+  readonly answer: Buffer;
 }
+
+type Bare = Omit<Entry, "answer">;
 
 /**
  * The entry of a record of one node.
@@ -67,8 +71,8 @@ export async function entryOf(names: Names, record: ServiceRecord, maxPacket: nu
     const txt: TxtRecord = { type: "TXT", name, ttl: ttlSeconds, strings };
     const { [idKey]: _, ...seen } = metadata;
     const nodes = [{ ...node, metadata: seen }];
-    const entry = { ...base, shown: { ...record, metadata: {}, endpoints, nodes }, txt };
-    if (readable(strings) && fits(entry, maxPacket)) return entry;
+    const bare = { ...base, shown: { ...record, metadata: {}, endpoints, nodes }, txt };
+    if (readable(strings) && fits(bare, maxPacket)) return answered(bare);
   }
   throw errors.payloadTooLarge(
     "mdns",
@@ -77,17 +81,24 @@ export async function entryOf(names: Names, record: ServiceRecord, maxPacket: nu
 }
 
 /** What answers a query for the service: the one instance (wire spec §5.2: PTR, SRV, address, TXT in this order). */
-export function answersOf(entry: Entry): DnsRecord[] {
+export function answersOf(entry: Bare): DnsRecord[] {
   const ptr: DnsRecord = { type: "PTR", name: entry.parent, ttl: ttlSeconds, target: entry.name };
   return [ptr, ...instanceOf(entry)];
 }
 
-export function instanceOf({ srv, address, txt }: Entry): DnsRecord[] {
+export function instanceOf({ srv, address, txt }: Bare): DnsRecord[] {
   return [srv, address, txt];
 }
 
+/** The same with its answer. */
+export function answered(entry: Bare): Entry {
+  const questions: DnsQuestion[] = [{ name: entry.parent, type: "PTR" }];
+  const answer = encodePacket({ response: true, authoritative: true, questions, answers: answersOf(entry) });
+  return { ...entry, answer };
+}
+
 /** An unsolicited response: no question, not authoritative, not compressed, as Go sends it. `ttl` 0 says goodbye. */
-export function announcement(entry: Entry, ttl: number): Buffer {
+export function announcement(entry: Bare, ttl: number): Buffer {
   const { srv, address, txt } = entry;
   const answers = [
     { ...srv, ttl },
@@ -98,7 +109,7 @@ export function announcement(entry: Entry, ttl: number): Buffer {
 }
 
 /** A query whether anybody else has the name. Go sends three and listens to no answer. */
-export function probe(entry: Entry, id: number = randomInt(0x10000)): Buffer {
+export function probe(entry: Bare, id: number = randomInt(0x10000)): Buffer {
   const questions: DnsQuestion[] = [{ name: entry.name, type: "PTR" }];
   const authority: DnsRecord[] = [{ ...entry.srv, priority: 0, weight: 0 }, entry.txt];
   return encodePacket({ id, questions, authority }, { compress: false });
@@ -114,7 +125,7 @@ function readable(strings: readonly string[]): boolean {
   }
 }
 
-function fits(entry: Entry, maxPacket: number): boolean {
+function fits(entry: Bare, maxPacket: number): boolean {
   try {
     return Math.max(announcement(entry, 0).length, probe(entry, 0).length) <= maxPacket;
   } catch (error) {

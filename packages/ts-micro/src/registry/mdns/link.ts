@@ -262,12 +262,15 @@ export class Link {
   #unavailable(listen: boolean): MicroError {
     const { port, interface: only } = this.#options;
     const why = this.#problem === undefined ? "" : `: ${this.#problem.message}`;
-    const where = only === undefined ? "no network interface takes part in multicast" : `interface ${only} does not`;
+    const where =
+      only === undefined
+        ? "no network interface takes part in multicast"
+        : `interface ${only} takes no part in multicast`;
     const what =
       listen && this.#ways.size > 0
         ? `cannot listen on UDP port ${port}${why}; another program may hold it alone`
-        : `${where}${why}; bring an interface up`;
-    const instead = "or use a registry that needs no multicast (MICRO_REGISTRY=local, etcd, consul, nats …)";
+        : `${where}${why}; bring ${only === undefined ? "one" : "it"} up`;
+    const instead = "or use a registry that needs no multicast (MICRO_REGISTRY=local)";
     return errors.registryUnavailable("mdns", `mdns: ${what}, ${instead}`, this.#problem);
   }
 }

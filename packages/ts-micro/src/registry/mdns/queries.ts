@@ -1,21 +1,28 @@
 import { sleep, type Clock } from "../../clock.ts";
 import { errors } from "../../errors.ts";
-import type { Link } from "./link.ts";
 import { encodePacket } from "../../wire/dns.ts";
 import { randomInt } from "node:crypto";
 
 /** Turns of the event loop that reading may go on after the window, each for some 30 packets of a socket. */
 const maxTurns = 64;
 
+/** What questions go out on: {@link import("./link.ts").Link}. */
+export interface Line {
+  /** Packets that came so far. */
+  readonly received: number;
+  multicast(packet: Uint8Array): Promise<void>;
+}
+
 /** Asks for a name and collects what comes within a window; whoever answers, and however often, nobody knows beforehand. */
 export class Queries<T> {
-  readonly #link: Link;
+  readonly #link: Line;
   readonly #clock: Clock;
   readonly #window: number;
   readonly #pending = new Map<string, Set<(answer: T) => void>>();
-  readonly #closing = new AbortController();
+  readonly #controls = new Set<AbortController>();
+  #closed = false;
 
-  constructor(link: Link, clock: Clock, windowMs: number) {
+  constructor(link: Line, clock: Clock, windowMs: number) {
     this.#link = link;
     this.#clock = clock;
     this.#window = windowMs;
@@ -31,7 +38,12 @@ export class Queries<T> {
    * @throws MicroError REGISTRY_UNAVAILABLE, CANCELLED, INVALID_STATE
    */
   async ask(name: string, take: (answer: T) => void, signal?: AbortSignal): Promise<void> {
-    const over = signal === undefined ? this.#closing.signal : AbortSignal.any([signal, this.#closing.signal]);
+    const control = new AbortController();
+    const over = control.signal;
+    const abort = (): void => control.abort();
+    if (this.#closed || signal?.aborted === true) abort();
+    else signal?.addEventListener("abort", abort, { once: true });
+    this.#controls.add(control);
     let answered = false;
     const listener = (answer: T): void => {
       answered = true;
@@ -48,10 +60,12 @@ export class Queries<T> {
       await sleep(this.#clock, this.#window / 2, over);
       await this.#drain(over);
     } finally {
+      signal?.removeEventListener("abort", abort);
+      this.#controls.delete(control);
       pending.delete(listener);
       if (pending.size === 0) this.#pending.delete(name);
     }
-    if (this.#closing.signal.aborted) throw errors.invalidState("mdns", "the registry is closed");
+    if (this.#closed) throw errors.invalidState("mdns", "the registry is closed");
     if (over.aborted) throw errors.cancelled("mdns", "the caller gave up");
   }
 
@@ -73,6 +87,7 @@ export class Queries<T> {
   }
 
   close(): void {
-    this.#closing.abort();
+    this.#closed = true;
+    for (const control of this.#controls) control.abort();
   }
 }

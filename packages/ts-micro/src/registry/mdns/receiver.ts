@@ -11,7 +11,7 @@ export interface ReceiverOptions {
   readonly zone: Zone;
   readonly clock: Clock;
   readonly answersPerSecond: number;
-  reply(packet: Uint8Array, to: Sender): void;
+  readonly reply: (packet: Uint8Array, to: Sender) => void;
   /** Whether anybody here cares for the instances of this name. */
   wanted(parent: string): boolean;
   instance(instance: Instance): void;
@@ -72,17 +72,29 @@ export class Receiver {
   #answer(query: Required<DnsPacket>, from: Sender): void {
     const { id, questions } = query;
     if (questions.length > maxQuestions || from.port === 0) return;
+    const { zone, reply } = this.#options;
+    const [first] = questions;
+    const ready = questions.length === 1 && first !== undefined && usual(first) ? [...zone.of(first.name)] : [];
+    if (ready.length > 0) {
+      if (this.#answers.allow(from.address)) for (const { answer } of ready) reply(answer, from);
+      return;
+    }
     const asked = new Set<string>();
     for (const question of questions) {
       const key = `${question.type} ${question.name}`;
       if (asked.has(key) || !ofInternet(question)) continue;
       asked.add(key);
-      const packets = this.#options.zone.answers(question);
+      const packets = zone.answers(question);
       if (packets.length === 0 || !this.#answers.allow(from.address)) continue;
       const head = { id: question.unicast === true ? id : 0, response: true, authoritative: true, questions };
-      for (const answers of packets) this.#options.reply(encodePacket({ ...head, answers }), from);
+      for (const answers of packets) reply(encodePacket({ ...head, answers }), from);
     }
   }
+}
+
+/** Asked by Go and by us; its answers lie ready. */
+function usual({ type, class: of, unicast }: DnsQuestion): boolean {
+  return type === "PTR" && of === 1 && unicast !== true;
 }
 
 function ofInternet(question: DnsQuestion): boolean {

@@ -13,6 +13,10 @@ export type OnPacket = (packet: Buffer, from: Sender) => void;
 /** Asked of the system, which gives what it allows: answers of many nodes come at the same moment. */
 const receiveBuffer = 1 << 20;
 
+/** Addresses are literals: nothing to look up, and a packet leaves in the call that sends it. */
+const literal: NonNullable<SocketOptions["lookup"]> = (address, _, found) =>
+  found(null, address, address.includes(":") ? 6 : 4);
+
 /** A bound UDP socket, unref'd, in no request's context. `lost` is called once when it failed later on. Rejects with the error of the system. */
 export function bindSocket(
   options: SocketOptions,
@@ -23,7 +27,7 @@ export function bindSocket(
   return exitAmbient(
     () =>
       new Promise((resolve, reject) => {
-        const socket = createSocket(options);
+        const socket = createSocket({ ...options, lookup: literal });
         let bound = false;
         socket.on("error", (error) => {
           closeSocket(socket);

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { systemClock } from "../../../src/clock.ts";
-import { announcement, entryOf, probe, type Entry } from "../../../src/registry/mdns/entry.ts";
+import { announcement, answered, entryOf, probe, type Entry } from "../../../src/registry/mdns/entry.ts";
 import { namesOf } from "../../../src/registry/mdns/names.ts";
 import { Receiver } from "../../../src/registry/mdns/receiver.ts";
 import { Zone } from "../../../src/registry/mdns/zone.ts";
@@ -29,7 +29,7 @@ describe.each(["v4-mdns", "v5-mdns"])("mdns, held against the bytes of %s", (fil
     const entry = await entryOf(names, record, 8192, systemClock);
     expect(decodeTxt(entry.txt.strings)).toEqual(decodeTxt(txt.strings));
     const strings: TxtRecord = { ...entry.txt, strings: txt.strings };
-    return { ...entry, txt: strings };
+    return answered({ ...entry, txt: strings });
   }
 
   async function answersTo(query: Buffer): Promise<Buffer[]> {

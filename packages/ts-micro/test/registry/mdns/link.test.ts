@@ -1,6 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
+import { networkInterfaces } from "node:os";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Registry, ServiceRecord } from "../../../src/registry.ts";
 import { mdnsRegistry, type MdnsRegistryOptions } from "../../../src/registry/mdns.ts";
@@ -25,11 +26,12 @@ function ip(args: string): void {
 }
 
 /** A cable from d0 to d1; d0 gets the address. */
-function wire(address: string, flags = ""): void {
+async function wire(address: string, flags = ""): Promise<void> {
   ip("link add d0 type veth peer name d1");
   ip(`addr add ${address} dev d0 ${flags}`.trim());
   ip("link set d0 up");
   ip("link set d1 up");
+  await eventually(() => networkInterfaces()["d0"] !== undefined, "d0 is up");
 }
 
 /** Names announced from this address from now on. */
@@ -128,7 +130,7 @@ describeMulticast(import.meta.url, "mdns and the network", () => {
       const clock = virtualClock();
       const registry = ours({ clock });
       await registry.register(record("a"));
-      wire("10.9.0.1/24");
+      await wire("10.9.0.1/24");
       expect(await ids(ours({ interface: "d0" }))).toBe("");
       const announced = await heard("10.9.0.1");
       await clock.advance(10_000);
@@ -138,7 +140,7 @@ describeMulticast(import.meta.url, "mdns and the network", () => {
 
     it("an interface that goes disturbs nobody, and one made anew in its place is used again", async () => {
       const clock = virtualClock();
-      wire("10.9.0.1/24");
+      await wire("10.9.0.1/24");
       const registry = ours({ clock });
       await registry.register(record("a"));
       await eventually(async () => (await ids(ours({ interface: "d0" }))) === "a", "found there");
@@ -146,11 +148,11 @@ describeMulticast(import.meta.url, "mdns and the network", () => {
       expect(await ids(ours())).toBe("a");
       await clock.advance(10_000);
       expect(await ids(ours())).toBe("a");
-      wire("10.9.0.1/24");
+      await wire("10.9.0.1/24");
       await clock.advance(10_000);
       await eventually(async () => (await ids(ours({ interface: "d0" }))) === "a", "found there again");
       ip("link del d0");
-      wire("10.9.0.1/24");
+      await wire("10.9.0.1/24");
       await clock.advance(10_000);
       await eventually(async () => (await ids(ours({ interface: "d0" }))) === "a", "found there, made anew unseen");
     });
@@ -175,7 +177,7 @@ describeMulticast(import.meta.url, "mdns and the network", () => {
     });
 
     it("without IPv4 it works by IPv6 alone", async () => {
-      wire("fd00::1/64", "nodad");
+      await wire("fd00::1/64", "nodad");
       await ours({ interface: "d0" }).register(record("six", "[fd00::1]:7001"));
       const [found] = await eventually(async () => {
         const records = await ours({ interface: "d0" }).getService("greeter");

@@ -11,12 +11,16 @@ const programs = new Programs();
 const children = new Set<ChildProcess>();
 const registries = new Set<Registry>();
 
-/** Registers a node `args[2]` and says so; says goodbye when its input ends. */
+/** Registers a node, or so many, and says so; says goodbye when its input ends. */
 const server = `
 import { mdnsRegistry } from "./src/registry/mdns.ts";
 const registry = mdnsRegistry();
-const node = { id: process.argv[2], address: "127.0.0.1:" + process.argv[3], metadata: { protocol: "mucp" } };
-await registry.register({ name: "greeter", version: "latest", metadata: {}, endpoints: [], nodes: [node] });
+const [, , id, port, count = "1"] = process.argv;
+for (let i = 0; i < count; i++) {
+  const metadata = { protocol: "mucp", number: String(i * 7919) };
+  const node = { id: count === "1" ? id : id + i, address: "127.0.0.1:" + port, metadata };
+  await registry.register({ name: "greeter", version: "latest", metadata: {}, endpoints: [], nodes: [node] });
+}
 process.stdout.write("registered");
 process.stdin.on("end", () => registry.close()).resume();
 `;
@@ -29,9 +33,9 @@ function ours(): Registry {
 
 let program: string | undefined;
 
-async function serve(id: string, port: number): Promise<ChildProcess> {
+async function serve(id: string, port: number, count = 1): Promise<ChildProcess> {
   program ??= programs.inline("server", server);
-  const child = spawn(process.execPath, [program, id, `${port}`], {
+  const child = spawn(process.execPath, [program, id, `${port}`, `${count}`], {
     stdio: ["pipe", "pipe", "inherit"],
   });
   children.add(child);
@@ -132,6 +136,20 @@ describeMulticast(import.meta.url, "mdns between processes", () => {
         await eventually(async () => (await ids(registry)).join() === names.join(), "all twenty", 60_000);
       expect((await one.listServices()).map(({ name }) => name)).toEqual(["greeter"]);
     }, 200_000);
+
+    it("five hundred nodes of one process are found by one look-up", async () => {
+      await serve("n-", 7000, 500);
+      const registry = ours();
+      const found = await eventually(
+        async () => {
+          const all = await ids(registry);
+          return all.length === 500 && all;
+        },
+        "all five hundred in one look-up",
+        60_000,
+      );
+      expect(new Set(found).size).toBe(500);
+    }, 100_000);
 
     it("a program that registers, looks up, lists and watches behind the scenes ends by itself", async () => {
       const code = `
