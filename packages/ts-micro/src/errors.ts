@@ -161,8 +161,13 @@ function describe(value: unknown): string {
 }
 
 function make(code: ErrorCode): (id: string, detail: string, cause?: unknown) => MicroError {
-  return (id, detail, cause) =>
-    new MicroError(cause === undefined ? { id, code, detail } : { id, code, detail, cause });
+  const maker: Make = (id, detail, cause) => {
+    const error = new MicroError(cause === undefined ? { id, code, detail } : { id, code, detail, cause });
+    // The stack begins where the error was made, not in here.
+    Error.captureStackTrace(error, maker);
+    return error;
+  };
+  return maker;
 }
 
 type Make = (id: string, detail: string, cause?: unknown) => MicroError;

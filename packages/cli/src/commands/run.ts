@@ -8,7 +8,7 @@ export const run: Command = {
   name: "run",
   summary: "Run a service, and run it anew when its sources change or it crashes",
   usage: "[FILE|DIR] [ARGUMENTS OF THE SERVICE…]",
-  examples: ["run", "run greeter.ts", "run --no-watch --registry=etcd ./greeter"],
+  examples: ["run", "run greeter.ts", "run --no-watch --registry=local ./greeter"],
   flags: {
     "no-watch": { type: "boolean", help: "do not look for changes; end when the service ends" },
     tsx: {

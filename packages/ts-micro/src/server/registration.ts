@@ -1,9 +1,17 @@
 import { sleep } from "../clock.ts";
-import { errors, fromUnknown } from "../errors.ts";
+import { errors, fromUnknown, type ErrorCode, type MicroError } from "../errors.ts";
 import { exitAmbient } from "../internal/ambient.ts";
 import { backoff } from "../internal/backoff.ts";
 import type { ServiceRecord } from "../registry.ts";
 import type { ServerEngineOptions } from "./options.ts";
+
+const lasting: ReadonlySet<ErrorCode> = new Set([
+  "NOT_FOUND",
+  "PACKAGE_MISSING",
+  "BAD_REQUEST",
+  "FORBIDDEN",
+  "UNSUPPORTED",
+]);
 
 /**
  * Keeps a record in the registry: check, register, again at each interval; after a failure sooner, with backoff. A registry that is away
@@ -16,6 +24,7 @@ export class Registration {
   #registered = false;
   #loop: Promise<void> | undefined;
   #lastError: string | undefined;
+  #lasting: MicroError | undefined;
 
   constructor(options: ServerEngineOptions, record: ServiceRecord) {
     this.#options = options;
@@ -31,9 +40,13 @@ export class Registration {
     return this.#lastError;
   }
 
-  /** Resolves after the first attempt, whether it worked or not. */
+  /**
+   * Resolves after the first attempt, whether it worked or not. Rejects when no later one can work: there is no such registry, its package
+   * is missing, it refuses the record or the user.
+   */
   async start(): Promise<void> {
     await this.#beat();
+    if (this.#lasting !== undefined) throw this.#lasting;
     if (this.#options.registerInterval > 0) this.#loop = exitAmbient(() => this.#run());
   }
 
@@ -88,7 +101,9 @@ export class Registration {
       this.#lastError = undefined;
       return true;
     } catch (error) {
-      this.#failed(`registry ${registry.name}: ${fromUnknown(error).detail}`);
+      const failure = fromUnknown(error, this.#options.name);
+      if (lasting.has(failure.code)) this.#lasting = failure;
+      this.#failed(`registry ${registry.name}: ${failure.detail}`);
       return false;
     }
   }

@@ -71,6 +71,22 @@ describe("a service", () => {
     expect(await mesh.registry.getService("greeter")).toHaveLength(1);
   });
 
+  it("does not start with a registry that there is none of, and leaves nothing open", async () => {
+    const service = createService({
+      name: "x",
+      registry: "locale",
+      address: "127.0.0.1:0",
+      env: false,
+      logLevel: "fatal",
+    });
+    service.handle("X", greeting);
+    await expect(service.start()).rejects.toMatchObject({
+      code: "NOT_FOUND",
+      detail: expect.stringContaining("local, mdns, memory") as string,
+    });
+    await service.stop();
+  });
+
   it("takes a check that never settles for a failed one", async () => {
     let hangs = false;
     const service = mesh
