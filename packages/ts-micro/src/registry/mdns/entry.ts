@@ -21,7 +21,7 @@ import { idKey, instanceName, serviceName, type Names } from "./names.ts";
 export const ttlSeconds = 120;
 
 /** Metadata of a node whose record had to be cut: endpoints carry their names and kinds only, or there are none at all. */
-export const truncatedKey = "truncated";
+const truncatedKey = "truncated";
 
 /** One node of ours, as it is on the wire. */
 export interface Entry {
