@@ -55,7 +55,7 @@ export class Calls implements CallHandler {
     const envelope: Envelope | undefined = codec.enveloped
       ? { type: "request", id: call.head.id, endpoint: call.head.endpoint }
       : undefined;
-    const refusal = this.#admit(call);
+    const refusal = this.admit(call.retries);
     if (refusal !== undefined) return this.#failed(refusal, call, codec, envelope);
     try {
       const value = await this.#dispatch(call, codec, body, envelope);
@@ -68,9 +68,9 @@ export class Calls implements CallHandler {
   async stream(call: IncomingCall, stream: RawStream): Promise<MicroError | undefined> {
     const { service, codecs, running } = this.#options;
     const { head, cancellation } = call;
-    const refusal = this.#admit(call);
+    const refusal = this.admit(call.retries);
     if (refusal !== undefined) {
-      this.#count(refusal, head.endpoint, undefined);
+      this.count(refusal, head.endpoint, undefined);
       return refusal;
     }
     try {
@@ -99,7 +99,7 @@ export class Calls implements CallHandler {
       return undefined;
     } catch (error) {
       const failure = contained(error, service);
-      this.#count(failure, head.endpoint, error);
+      this.count(failure, head.endpoint, error);
       return failure;
     }
   }
@@ -154,10 +154,11 @@ export class Calls implements CallHandler {
   }
 
   /** Counts the call; an error when it is turned away. Only these say that the handler has not run. */
-  #admit(call: IncomingCall): MicroError | undefined {
+  /** Counts a call; the value is why it may not run. `retries`: its caller goes elsewhere when it is refused. */
+  admit(retries: boolean): MicroError | undefined {
     const { running, service, maxInFlight } = this.#options;
     this.requests++;
-    if (this.refusing && call.retries) {
+    if (this.refusing && retries) {
       return new MicroError({ ...stopping(service).toJSON(), refused: true });
     }
     if (running.size >= maxInFlight) {
@@ -190,7 +191,7 @@ export class Calls implements CallHandler {
   }
 
   #failed(error: MicroError, call: IncomingCall, codec: Codec, envelope: Envelope | undefined): Reply {
-    this.#count(error, call.head.endpoint, error.cause);
+    this.count(error, call.head.endpoint, error.cause);
     if (envelope === undefined) return { body: nothing, error };
     return {
       body: codec.encode(undefined, undefined, {
@@ -203,7 +204,8 @@ export class Calls implements CallHandler {
     };
   }
 
-  #count(error: MicroError, endpoint: string, cause: unknown): void {
+  /** Counts a failure, and logs it when nobody threw it on purpose. */
+  count(error: MicroError, endpoint: string, cause: unknown): void {
     this.failures++;
     // A MicroError was thrown on purpose, or is the caller's doing; anything else is a fault to look at.
     if (error.code === "INTERNAL" && !isMicroError(cause))

@@ -55,7 +55,7 @@ export class ServerEngine {
       maxInFlight: options.maxInFlight,
       deliver: (message) => this.#subscribers.deliver(message),
     });
-    this.local = localService(name, this.routes, this.#running, log, clock);
+    this.local = localService(name, this.routes, this.#running, this.#calls, log, clock);
   }
 
   /** Where it listens; empty before `start`. */

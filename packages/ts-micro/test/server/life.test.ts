@@ -349,6 +349,19 @@ describe("in process", () => {
     await expect(service.client.call("self", "Self.Nope")).rejects.toThrow("can't find method");
   });
 
+  it("calls count, and are bounded, like those of others", async () => {
+    let finish!: () => void;
+    const gate = new Promise<void>((resolve) => (finish = resolve));
+    const service = mesh.service("self", { maxInFlight: 1 }).handle("Self", { hold: () => gate.then(() => ({})) });
+    await service.start();
+    const held = service.client.call("self", "Self.Hold");
+    while (service.server.stats.inFlight === 0) await mesh.advance(1);
+    await expect(service.client.call("self", "Self.Hold")).rejects.toMatchObject({ code: "RESOURCE_EXHAUSTED" });
+    finish();
+    await held;
+    expect(service.server.stats).toMatchObject({ requests: 2, inFlight: 0 });
+  });
+
   it("a stream runs ahead of its reader as over a wire, and delivers its error after what came before it", async () => {
     const service = mesh.service("self").handle("Self", {
       sum: endpoint({ stream: "client" }, async (numbers) => {
