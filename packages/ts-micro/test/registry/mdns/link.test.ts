@@ -3,7 +3,7 @@ import { createSocket, type Socket } from "node:dgram";
 import { once } from "node:events";
 import { networkInterfaces } from "node:os";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import type { Registry, ServiceRecord } from "../../../src/registry.ts";
+import type { Registry, ServiceRecord, Watcher } from "../../../src/registry.ts";
 import { mdnsRegistry, type MdnsRegistryOptions } from "../../../src/registry/mdns.ts";
 import { virtualClock } from "../../../src/testing/clock.ts";
 import { eventually } from "../../../src/testing/suite.ts";
@@ -112,6 +112,75 @@ describeMulticast(import.meta.url, "mdns and the network", () => {
       expect(await ids(ours())).toBe("");
     });
 
+    it("a node that could not be announced is not there later by itself", async () => {
+      const registry = ours();
+      await registry.start();
+      ip("link set lo down");
+      await expect(registry.register(record("a"))).rejects.toMatchObject(unavailable);
+      ip("link set lo up");
+      expect(await ids(ours())).toBe("");
+    });
+
+    it("a goodbye is enough for a watch whose time stands still", async () => {
+      const clock = virtualClock();
+      const watcher = ours({ clock }).watch();
+      const events: string[] = [];
+      void (async () => {
+        for await (const { action, service } of watcher) events.push(`${action} ${service.nodes[0]?.id}`);
+      })();
+      let sees = false;
+      void watcher.ready.then(() => (sees = true));
+      await eventually(async () => {
+        await clock.advance(10);
+        return sees;
+      }, "it sees");
+      const [one, two] = [ours(), ours()];
+      await one.register(record("deregistered"));
+      await two.register(record("closed"));
+      await eventually(() => events.length === 2, "both came");
+      await one.deregister(record("deregistered"));
+      await eventually(() => events[2] === "delete deregistered", "one went");
+      await two.close();
+      await eventually(() => events[3] === "delete closed", "the other went");
+      expect(events).toHaveLength(4);
+    });
+
+    it("what a registry says itself counts more than what it hears of the same node", async () => {
+      const [one, two] = [ours(), ours()];
+      await one.register(record("a", "127.0.0.1:7001"));
+      const events: string[] = [];
+      const tell = async (name: string, watcher: Watcher): Promise<void> => {
+        for await (const { action, service } of watcher) events.push(`${name} ${action} ${service.nodes[0]?.address}`);
+      };
+      const [mine, theirs] = [one.watch(), ours().watch()];
+      await Promise.all([mine.ready, theirs.ready]);
+      void tell("mine", mine);
+      void tell("theirs", theirs);
+      await two.register(record("a", "127.0.0.1:7002"));
+      await eventually(() => events.includes("theirs update 127.0.0.1:7002"), "others hear both");
+      expect((await one.getService("greeter"))[0]?.nodes).toMatchObject([{ address: "127.0.0.1:7001" }]);
+      expect(events.filter((event) => event.startsWith("mine"))).toEqual([]);
+    });
+
+    it("a node that goes as soon as it came is told of once by the watch beside it", async () => {
+      const registry = ours();
+      const [mine, theirs] = [registry.watch(), ours().watch()];
+      await Promise.all([mine.ready, theirs.ready]);
+      const events: string[] = [];
+      void (async () => {
+        for await (const { action, service } of mine) events.push(`${action} ${service.nodes[0]?.id}`);
+      })();
+      const others = theirs[Symbol.asyncIterator]();
+      for (const id of ["a", "b", "c"]) {
+        await registry.register(record(id));
+        await registry.deregister(record(id));
+        expect((await others.next()).value?.action).toBe("create");
+        expect((await others.next()).value?.action).toBe("delete");
+      }
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(events).toEqual(["a", "b", "c"].flatMap((id) => [`create ${id}`, `delete ${id}`]));
+    });
+
     it("a port that somebody else holds alone is named; look-ups go on", async () => {
       const holder = createSocket("udp4").bind(5399, "0.0.0.0");
       const holder6 = createSocket({ type: "udp6", ipv6Only: true }).bind(5399, "::");
@@ -151,10 +220,20 @@ describeMulticast(import.meta.url, "mdns and the network", () => {
       await wire("10.9.0.1/24");
       await clock.advance(10_000);
       await eventually(async () => (await ids(ours({ interface: "d0" }))) === "a", "found there again");
+    });
+
+    it("an interface made anew between two looks is used again, to be found and to find", async () => {
+      const clock = virtualClock();
+      await wire("10.9.0.1/24");
+      await ours({ clock }).register(record("a"));
+      const seeker = ours({ interface: "10.9.0.1" });
+      await eventually(async () => (await ids(seeker)) === "a", "found there");
       ip("link del d0");
       await wire("10.9.0.1/24");
       await clock.advance(10_000);
-      await eventually(async () => (await ids(ours({ interface: "d0" }))) === "a", "found there, made anew unseen");
+      await eventually(async () => (await ids(ours({ interface: "10.9.0.1" }))) === "a", "found by a new registry");
+      await eventually(async () => (await ids(seeker).catch(() => "")) === "a", "found by one that was there before");
+      expect(await ids(seeker)).toBe("a");
     });
 
     it("an unknown interface is an error that names it", async () => {

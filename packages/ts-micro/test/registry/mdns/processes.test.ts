@@ -117,7 +117,7 @@ describeMulticast(import.meta.url, "mdns between processes", () => {
       expect(await ids(registry)).toEqual(["paused"]);
     }, 900_000);
 
-    it("a process that closes its registry is gone from a watch at once", async () => {
+    it("a process that closes its registry is gone from a watch, and ends by itself", async () => {
       const registry = ours();
       const events = await watch(registry);
       const child = await serve("leaving", 7001);
@@ -163,6 +163,16 @@ describeMulticast(import.meta.url, "mdns between processes", () => {
         const found = await two.getService("greeter");
         console.log(found[0].nodes[0].id, (await two.listServices()).length);`;
       expect(await run("client", code)).toBe("a 1\n");
+    });
+
+    it("a program that closes its registry waits for the goodbye", async () => {
+      const code = `
+        const registry = mdnsRegistry();
+        const nodes = [{ id: "a", address: "127.0.0.1:1", metadata: {} }];
+        await registry.register({ name: "greeter", version: "latest", metadata: {}, endpoints: [], nodes });
+        await registry.close();
+        console.log("closed");`;
+      expect(await run("closing", code)).toBe("closed\n");
     });
 
     it("a look-up that waits for its answers keeps the process", async () => {

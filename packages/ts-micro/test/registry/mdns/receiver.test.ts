@@ -108,6 +108,14 @@ describe("questions to mdns", () => {
     expect(replies[0]).toMatchObject({ id: 7, questions: [{ unicast: true, class: 1 }] });
   });
 
+  it("with the QU bit are answered so for the service too", async () => {
+    const { ask, replies } = await fixture();
+    expect(ask("greeter.micro.", "PTR")).toHaveLength(2);
+    expect(replies[0]).toMatchObject({ id: 0, questions: [{ name: "greeter.micro.", type: "PTR", unicast: false }] });
+    ask("greeter.micro.", "PTR", { questions: [{ name: "greeter.micro.", type: "PTR", unicast: true }] });
+    expect(replies[0]).toMatchObject({ id: 7, questions: [{ unicast: true }] });
+  });
+
   it.each([
     ["a response that echoes a question", { response: true }],
     ["another opcode", { opcode: 4 }],
@@ -140,6 +148,10 @@ describe("questions to mdns", () => {
     expect(answered(100)).toBe(20);
     await clock.advance(500);
     expect(answered(100)).toBe(5);
+    expect(ask("greeter.micro.", "PTR")).toEqual([]);
+    await clock.advance(100);
+    expect(ask("greeter.micro.", "PTR")).toHaveLength(2);
+    expect(ask("greeter.micro.", "PTR")).toEqual([]);
     receiver.take(encodePacket({ questions: [{ name: a, type: "SRV" }] }), { ...querier, address: "10.0.0.8" }, true);
     expect(repliedTo).toEqual(new Set(["10.0.0.9:40000", "10.0.0.8:40000"]));
   });
