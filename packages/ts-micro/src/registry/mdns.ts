@@ -91,7 +91,7 @@ class MdnsRegistry implements Registry {
   constructor(options: MdnsRegistryOptions) {
     const { domain = "micro", port = 5353, group4 = "224.0.0.251", group6 = "ff02::fb" } = options;
     const { maxPacketBytes = 8192, answersPerSecond = 500, clock = systemClock } = options;
-    this.#names = namesOf(domain);
+    this.#names = namesOf(domain.replace(/\.$/, ""));
     this.#clock = clock;
     this.#newcomers = new Limiter(clock, 20, 100);
     this.#maxPacket = Math.max(512, Math.min(maxPacketBytes, hardMaxPacket));
@@ -153,10 +153,12 @@ class MdnsRegistry implements Registry {
     const parent = this.#parent(name);
     if (parent === undefined) return [];
     const found = new Map<string, ServiceRecord>();
+    let bytes = 0;
     await this.#ask(parent, options.signal, (answer) => {
       if (typeof answer === "string") return;
-      if (answer.ttl === 0) found.delete(answer.name);
-      else if (found.size < maxAnswers) found.set(answer.name, answer.record);
+      const { name, ttl, record, size } = answer;
+      if (ttl === 0) found.delete(name);
+      else if (found.has(name) || (found.size < maxAnswers && (bytes += size) < maxBytes)) found.set(name, record);
     });
     const own = [...this.#zone.of(parent)].map(({ shown }) => shown);
     return mergeRecords([...own, ...found.values()]).map(cloneRecord);
@@ -287,7 +289,7 @@ class MdnsRegistry implements Registry {
   async #know(parent: string): Promise<void> {
     const services = new Set<string>();
     const take = (answer: Instance | string): void => {
-      if (typeof answer === "string" && services.size < maxAnswers) services.add(answer);
+      if (typeof answer === "string" && services.size < maxServices) services.add(answer);
     };
     await this.#queries.ask(parent, take);
     const parents = [...services].flatMap((service) => this.#parent(service) ?? []);
@@ -328,8 +330,11 @@ class MdnsRegistry implements Registry {
   }
 }
 
-/** Answers that one look-up keeps. */
+/** What one look-up keeps: so many answers, or so many bytes of them. */
 const maxAnswers = 8192;
+const maxBytes = 64 << 20;
+/** Services that a watch of all asks for when it begins. */
+const maxServices = 1024;
 
 function keyOf(service: string, id: string): string {
   return `${service}\0${id}`;

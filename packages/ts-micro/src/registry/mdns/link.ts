@@ -61,9 +61,11 @@ export class Link {
     this.#clock = options.clock ?? systemClock;
   }
 
-  /** Whether packets of others are heard. */
+  /** Whether packets of others are heard: those by IPv4, wherever there is any, as most peers speak no other. */
   get up(): boolean {
-    return this.#joined.size > 0;
+    const of4 = (key: string): boolean => key.endsWith("IPv4");
+    const joined = [...this.#joined];
+    return [...this.#ways.keys()].some(of4) ? joined.some(of4) : joined.length > 0;
   }
 
   /**

@@ -30,13 +30,16 @@ interface Text {
   readonly size: number;
 }
 
+/** Texts kept, and about how many bytes of them. */
 const maxTexts = 512;
+const maxTextBytes = 16 << 20;
 
 /** Reads packets of Go's responders and ours: SRV, address and TXT of an instance in any section and order. */
 export class Reader {
   readonly #names: Names;
   // Nodes of one service have the same text most of the time, and so do refreshed ones.
   readonly #texts = new Map<string, Text | undefined>();
+  #bytes = 0;
 
   constructor(names: Names) {
     this.#names = names;
@@ -82,11 +85,12 @@ export class Reader {
     if (!mayRead()) return undefined;
     const text = this.#decode(strings);
     this.#texts.set(key, text);
-    if (this.#texts.size > maxTexts)
-      for (const oldest of this.#texts.keys()) {
-        this.#texts.delete(oldest);
-        break;
-      }
+    this.#bytes += key.length + (text?.size ?? 0);
+    for (const [oldest, { size } = { size: 0 }] of this.#texts) {
+      if (this.#texts.size <= maxTexts && this.#bytes <= maxTextBytes) break;
+      this.#texts.delete(oldest);
+      this.#bytes -= oldest.length + size;
+    }
     return text;
   }
 

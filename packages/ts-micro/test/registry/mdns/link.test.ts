@@ -183,14 +183,12 @@ describeMulticast(import.meta.url, "mdns and the network", () => {
 
     it("a port that somebody else holds alone is named; look-ups go on", async () => {
       const holder = createSocket("udp4").bind(5399, "0.0.0.0");
-      const holder6 = createSocket({ type: "udp6", ipv6Only: true }).bind(5399, "::");
-      await Promise.all([once(holder, "listening"), once(holder6, "listening")]);
+      await once(holder, "listening");
       const registry = ours({ port: 5399 });
       await expect(registry.register(record("a"))).rejects.toMatchObject(unavailable);
       await expect(registry.register(record("a"))).rejects.toThrow(/UDP port 5399.*EADDRINUSE/);
       expect(await registry.getService("greeter")).toEqual([]);
       holder.close();
-      holder6.close();
       await registry.register(record("a"));
       expect(await ids(ours({ port: 5399 }))).toBe("a");
     });
@@ -244,6 +242,7 @@ describeMulticast(import.meta.url, "mdns and the network", () => {
       await ours().register(record("a"));
       expect(await ids(ours({ port: 5388 }))).toBe("");
       expect(await ids(ours({ domain: "elsewhere" }))).toBe("");
+      expect(await ids(ours({ domain: "micro." }))).toBe("a");
       await ours({ port: 5388 }).register(record("b"));
       expect(await ids(ours({ port: 5388 }))).toBe("b");
       expect(await ids(ours())).toBe("a");

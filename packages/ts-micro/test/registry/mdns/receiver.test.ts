@@ -2,7 +2,7 @@ import { assert, constantFrom, integer, property, array, record as shape, uint8A
 import { describe, expect, it } from "vitest";
 import { entryOf } from "../../../src/registry/mdns/entry.ts";
 import { namesOf } from "../../../src/registry/mdns/names.ts";
-import type { Instance } from "../../../src/registry/mdns/reader.ts";
+import { Reader, type Instance } from "../../../src/registry/mdns/reader.ts";
 import { Receiver } from "../../../src/registry/mdns/receiver.ts";
 import { Zone } from "../../../src/registry/mdns/zone.ts";
 import { virtualClock } from "../../../src/testing/clock.ts";
@@ -223,6 +223,25 @@ describe("answers to mdns", () => {
     await clock.advance(1000);
     for (let i = 2000; i < 2200; i++) receiver.take(text(i), querier, true);
     expect(seen).toHaveLength(1101);
+  });
+
+  it("with texts that unpack to a lot are soon forgotten, and read anew", () => {
+    const reader = new Reader(names);
+    let reads = 0;
+    const read = (i: number): void => {
+      const packet = decodePacket(told(`x${i}`, { metadata: { pad: "x".repeat(900_000), i: `${i}` } }));
+      const { instances } = reader.read(
+        packet,
+        () => true,
+        () => ++reads > 0,
+      );
+      expect(instances).toHaveLength(1);
+    };
+    for (let i = 0; i < 40; i++) read(i);
+    read(39);
+    expect(reads).toBe(40);
+    read(0);
+    expect(reads).toBe(41);
   });
 
   it("and questions of any bytes do no harm", async () => {
