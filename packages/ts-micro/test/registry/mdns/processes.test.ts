@@ -1,13 +1,13 @@
 import { execFile, spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { afterAll, afterEach, describe, expect, it } from "vitest";
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import type { Registry, RegistryEvent } from "../../../src/registry.ts";
 import { mdnsRegistry } from "../../../src/registry/mdns.ts";
 import { eventually, within } from "../../../src/testing/suite.ts";
 import { Programs } from "../local/children.ts";
 import { describeMulticast } from "./namespace.ts";
 
-const programs = new Programs();
+let programs: Programs;
 const children = new Set<ChildProcess>();
 const registries = new Set<Registry>();
 
@@ -46,10 +46,12 @@ async function serve(id: string, port: number, count = 1): Promise<ChildProcess>
 function run(name: string, code: string): Promise<string> {
   const file = programs.inline(name, `import { mdnsRegistry } from "./src/registry/mdns.ts";\n${code}`);
   return new Promise((resolve, reject) => {
-    execFile(process.execPath, [file], { timeout: 60_000 }, (error, stdout, stderr) => {
+    const child = execFile(process.execPath, [file], (error, stdout, stderr) => {
+      children.delete(child);
       if (error === null) resolve(stdout);
       else reject(new Error(`${name}: ${error.message}${stdout}${stderr}`));
     });
+    children.add(child);
   });
 }
 
@@ -82,9 +84,13 @@ afterEach(async () => {
   await Promise.all([...registries].map((registry) => registry.close()));
   registries.clear();
 });
-afterAll(() => programs.remove());
 
 describeMulticast(import.meta.url, "mdns between processes", () => {
+  beforeAll(() => {
+    programs = new Programs();
+  });
+  afterAll(() => programs.remove());
+
   describe("mdns", () => {
     it("a killed process, which says no goodbye, is noticed by a watch, and by no look-up any more", async () => {
       const registry = ours();
