@@ -3,6 +3,7 @@ import type { Component } from "./lifecycle.ts";
 import type { Cancellation, Kind } from "./context.ts";
 import type { MicroError } from "./errors.ts";
 import type { Metadata } from "./metadata.ts";
+import type { HttpRoute } from "./server.ts";
 import type { Node } from "./wire/registry-record.ts";
 
 /** What a call says of itself before its body. */
@@ -118,8 +119,13 @@ export interface Protocol extends Component {
   readonly metadata: Readonly<Record<string, string>>;
   /** No I/O; connections are made as calls need them. */
   dial(node: Node): Peer;
-  /** Mounted on the one port. It and `listen` are there once the protocol has started. */
-  readonly acceptor?: ((calls: CallHandler) => Acceptor) | undefined;
+  /**
+   * Mounted on the one port. It and `listen` are there once the protocol has started. `routes` are those of every protocol and of the server:
+   * an acceptor of HTTP answers by them what it does not answer itself.
+   */
+  readonly acceptor?: ((calls: CallHandler, routes: readonly HttpRoute[]) => Acceptor) | undefined;
+  /** HTTP requests that are this protocol's, on whichever acceptor they come. */
+  readonly routes?: ((calls: CallHandler) => readonly HttpRoute[]) | undefined;
   /** Listens by itself, on transports without sockets of their own. */
   readonly listen?: ((address: string, calls: CallHandler) => Promise<Listener>) | undefined;
 }

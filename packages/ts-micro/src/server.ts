@@ -3,6 +3,7 @@ import type { EndpointDefinition } from "./endpoint.ts";
 import type { MessageDescriptor } from "./codec.ts";
 import type { Metadata } from "./metadata.ts";
 import type { BrokerEvent, SubscribeOptions } from "./broker.ts";
+import type { IncomingMessage, ServerResponse } from "node:http";
 
 /** A request as handler interceptors see it. */
 export interface ServerCall {
@@ -82,4 +83,41 @@ export interface LocalCall {
   readonly metadata: Metadata;
   readonly deadline: number;
   readonly cancellation: Cancellation;
+}
+
+/** One HTTP request and its answer, whichever version of HTTP brought it. */
+export interface HttpExchange {
+  readonly method: string;
+  /** As sent, percent-encoding kept, without the query. */
+  readonly path: string;
+  /** What follows the `?`; empty without one. */
+  readonly query: string;
+  /** Names in lower case, without pseudo headers; repeated ones joined by `, `. No prototype. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly local: string;
+  readonly remote: string;
+  /** Cancelled when the client goes away or resets before the answer is complete. */
+  readonly cancellation: Cancellation;
+  /** The next piece of the request's body; undefined at its end. Rejects with CONNECTION_LOST. A reader that is slow holds the client back. */
+  read(): Promise<Uint8Array | undefined>;
+  /** The whole body. Rejects with PAYLOAD_TOO_LARGE above `limit` bytes, with CONNECTION_LOST when the client has gone. */
+  readAll(limit: number): Promise<Uint8Array>;
+  /** Begins the answer. Once. */
+  head(status: number, headers: Readonly<Record<string, string>>): void;
+  /** A piece of the answer's body; resolves when there is room for the next one. Rejects with CONNECTION_LOST. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Ends the answer. Trailers reach clients of HTTP/2, and of HTTP/1.1 in chunked answers. */
+  end(chunk?: Uint8Array, trailers?: Readonly<Record<string, string>>): void;
+  /** Cuts the answer off, so that the client cannot take it for complete. */
+  abort(): void;
+  /** Node's own pair, for handlers written for `node:http`; absent on an engine that has none. Whoever takes it does not use the rest. */
+  readonly node?: { readonly request: IncomingMessage; readonly response: ServerResponse } | undefined;
+}
+
+/** Answers HTTP requests on the one port, on HTTP/1.1 and HTTP/2 alike. Requests go to the first route that wants them. */
+export interface HttpRoute {
+  readonly name: string;
+  match(method: string, path: string, headers: Readonly<Record<string, string>>): boolean;
+  /** Answers `exchange`. What it throws before it began an answer becomes a plain answer of that error's status. */
+  handle(exchange: HttpExchange): Promise<void>;
 }

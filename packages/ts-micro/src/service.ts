@@ -351,6 +351,7 @@ export class MicroService {
       broker: parts.broker,
       protocols,
       codecs,
+      routes: [],
       interceptors: options.interceptors ?? [],
       subscriberInterceptors: options.subscriberInterceptors ?? [],
       logger: parts.logger,

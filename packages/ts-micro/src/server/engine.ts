@@ -124,10 +124,11 @@ export class ServerEngine {
 
   async #listen(): Promise<void> {
     const { protocols, address, tls, clock } = this.options;
+    for (const protocol of protocols) await protocol.start();
+    const routes = [...this.options.routes, ...protocols.flatMap((protocol) => protocol.routes?.(this.#calls) ?? [])];
     const acceptors: Acceptor[] = [];
     for (const protocol of protocols) {
-      await protocol.start();
-      const acceptor = protocol.acceptor?.(this.#calls);
+      const acceptor = protocol.acceptor?.(this.#calls, routes);
       if (acceptor !== undefined) acceptors.push(acceptor);
       else if (protocol.listen !== undefined) this.#listeners.push(await protocol.listen(address, this.#calls));
     }

@@ -4,7 +4,7 @@ import type { Codec } from "../codec.ts";
 import type { Logger } from "../logger.ts";
 import type { Protocol } from "../protocol.ts";
 import type { Registry } from "../registry.ts";
-import type { HandlerInterceptor, SubscriberInterceptor } from "../server.ts";
+import type { HandlerInterceptor, HttpRoute, SubscriberInterceptor } from "../server.ts";
 import type { TlsOptions } from "../tls.ts";
 
 /** What a server engine is made of. The engine chooses nothing; times are milliseconds. */
@@ -23,6 +23,8 @@ export interface ServerEngineOptions {
   broker: Broker;
   protocols: readonly [Protocol, ...Protocol[]];
   codecs: readonly Codec[];
+  /** HTTP routes beside those of the protocols, before them. */
+  routes: readonly HttpRoute[];
   interceptors: readonly HandlerInterceptor[];
   subscriberInterceptors: readonly SubscriberInterceptor[];
   logger: Logger;

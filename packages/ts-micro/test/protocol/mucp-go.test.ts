@@ -43,7 +43,7 @@ describeGo("Go's mucp over http", () => {
     const service = "greeter";
 
     beforeAll(async () => {
-      place = await mount(mucp({ transport: httpTransport() }).acceptor!(await Greeter.create()));
+      place = await mount(mucp({ transport: httpTransport() }).acceptor!(await Greeter.create(), []));
       client = await goPeer({ version });
       await client.nodes(service, [record(service, place.address)]);
     });

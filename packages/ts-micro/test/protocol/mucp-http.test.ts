@@ -14,7 +14,7 @@ protocolSuite(
       return {
         client: protocol,
         serve: async (calls) => {
-          const place = await mount(protocol.acceptor!(calls));
+          const place = await mount(protocol.acceptor!(calls, []));
           const metadata = { "ts-wire": "1", ...protocol.metadata };
           return { node: { id: "test-1", address: place.address, metadata }, close: place.close, drain: place.drain };
         },

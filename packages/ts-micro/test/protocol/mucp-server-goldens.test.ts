@@ -19,7 +19,7 @@ let place: Mounted;
 
 beforeEach(async () => {
   greeter = await Greeter.create();
-  place = await mount(mucp({ transport: httpTransport() }).acceptor!(greeter));
+  place = await mount(mucp({ transport: httpTransport() }).acceptor!(greeter, []));
 });
 
 afterEach(() => place.close());
