@@ -3,7 +3,6 @@ import type { ConnectionOptions } from "node:tls";
 import type { Clock } from "../clock.ts";
 import { abortReason } from "../context.ts";
 import { MicroError } from "../errors.ts";
-import type { ClientTlsOptions } from "../tls.ts";
 import { exitAmbient } from "./ambient.ts";
 import { parseAddress, type NetAddress } from "./net-address.ts";
 
@@ -31,7 +30,7 @@ export interface Dialler {
  */
 export async function openSocket(
   address: string,
-  tls: ClientTlsOptions | undefined,
+  tls: ConnectionOptions | undefined,
   options: SocketOptions,
   dialler: Dialler,
 ): Promise<Socket> {
@@ -81,7 +80,7 @@ function place(target: NetAddress): { host: string; port: number } | { path: str
   return "path" in target ? { path: target.path } : { host: target.host, port: target.port };
 }
 
-function tlsOptions(target: NetAddress, tls: ClientTlsOptions, alpn: readonly string[]): ConnectionOptions {
+function tlsOptions(target: NetAddress, tls: ConnectionOptions, alpn: readonly string[]): ConnectionOptions {
   if (tls.rejectUnauthorized === false) warn();
   const options: ConnectionOptions = { ...place(target), ALPNProtocols: [...alpn], ...tls };
   // An IP address is no server name (RFC 6066 §3).

@@ -20,9 +20,15 @@ const mostActive = 65_536;
 /** Entries that a client may number, a little more than it was told. */
 const mostNumbers = 4096;
 
+/** How long a client that was told to go may take to close, in milliseconds. */
+const goodbye = 1000;
+
 interface Served {
   readonly route: Route;
   readonly target: CallTarget;
+  /** Why no call, or no unary one, can go there. */
+  readonly unsupported: MicroError | undefined;
+  readonly mistaken: MicroError | undefined;
 }
 
 /** What the acceptor is told of its links. */
@@ -45,6 +51,8 @@ export class ServerLink extends Link {
   /** Requests above it are not served. */
   #last = lastId;
   #leaving = false;
+  /** For the client to close. */
+  #waits = false;
 
   constructor(socket: Socket, home: ServerHome) {
     super(socket, home.options, endName(socket.remoteAddress, socket.remotePort));
@@ -79,7 +87,11 @@ export class ServerLink extends Link {
 
   /** Something has ended. */
   idle(): void {
-    if (this.#leaving && this.active.size === 0 && this.streams.size === 0) this.close("the server is stopping");
+    if (!this.#leaving || this.#waits || this.active.size > 0 || this.streams.size > 0) return;
+    // The client closes: an end of ours would overtake, as a reset, what it has just sent and what it has not read.
+    this.#waits = true;
+    this.deadline = this.options.clock.now() + goodbye;
+    this.#home.watch(this.deadline);
   }
 
   answered(call: FastCall): void {
@@ -100,6 +112,7 @@ export class ServerLink extends Link {
   }
 
   override expire(): void {
+    if (this.#waits) return this.close("the server is stopping");
     super.expire();
     if (!this.closed) this.#home.watch(this.deadline);
   }
@@ -144,7 +157,19 @@ export class ServerLink extends Link {
     }
     const route = decodeRoute(block);
     if (route === undefined) throw broken("a route that does not decode");
-    this.#routes[number] = { route, target: this.calls.target(route) };
+    const { endpoint, contentType } = route;
+    const target = this.calls.target(route);
+    this.#routes[number] = {
+      route,
+      target,
+      unsupported: this.calls.supports(contentType)
+        ? undefined
+        : errors.unsupported(wireId, `unsupported Content-Type: ${contentType}`),
+      mistaken:
+        target.kind === undefined || target.kind === "unary"
+          ? undefined
+          : errors.methodNotAllowed(wireId, `${endpoint} is a ${target.kind} stream: open it as one`),
+    };
   }
 
   #request(flags: number, id: number, bytes: Buffer, from: number, to: number): void {
@@ -170,13 +195,16 @@ export class ServerLink extends Link {
     const kind = flags & Flag.kind;
     if (kind !== 0) return this.#open(id, kinds[kind] as Kind, served, block, deadline);
     const call = new FastCall(this, id, served.route, block, deadline, (flags & Flag.oneway) !== 0);
-    if (this.active.size >= mostActive) call.fail(busy());
+    const wrong = served.unsupported ?? served.mistaken;
+    if (wrong !== undefined) call.fail(wrong);
+    else if (this.active.size >= mostActive) call.fail(busy());
     else this.calls.direct(call, served.target, bytes, body, to);
   }
 
-  #open(id: number, kind: Kind, { route, target }: Served, block: string | undefined, deadline: number): void {
+  #open(id: number, kind: Kind, { route, target, unsupported }: Served, block: string | undefined, deadline: number): void {
     const stream = new ServerStream(this, id);
     if (this.streams.size >= mostActive) return stream.finishWith(busy());
+    if (unsupported !== undefined) return stream.finishWith(unsupported);
     if (target.kind === "unary")
       return stream.finishWith(errors.methodNotAllowed(wireId, `${route.endpoint} is unary: call it without a stream`));
     this.streams.set(id, stream);

@@ -183,7 +183,7 @@ const nothing = new Uint8Array(0);
 const resolved: Promise<undefined> = Promise.resolve(undefined);
 
 function over(): MicroError {
-  return errors.cancelled(wireId, "the stream is over");
+  return errors.invalidState(wireId, "this end of the stream is over");
 }
 
 export function tooLarge(most: number): MicroError {
