@@ -1,6 +1,5 @@
-// What of ts-micro is published: dist/ mirrors src/ file by file, but for two things that its users would pay for.
-// What `import "ts-micro"` loads at once is one file, front.js: Node's loader takes about 50 kB of heap for each file, and 33 of them made the heap grow by 6 MiB.
-// Declarations that no public one mentions are left out, and so are the comments of the code.
+// What of ts-micro is published: dist/ mirrors src/ file by file, but what `import "ts-micro"` loads at once is one file, front.js: a file costs
+// Node's loader more than the code in it (docs/architecture.md, "Built"). Comments of code, and declarations that nobody can reach, stay here.
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, isAbsolute, posix } from "node:path";
 
@@ -9,7 +8,7 @@ export async function rollCode(folder) {
   // Not at once: the scripts that import this file are also what installs it.
   const { rolldown } = await import("rolldown");
   const src = `${folder}/src`;
-  const sources = readdirSync(src, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".ts"));
+  const sources = readdirSync(src, { recursive: true, encoding: "utf8" }).filter((file) => /(?<!\.d)\.ts$/.test(file));
   const bundle = await rolldown({
     // Each source is an entry: no module is there twice, and each has its own path.
     input: Object.fromEntries(sources.map((file) => [file.slice(0, -".ts".length), `${src}/${file}`])),
