@@ -2,6 +2,7 @@
 import { cell, flow, warm } from "./lib/load.mjs";
 import { flows } from "./lib/cells.mjs";
 import { cpuOf, memoryOf } from "./lib/proc.mjs";
+import { startProfile, stopProfile } from "./lib/profile.mjs";
 import { peers } from "./peers.mjs";
 
 const [end, name] = process.argv.slice(2);
@@ -37,20 +38,22 @@ const tasks = {
     globalThis.gc?.();
     return ((server ?? client)?.foreign ? 0 : process.memoryUsage.rss()) + memoryOf(processes());
   },
+  startProfile,
+  stopProfile,
   async close() {
     await client?.close?.();
     await server?.close?.();
   },
 };
 
-process.on("message", async ({ id, task, argument }) => {
+async function answer({ id, task, argument }) {
   try {
     process.send({ id, value: await tasks[task](argument) });
   } catch (error) {
     process.send({ id, error: String(error?.stack ?? error) });
   }
-  if (task === "close") process.exit();
-});
+}
+process.on("message", (message) => void answer(message));
 // The parent is gone: so is whatever this one started.
 process.once("disconnect", () => {
   void tasks.close().finally(() => process.exit());

@@ -5,7 +5,11 @@ const ours = (options = {}) => ({ file: "ts-micro", ours: true, install: ["ts-mi
 
 export const reference = "raw";
 
+/** A process of the host and nothing else. */
+export const bare = "bare";
+
 export const peers = {
+  [bare]: { file: "bare", hidden: true },
   raw: { file: "raw" },
   "raw-aa": { file: "raw", about: "a second copy of raw: the noise of this run" },
   "raw-protobuf": { file: "raw", options: { codec: "protobuf" } },
@@ -58,7 +62,7 @@ function nest() {
 
 /** `all`, or names. */
 export function chosenPeers(text) {
-  const names = text === "all" ? Object.keys(peers) : text.split(",");
+  const names = text === "all" ? Object.keys(peers).filter((name) => !peers[name].hidden) : text.split(",");
   const unknown = names.filter((name) => !(name in peers));
   if (unknown.length > 0) throw new Error(`no peer ${unknown.join(", ")}; there are ${Object.keys(peers).join(", ")}`);
   return names;

@@ -1,7 +1,7 @@
 // The rounds. All peers stay up; in a round each has its turn: warm, then its cells, with the same cells of the reference right before and
 // right after. Odd rounds go backwards.
 import { fork } from "node:child_process";
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { parseCell } from "./lib/cells.mjs";
 import { compact, median } from "./lib/figures.mjs";
@@ -68,17 +68,18 @@ export function spawnHost(end, name, { cpu, env = {}, execArgv = [] } = {}) {
 
 const cpus = { shared: [0, 0], split: [0, 1], none: [undefined, undefined] };
 
-/** A peer's server and client. */
-async function open(name, pin, folder) {
-  // Short: the registry puts a socket there, whose path has a limit.
-  const directory = `${folder}/${name.replaceAll(/[^a-z0-9]/g, "")}`;
-  mkdirSync(directory, { mode: 0o700 });
+/** A peer's server and client, with a registry of their own. */
+export async function openPeer(name, pin) {
+  const directory = mkdtempSync(`${tmpdir()}/tsb-`);
   const env = { MICRO_REGISTRY: "local", MICRO_LOCAL_DIR: directory };
   const [serverCpu, clientCpu] = cpus[pin];
   const execArgv = ["--expose-gc"];
   const server = spawnHost("server", name, { cpu: serverCpu, env, execArgv });
   const client = spawnHost("client", name, { cpu: clientCpu, env, execArgv });
-  const close = () => Promise.all([client.close(), server.close()]);
+  const close = async () => {
+    await Promise.all([client.close(), server.close()]);
+    rmSync(directory, { recursive: true, force: true });
+  };
   try {
     const flows = await client.ask("connect", await server.ask("start"));
     const memory = async () => ({ server: await server.ask("memory"), client: await client.ask("memory") });
@@ -118,8 +119,8 @@ async function turn(peer, raw, cells, { ms, warmMs }) {
     if (cell.kind === undefined) {
       figure.p99Ratio = figure.p99 / mean("p99");
       figure.layer = figure.client + figure.server - mean("client") - mean("server");
-      figure.raw = mean("rate");
     }
+    figure.raw = mean("rate");
     figures[cell.cell] = figure;
   }
   return figures;
@@ -128,7 +129,10 @@ async function turn(peer, raw, cells, { ms, warmMs }) {
 /** What of the reference a flow is held against: it has one way to consume a stream, and one to reach four. */
 const referredFlow = (kind) => ({ stream: "streamCallback", fanoutStreams: "fanout" })[kind] ?? kind;
 
-const firstLine = (error) => String(error.message).replace(/^\w*Error: /, "").split("\n")[0];
+const firstLine = (error) =>
+  String(error.message)
+    .replace(/^\w*Error: /, "")
+    .split("\n")[0];
 
 /**
  * Runs the peers in one way of pinning. The result has for each peer `cells`: medians over the rounds of `rate` (a second), `ratio` to the
@@ -136,14 +140,13 @@ const firstLine = (error) => String(error.message).replace(/^\w*Error: /, "").sp
  * call beyond the reference's), and `memory` in bytes.
  */
 export async function runPeers(names, { pin, rounds, cells, ms, say = () => {} }) {
-  const folder = mkdtempSync(`${tmpdir()}/tsb-`);
   const parsed = cells.map(parseCell);
   const opened = [];
   const results = {};
   try {
     for (const name of new Set([reference, ...names])) {
       try {
-        opened.push(await open(name, pin, folder));
+        opened.push(await openPeer(name, pin));
       } catch (error) {
         if (name === reference) throw error;
         results[name] = { unavailable: firstLine(error) };
@@ -171,18 +174,29 @@ export async function runPeers(names, { pin, rounds, cells, ms, say = () => {} }
       const memory = peer.failed ? undefined : { idle: peer.idle, loaded: await peer.memory() };
       results[peer.name] = { cells: summary(figures.get(peer.name)), memory, failed: peer.failed };
     }
-    results[reference] = { memory: { idle: raw.idle, loaded: await raw.memory() } };
+    results[reference] = {
+      cells: referenceCells([...figures.values()].flat()),
+      memory: { idle: raw.idle, loaded: await raw.memory() },
+    };
   } finally {
     await Promise.all(opened.map((peer) => peer.close()));
-    rmSync(folder, { recursive: true, force: true });
   }
   return { pin, rounds, ms, peers: results };
 }
 
 const inShort = (figures) =>
   Object.entries(figures)
-    .map(([cell, { rate, ratio }]) => `${cell} ${compact(rate)}${ratio === undefined ? "" : ` (${ratio.toPrecision(2)})`}`)
+    .map(
+      ([cell, { rate, ratio }]) => `${cell} ${compact(rate)}${ratio === undefined ? "" : ` (${ratio.toPrecision(2)})`}`,
+    )
     .join(" · ");
+
+/** What the reference did beside all of them. */
+function referenceCells(turns) {
+  const names = [...new Set(turns.flatMap(Object.keys))].filter((cell) => referredFlow(cell) === cell);
+  const rate = (cell) => median(turns.flatMap((figures) => figures[cell]?.raw ?? []));
+  return Object.fromEntries(names.map((cell) => [cell, { rate: round(rate(cell)), ratio: 1 }]));
+}
 
 function summary(rounds) {
   const cells = {};
@@ -190,6 +204,7 @@ function summary(rounds) {
     const all = rounds.map((figures) => figures[cell]).filter(Boolean);
     const out = {};
     for (const key of Object.keys(all[0])) {
+      if (key === "raw") continue;
       const values = all.map((figure) => figure[key]).filter((value) => value !== undefined);
       if (values.length > 0) out[key] = round(median(values));
     }

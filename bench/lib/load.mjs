@@ -65,7 +65,7 @@ export async function flow(client, { kind, ms }) {
 export async function warm(client, { ms }) {
   const end = performance.now() + ms;
   let best = 0;
-  for (let flat = 0; flat < 3 && performance.now() < end; ) {
+  for (let flat = 0; flat < 3 && performance.now() < end;) {
     const { calls, elapsed } = await loop(client, sizes.tiny, sizes.tiny.length + 6, 16, 120);
     const rate = calls / elapsed;
     flat = rate > best * 1.03 ? 0 : flat + 1;

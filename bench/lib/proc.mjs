@@ -16,7 +16,9 @@ export function cpuOf(children) {
 
 /** Their resident bytes. */
 export function memoryOf(children) {
-  const pages = children.map(({ pid }) => Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]));
+  const pages = children.map(({ pid }) =>
+    Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]),
+  );
   return pages.reduce((sum, kilobytes) => sum + kilobytes * 1024, 0);
 }
 

@@ -3,7 +3,7 @@ import { connect as dial, JSONCodec } from "nats";
 import { freePort, program } from "../lib/proc.mjs";
 import { builtServer } from "../lib/servers.mjs";
 
-const { encode, decode } = JSONCodec();
+const codec = JSONCodec();
 
 async function dialled(servers) {
   for (let left = 50; ; left--) {
@@ -24,7 +24,7 @@ export async function start() {
   const address = `127.0.0.1:${port}`;
   const connection = await dialled(address);
   connection.subscribe("hello", {
-    callback: (_, message) => message.respond(encode({ msg: `Hello ${decode(message.data).name}` })),
+    callback: (_, message) => message.respond(codec.encode({ msg: `Hello ${codec.decode(message.data).name}` })),
   });
   await connection.flush();
   return { address, processes: [broker] };
@@ -33,7 +33,8 @@ export async function start() {
 export async function connect(address) {
   const connection = await dialled(address);
   return {
-    call: async (name) => decode((await connection.request("hello", encode({ name }), { timeout: 30_000 })).data),
+    call: async (name) =>
+      codec.decode((await connection.request("hello", codec.encode({ name }), { timeout: 30_000 })).data),
     close: () => connection.close(),
   };
 }

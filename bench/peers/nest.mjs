@@ -27,7 +27,7 @@ export async function start({ transport }) {
   const method = transport === "tcp" ? MessagePattern("hello") : GrpcMethod("Greeter", "Hello");
   method(Greeter.prototype, "hello", Object.getOwnPropertyDescriptor(Greeter.prototype, "hello"));
   Controller()(Greeter);
-  class App {}
+  function App() {}
   Module({ controllers: [Greeter] })(App);
   const port = await freePort();
   const app = await NestFactory.createMicroservice(App, { logger: false, ...optionsOf(transport, port) });

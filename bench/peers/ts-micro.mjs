@@ -52,8 +52,12 @@ export async function start(options) {
   return { address: service.server.address, close: () => service.stop() };
 }
 
-export async function connect(_address, options) {
-  const client = createClient({ logLevel: "error", interceptors: wrappers(options.wrappers), ...componentsOf(options) });
+export async function connect(address, options) {
+  const client = createClient({
+    logLevel: "error",
+    interceptors: wrappers(options.wrappers),
+    ...componentsOf(options),
+  });
   const typed = options.codec === "protobuf";
   const greeter = typed ? client.service(name, await descriptor()) : client.service(name).Greeter;
   await greeter.hello({ name: "first" }, { waitFor: "10s" });
@@ -63,6 +67,7 @@ export async function connect(_address, options) {
     for await (const { s } of greeter.count({ n })) if (s === "tick") got++;
     return got;
   };
+  const callback = typed ? undefined : await callbackStream(address, options);
   let heard;
   return {
     call: metadata ? (who) => greeter.hello({ name: who }, metadata) : (who) => greeter.hello({ name: who }),
@@ -82,6 +87,7 @@ export async function connect(_address, options) {
       }
       return got;
     },
+    ...(callback === undefined ? {} : { streamCallback: callback }),
     ...(typed
       ? {}
       : {
@@ -97,6 +103,42 @@ export async function connect(_address, options) {
         }),
     close: () => client.close(),
   };
+}
+
+/** A server stream without the typed client: the messages of the protocol's own stream, decoded as they come. */
+async function callbackStream(address, { protocol = "fast" }) {
+  const made = await rawProtocol(protocol).catch(() => rawProtocol("mucp"));
+  await made.start();
+  const peer = made.dial({ id: "bench", address, metadata: made.metadata });
+  let ids = 0;
+  return async (n) => {
+    const stream = peer.stream({
+      service: name,
+      endpoint: "Greeter.Count",
+      contentType: "application/json",
+      kind: "server",
+      deadline: Infinity,
+      metadata: undefined,
+      id: `bench-${++ids}`,
+    });
+    await stream.send(Buffer.from(JSON.stringify({ n })));
+    stream.end();
+    let got = 0;
+    for (let body; (body = await stream.read()) !== undefined;) if (JSON.parse(body).s === "tick") got++;
+    return got;
+  };
+}
+
+async function rawProtocol(protocol) {
+  if (protocol === "mucp") {
+    const [{ mucp }, { httpTransport }] = await Promise.all([
+      import("ts-micro/protocol/mucp"),
+      import("ts-micro/transport/http"),
+    ]);
+    return mucp({ transport: httpTransport() });
+  }
+  const module = await import(`ts-micro/protocol/${protocol}`);
+  return module[protocol]();
 }
 
 /** Four services that hear the same topic. */
