@@ -229,6 +229,15 @@ export function report(results) {
   ].join("\n\n");
 }
 
+/** How far a second copy of the reference is from the first: 1 is none. */
+function noise(runs) {
+  const said = runs.flatMap(({ pin, peers: { "raw-aa": { cells } = {} } }) => {
+    const all = Object.values(cells ?? {}).map(({ ratio: each }) => each);
+    return all.length === 0 ? [] : `${pin} ${ratio(Math.min(...all))} to ${ratio(Math.max(...all))}`;
+  });
+  return said.join("; ") || "not measured";
+}
+
 /** docs/benchmarks.md. */
 export function page(results) {
   const { node, machine, date, runs } = results;
@@ -242,6 +251,7 @@ export function page(results) {
         ["machine", machine],
         ["Node", node],
         ["date", date],
+        ["noise (A/A, the cells' extremes)", noise(runs)],
         ["rounds", runs.map(({ pin, rounds, ms }) => `${pin} ${rounds}, ${ms} ms a cell`).join("; ")],
       ],
     ),

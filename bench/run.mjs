@@ -66,11 +66,18 @@ export function spawnHost(end, name, { cpu, env = {}, execArgv = [] } = {}) {
   };
 }
 
+const directories = new Set();
+const removeDirectories = () => {
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+};
+for (const event of ["SIGINT", "SIGTERM", "exit"]) process.once(event, removeDirectories);
+
 const cpus = { shared: [0, 0], split: [0, 1], none: [undefined, undefined] };
 
 /** A peer's server and client, with a registry of their own. */
 export async function openPeer(name, pin) {
   const directory = mkdtempSync(`${tmpdir()}/tsb-`);
+  directories.add(directory);
   const env = { MICRO_REGISTRY: "local", MICRO_LOCAL_DIR: directory };
   const [serverCpu, clientCpu] = cpus[pin];
   const execArgv = ["--expose-gc"];

@@ -43,7 +43,10 @@ function groupOf(name, url) {
   if (url.startsWith("node:")) return "Node";
   if (url.includes("/bench/lib/load.mjs")) return "the load itself";
   const ours = /\/packages\/ts-micro\/dist\/(?:(\w+)\/|(\w+)\.js)/.exec(url);
-  if (ours !== null) return /\/(codec|wire)\/(json|go-json|protobuf|codec)/.test(url) ? "codec (ours)" : `ts-micro ${ours[1] ?? ours[2]}`;
+  if (ours !== null)
+    return /\/(codec|wire)\/(json|go-json|protobuf|codec)/.test(url)
+      ? "codec (ours)"
+      : `ts-micro ${ours[1] ?? ours[2]}`;
   const library = /\/node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(url);
   return library === null ? "the peer's file" : library[1];
 }
