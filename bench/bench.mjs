@@ -19,7 +19,7 @@ import { runPeers } from "./run.mjs";
 const { values } = parseArgs({
   options: {
     peers: { type: "string" },
-    rounds: { type: "string", default: "3" },
+    rounds: { type: "string" },
     pin: { type: "string", default: "both" },
     cells: { type: "string" },
     ms: { type: "string", default: "160" },
@@ -27,6 +27,7 @@ const { values } = parseArgs({
     gate: { type: "boolean", default: false },
   },
 });
+values.rounds ??= values.gate ? "5" : "3";
 const number = (name) => {
   const value = Number(values[name]);
   if (!(value > 0)) throw new Error(`--${name}=${values[name]}: a number above 0 is needed`);
@@ -35,6 +36,7 @@ const number = (name) => {
 const names = chosenPeers(values.peers ?? (values.gate ? peersOfGates.join(",") : "all"));
 const pins = { both: ["shared", "split"], shared: ["shared"], split: ["split"], none: ["none"] }[values.pin];
 if (pins === undefined) throw new Error(`--pin=${values.pin}: shared, split, both or none`);
+if (values.pin !== "none" && process.platform !== "linux") throw new Error("only Linux pins processes: --pin=none");
 
 await ensureInstalled();
 const unbuilt = await build();

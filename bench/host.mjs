@@ -1,4 +1,5 @@
-// One end of a peer in a process of its own: `host.mjs server|client NAME`, told by its parent what to do.
+// One end of a peer in a process of its own: `host.mjs server|client NAME`, told by its parent what to do. Its end removes BENCH_FOLDER.
+import { rmSync } from "node:fs";
 import { cell, flow, warm } from "./lib/load.mjs";
 import { flows } from "./lib/cells.mjs";
 import { cpuOf, memoryOf } from "./lib/proc.mjs";
@@ -54,7 +55,9 @@ async function answer({ id, task, argument }) {
   }
 }
 process.on("message", (message) => void answer(message));
-// The parent is gone: so is whatever this one started.
+const { BENCH_FOLDER } = process.env;
+process.once("exit", () => BENCH_FOLDER && rmSync(BENCH_FOLDER, { recursive: true, force: true }));
+// The parent is done or gone: so is whatever this one started.
 process.once("disconnect", () => {
   void tasks.close().finally(() => process.exit());
   setTimeout(() => process.exit(1), 2000).unref();

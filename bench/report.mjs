@@ -2,13 +2,14 @@
 import { evaluate } from "./goals.mjs";
 import { flows, sizeNames } from "./lib/cells.mjs";
 import { compact } from "./lib/figures.mjs";
-import { bare, peers, reference } from "./peers.mjs";
+import { bare, peers } from "./peers.mjs";
 
 const ours = "ts-micro";
 
-function table(head, rows) {
+/** The first `words` columns are text. */
+function table(head, rows, words = 1) {
   const line = (cells) => `| ${cells.join(" | ")} |`;
-  return [line(head), line(head.map((_, i) => (i === 0 ? "---" : "---:"))), ...rows.map(line)].join("\n");
+  return [line(head), line(head.map((_, i) => (i < words ? "---" : "---:"))), ...rows.map(line)].join("\n");
 }
 
 const ratio = (value) =>
@@ -147,6 +148,7 @@ export function goalsTable(evaluated) {
       plain(value),
       met === undefined ? "not measured" : met ? "met" : "**not met**",
     ]),
+    4,
   );
 }
 
@@ -221,7 +223,7 @@ export function report(results) {
           "## Where others are ahead",
           lost.length === 0
             ? "Nowhere, among the cells that were run."
-            : table(["peer", "pinned", "cell", `${ours} ÷ it`], lost),
+            : table(["peer", "pinned", "cell", `${ours} ÷ it`], lost, 3),
         ]
       : []),
     ...results.runs.flatMap(runSections),
@@ -238,23 +240,31 @@ function noise(runs) {
   return said.join("; ") || "not measured";
 }
 
+const unmeasured =
+  "There are no figures yet: `npm run bench -- --json FILE` on a machine that does nothing else, then `npm run bench:docs -- FILE`.";
+
+function conditions({ node, machine, date, runs }) {
+  return table(
+    ["", ""],
+    [
+      ["machine", machine],
+      ["Node", node],
+      ["date", date],
+      ["noise (A/A, the cells' extremes)", noise(runs)],
+      ["rounds", runs.map(({ pin, rounds, ms }) => `${pin} ${rounds}, ${ms} ms a cell`).join("; ")],
+    ],
+    2,
+  );
+}
+
 /** docs/benchmarks.md. */
 export function page(results) {
-  const { node, machine, date, runs } = results;
-  const about = Object.entries(peers).filter(([, { hidden }]) => !hidden);
+  const { runs } = results;
+  const taking = Object.entries(peers).filter(([, { hidden }]) => !hidden);
   return `${[
     "# Benchmarks",
     "Written by `npm run bench:docs` from `bench/results.json`. Ratios measured side by side are the result; figures a second belong to this machine.",
-    table(
-      ["", ""],
-      [
-        ["machine", machine],
-        ["Node", node],
-        ["date", date],
-        ["noise (A/A, the cells' extremes)", noise(runs)],
-        ["rounds", runs.map(({ pin, rounds, ms }) => `${pin} ${rounds}, ${ms} ms a cell`).join("; ")],
-      ],
-    ),
+    runs.length === 0 ? unmeasured : conditions(results),
     "## Method",
     [
       '- A call is `Hello({ name })` answered by `{ msg: "Hello " + name }`, `name` of 4 bytes (tiny), 1 KiB or 64 KiB, its reply checked. One server process, one client process, loopback. `tiny:16` is 16 closed loops on one client.',
@@ -267,16 +277,9 @@ export function page(results) {
     ].join("\n"),
     table(
       ["peer", "what it is"],
-      about.map(([name, { about: text = defaultAbout(name) }]) => [name, text]),
+      taking.map(([name, { about }]) => [name, about]),
+      2,
     ),
     report(results),
   ].join("\n\n")}\n`;
-}
-
-function defaultAbout(name) {
-  const { options: { protocol, version, transport } = {}, ours: own } = peers[name];
-  if (name === reference) return "the reference";
-  if (own) return protocol === undefined ? "defaults" : `wire: ${protocol}`;
-  if (version !== undefined) return `Go Micro ${version}, ${protocol}, both ends`;
-  return transport === undefined ? name : `NestJS microservices, ${transport}`;
 }

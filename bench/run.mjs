@@ -1,7 +1,7 @@
 // The rounds. All peers stay up; in a round each has its turn: warm, then its cells, with the same cells of the reference right before and
 // right after. Odd rounds go backwards.
 import { fork } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { parseCell } from "./lib/cells.mjs";
 import { compact, median } from "./lib/figures.mjs";
@@ -66,27 +66,17 @@ export function spawnHost(end, name, { cpu, env = {}, execArgv = [] } = {}) {
   };
 }
 
-const directories = new Set();
-const removeDirectories = () => {
-  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
-};
-for (const event of ["SIGINT", "SIGTERM", "exit"]) process.once(event, removeDirectories);
-
 const cpus = { shared: [0, 0], split: [0, 1], none: [undefined, undefined] };
 
 /** A peer's server and client, with a registry of their own. */
 export async function openPeer(name, pin) {
   const directory = mkdtempSync(`${tmpdir()}/tsb-`);
-  directories.add(directory);
-  const env = { MICRO_REGISTRY: "local", MICRO_LOCAL_DIR: directory };
+  const env = { MICRO_REGISTRY: "local", MICRO_LOCAL_DIR: directory, BENCH_FOLDER: directory };
   const [serverCpu, clientCpu] = cpus[pin];
   const execArgv = ["--expose-gc"];
   const server = spawnHost("server", name, { cpu: serverCpu, env, execArgv });
   const client = spawnHost("client", name, { cpu: clientCpu, env, execArgv });
-  const close = async () => {
-    await Promise.all([client.close(), server.close()]);
-    rmSync(directory, { recursive: true, force: true });
-  };
+  const close = () => Promise.all([client.close(), server.close()]);
   try {
     const flows = await client.ask("connect", await server.ask("start"));
     const memory = async () => ({ server: await server.ask("memory"), client: await client.ask("memory") });
@@ -121,13 +111,14 @@ async function turn(peer, raw, cells, { ms, warmMs }) {
     const before = await measure(raw, referred, ms);
     const figure = await measure(peer, cell, ms);
     const after = await measure(raw, referred, ms);
-    const mean = (key) => (before[key] + after[key]) / 2;
-    figure.ratio = figure.rate / mean("rate");
+    const beside = {};
+    for (const key of Object.keys(before)) beside[key] = (before[key] + after[key]) / 2;
+    figure.ratio = figure.rate / beside.rate;
     if (cell.kind === undefined) {
-      figure.p99Ratio = figure.p99 / mean("p99");
-      figure.layer = figure.client + figure.server - mean("client") - mean("server");
+      figure.p99Ratio = figure.p99 / beside.p99;
+      figure.layer = figure.client + figure.server - beside.client - beside.server;
     }
-    figure.raw = mean("rate");
+    figure.raw = beside;
     figures[cell.cell] = figure;
   }
   return figures;
@@ -200,9 +191,16 @@ const inShort = (figures) =>
 
 /** What the reference did beside all of them. */
 function referenceCells(turns) {
-  const names = [...new Set(turns.flatMap(Object.keys))].filter((cell) => referredFlow(cell) === cell);
-  const rate = (cell) => median(turns.flatMap((figures) => figures[cell]?.raw ?? []));
-  return Object.fromEntries(names.map((cell) => [cell, { rate: round(rate(cell)), ratio: 1 }]));
+  const own = turns.map((figures) =>
+    Object.fromEntries(
+      Object.entries(figures)
+        .filter(([cell]) => referredFlow(cell) === cell)
+        .map(([cell, { raw }]) => [cell, raw]),
+    ),
+  );
+  const cells = summary(own);
+  for (const cell of Object.values(cells)) cell.ratio = 1;
+  return cells;
 }
 
 function summary(rounds) {
