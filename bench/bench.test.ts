@@ -38,7 +38,7 @@ describe("npm run bench", () => {
   let said: string;
   let results: Results;
   beforeAll(async () => {
-    const args = ["--peers=raw-aa,ts-micro,ts-micro-mucp", "--rounds=1", "--cells=tiny:16", "--ms=60", "--pin=none"];
+    const args = ["--peers=ts-micro,ts-micro-mucp", "--rounds=1", "--cells=tiny:16", "--ms=60", "--pin=none"];
     const { stdout } = await promisify(execFile)(
       process.execPath,
       [at("bench.mjs"), ...args, `--json=${folder}/results.json`],
@@ -48,7 +48,7 @@ describe("npm run bench", () => {
     results = JSON.parse(readFileSync(`${folder}/results.json`, "utf8")) as Results;
   });
 
-  it.each(["raw-aa", "ts-micro", "ts-micro-mucp"])("measures %s beside the raw socket", (name) => {
+  it.each(["ts-micro", "ts-micro-mucp"])("measures %s beside the raw socket", (name) => {
     const [run] = results.runs;
     expect(run?.pin).toBe("none");
     const { cells, memory } = run?.peers[name] ?? expect.fail(`no ${name}`);
