@@ -57,6 +57,8 @@ async function answer({ id, task, argument }) {
 process.on("message", (message) => void answer(message));
 const { BENCH_FOLDER } = process.env;
 process.once("exit", () => BENCH_FOLDER && rmSync(BENCH_FOLDER, { recursive: true, force: true }));
+// A signal to the whole group is the parent's affair.
+for (const signal of ["SIGINT", "SIGTERM"]) process.on(signal, () => {});
 // The parent is done or gone: so is whatever this one started.
 process.once("disconnect", () => {
   void tasks.close().finally(() => process.exit());
