@@ -47,7 +47,7 @@ export abstract class Link implements FrameSink, Flushing {
   peer: Settings = { ...defaults };
   closed = false;
   /** When to look whether the peer is still there; for the owner's table of deadlines. */
-  deadline = Infinity;
+  deadline: number = Infinity;
   /** Id of the last request that was handed to the socket. */
   protected flushed = 0;
   #reader: FrameReader;
@@ -180,8 +180,9 @@ export abstract class Link implements FrameSink, Flushing {
   }
 
   /** Ends it now: everything under way is lost. */
-  close(why: string, error: MicroError = errors.connectionLost(wireId, `${this.remote}: ${why}`)): void {
+  close(why: string, reason?: MicroError): void {
     if (this.closed) return;
+    const error = reason ?? errors.connectionLost(wireId, `${this.remote}: ${why}`);
     this.flush();
     this.closed = true;
     this.deadline = Infinity;
