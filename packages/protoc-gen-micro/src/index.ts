@@ -1,0 +1,1 @@
+export { micro } from "./plugin.ts";
