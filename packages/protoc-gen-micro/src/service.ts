@@ -46,7 +46,7 @@ class Printer {
     file.print(file.export("interface", client), " {");
     for (const method of this.#service.methods) {
       file.print(file.jsDoc(method, "  "));
-      file.print("  ", method.localName, this.#clientSignature(method), ";");
+      file.print("  ", property(method), this.#clientSignature(method), ";");
     }
     file.print("}");
     file.print();
@@ -71,7 +71,7 @@ class Printer {
     file.print(file.export("interface", this.#names.handler), " {");
     for (const method of this.#service.methods) {
       file.print(file.jsDoc(method, "  "));
-      file.print("  ", method.localName, this.#handlerSignature(method), ";");
+      file.print("  ", property(method), this.#handlerSignature(method), ";");
     }
     file.print("}");
     file.print();
@@ -186,6 +186,11 @@ class Printer {
   #global(name: string): string {
     return this.#shadowed.has(name) ? `globalThis.${name}` : name;
   }
+}
+
+/** In an interface `new()` without quotes is a constructor. */
+function property({ localName }: DescMethod): string {
+  return localName === "new" ? '"new"' : localName;
 }
 
 /** protobuf-es keeps methods by their name in TypeScript: the later of two would take the place of the other. */
