@@ -10,11 +10,14 @@ export interface Place {
 /** A fault of a `.proto`: `greeter.proto:3:7: …`. */
 export class ProtoFault extends Error {
   readonly place: Place;
+  /** Without the place. */
+  readonly detail: string;
 
   constructor(place: Place, detail: string) {
     super(`${place.file}:${place.line}:${place.column}: ${detail}`);
     this.name = "ProtoFault";
     this.place = place;
+    this.detail = detail;
   }
 }
 

@@ -56,11 +56,12 @@ class Printer {
       ),
     );
     file.print(file.export("function", makeClient), "(");
-    file.print("  name: string,");
-    file.print("  client: ", this.#micro("Client"), ",");
-    file.print("  options?: ", this.#micro("CallOptions"), ",");
+    const [name, through, options] = [this.#local("name"), this.#local("client"), this.#local("options")];
+    file.print("  ", name, ": string,");
+    file.print("  ", through, ": ", this.#micro("Client"), ",");
+    file.print("  ", options, "?: ", this.#micro("CallOptions"), ",");
     file.print("): ", client, " {");
-    file.print("  return client.service(name, ", file.importSchema(this.#service), ", options);");
+    file.print("  return ", through, ".service(", name, ", ", file.importSchema(this.#service), ", ", options, ");");
     file.print("}");
     file.print();
   }
@@ -116,23 +117,26 @@ class Printer {
       ),
     );
     const S = this.#shadowed.has("S") ? "S$" : "S";
+    const [server, impl, options] = [this.#local("server"), this.#local("handler"), this.#local("options")];
     file.print(file.export("function", register), "<", S, " extends ", this.#micro("ProtoServer"), ">(");
-    file.print("  server: ", S, ",");
-    file.print("  handler: ", handler, ",");
-    file.print("  options?: ", this.#micro("HandleOptions"), ",");
+    file.print("  ", server, ": ", S, ",");
+    file.print("  ", impl, ": ", handler, ",");
+    file.print("  ", options, "?: ", this.#micro("HandleOptions"), ",");
     file.print("): ", S, " {");
-    file.print(
-      "  const metadata = ",
+    file.print("  ", server, ".implement(", file.importSchema(this.#service), ", ", impl, ", {");
+    file.print("    ...", options, ",");
+    file.print("    metadata: {");
+    const entries = [
       this.#global("Object"),
       ".fromEntries(",
       endpoints,
-      ".map((each) => [each.method, each.metadata]));",
-    );
-    file.print("  server.implement(", file.importSchema(this.#service), ", handler, {");
-    file.print("    ...options,");
-    file.print("    metadata: { ...metadata, ...options?.metadata },");
+      ".map((each) => [each.method, each.metadata]))",
+    ];
+    file.print("      ...", entries, ",");
+    file.print("      ...", options, "?.metadata,");
+    file.print("    },");
     file.print("  });");
-    file.print("  return server;");
+    file.print("  return ", server, ";");
     file.print("}");
     file.print();
   }
@@ -176,6 +180,11 @@ class Printer {
   #init(message: DescMethod["input"]): Printable[] {
     const shape = this.#file.import("MessageInitShape", "@bufbuild/protobuf", true);
     return [shape, "<typeof ", this.#file.importSchema(message, true), ">"];
+  }
+
+  /** A parameter, also where the service itself has its name. */
+  #local(name: string): string {
+    return this.#file.importSchema(this.#service).name === name ? `${name}$` : name;
   }
 
   #micro(name: string): Printable {

@@ -144,6 +144,8 @@ class Parser {
     const { place } = at;
     const { text } = at.string("a file in quotes");
     at.need(";");
+    if (text.includes("\\") || text.split("/").some((part) => ["", ".", ".."].includes(part)))
+      throw fault(place, `${JSON.stringify(text)} is no path below the proto path: without \\, //, . and ..`);
     if (this.#imports.has(text)) throw fault(place, `${text} is imported twice`);
     this.#imports.set(text, place);
     this.#proto.dependency.push(text);
