@@ -26,9 +26,10 @@ export function fault(place: Place, detail: string): ProtoFault {
 }
 
 /** Where a method stands; the begin of its file when the compiler did not say. */
-export function at({ parent, index }: DescMethod & { index?: number }): Place {
+export function at(method: DescMethod): Place {
+  const { parent } = method;
   const { file } = parent;
-  const path = [6, file.services.indexOf(parent), 2, index ?? 0];
+  const path = [6, file.services.indexOf(parent), 2, parent.methods.indexOf(method)];
   const found = file.proto.sourceCodeInfo?.location.find(
     (location) => location.path.length === 4 && location.path.every((step, depth) => step === path[depth]),
   );

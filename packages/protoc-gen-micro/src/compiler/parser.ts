@@ -56,6 +56,8 @@ const scalars: Readonly<Record<string, Type>> = {
   sint64: Type.SINT64,
 };
 const notForKeys = new Set([Type.DOUBLE, Type.FLOAT, Type.BYTES]);
+/** Messages in messages; protoc has a limit as well. */
+const deepest = 64;
 const maxNumber = 536_870_911;
 const maxEnum = 2_147_483_647;
 
@@ -187,6 +189,7 @@ class Parser {
   #body(proto: DescriptorProto, own: Scope, end: (path: readonly number[]) => void): void {
     const at = this.#at;
     const options: Option[] = [];
+    if (own.path.length > deepest * 2) throw fault(at.place, `messages are nested at most ${deepest} deep`);
     at.need("{");
     end(own.path);
     while (!at.take("}")) {
