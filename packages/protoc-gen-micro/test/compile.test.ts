@@ -107,7 +107,7 @@ describe("a fault is said with its place", () => {
     ['syntax = "proto3"\nmessage A {}', 'a.proto:2:1: ";" is expected, not "message"'],
     [p3("message A { int32 a = 0; }"), "a field number 0 is not between 1 and 536870911"],
     [p3("message A { int32 a = 19500; }"), "field numbers 19000 to 19999 belong to protobuf itself"],
-    [p3("message A { int32 a = 1; int32 b = 1; }"), "a.proto:1:56: number 1 of b is that of a"],
+    [p3("message A { int32 a = 1; int32 b = 1; }"), "a.proto:1:55: number 1 of b is that of a"],
     [p3("message A { int32 a = 1; int32 a = 2; }"), "A.a is declared already"],
     [p3("message A { int32 a_b = 1; int32 aB = 2; }"), "aB and a_b are both aB in JSON"],
     [p3("message A { reserved 2 to 4; int32 a = 3; }"), "number 3 of a is reserved"],

@@ -57,9 +57,11 @@ export class Symbols {
    */
   find(name: string, scope: string, file: string, place: Place): { name: string; what: What } {
     const found = this.#search(name, scope);
-    if (found === undefined) throw fault(place, `${name} is not declared${this.#like(name)}`);
-    const symbol = this.#byName.get(found);
-    if (symbol === undefined) throw fault(place, `${name} would be ${found}, which is not declared`);
+    const symbol = this.#byName.get(found ?? "");
+    if (found === undefined || symbol === undefined) {
+      const meant = found === undefined || found === name ? "" : ` (it would be ${found})`;
+      throw fault(place, `${name} is not declared${meant}${this.#like(name)}`);
+    }
     if (symbol.what.kind !== "package" && this.#visible.get(file)?.has(symbol.file) !== true)
       throw fault(place, `${name} is in ${symbol.file}, which is not imported`);
     return { name: found, what: symbol.what };
@@ -93,8 +95,9 @@ export class Symbols {
     }
   }
 
-  /** Where the last part of the name is declared, for whoever forgot a package or an import. */
+  /** What may have been forgotten: an import, or the package before a name. */
   #like(name: string): string {
+    if (name === "google.api.http") return '; import "google/api/annotations.proto"';
     const last = name.slice(name.lastIndexOf(".") + 1);
     const found = [...this.#byName.keys()].find((each) => each === last || each.endsWith(`.${last}`));
     return found === undefined ? "" : `; did you mean ${found}?`;
