@@ -25,7 +25,7 @@ export function compile(files: readonly string[], read: (name: string) => string
     if (text === undefined && known === undefined) throw fault(from ?? start(name), `${name} is not found`);
     const parsed = known === undefined ? parseFile(name, text as string) : parsedOf(known);
     loaded.set(name, parsed);
-    for (const dependency of parsed.proto.dependency)
+    for (const dependency of [...parsed.proto.dependency, ...parsed.proto.optionDependency])
       load(dependency, parsed.imports.get(dependency), [...above, name]);
     order.push(parsed);
   };

@@ -1,10 +1,8 @@
 import { create, fromBinary, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import {
   DescriptorProto_ExtensionRangeSchema,
-  DescriptorProto_ReservedRangeSchema,
   DescriptorProtoSchema,
   Edition,
-  EnumDescriptorProto_EnumReservedRangeSchema,
   EnumDescriptorProtoSchema,
   EnumOptionsSchema,
   EnumValueDescriptorProtoSchema,
@@ -25,6 +23,7 @@ import {
   ServiceOptionsSchema,
   SourceCodeInfo_LocationSchema,
   SourceCodeInfoSchema,
+  SymbolVisibility,
   type DescriptorProto,
   type EnumDescriptorProto,
   type FieldDescriptorProto,
@@ -36,6 +35,7 @@ import { Cursor } from "./cursor.ts";
 import { defaultOf } from "./default.ts";
 import { tokensOf, type Token } from "./lexer.ts";
 import { readOption, readOptions, type Option } from "./option.ts";
+import { maxEnum, maxNumber, readRanges, readReserved } from "./ranges.ts";
 import type { Declared, Parsed, Reference, Written } from "./parsed.ts";
 
 const scalars: Readonly<Record<string, Type>> = {
@@ -58,8 +58,6 @@ const scalars: Readonly<Record<string, Type>> = {
 const notForKeys = new Set([Type.DOUBLE, Type.FLOAT, Type.BYTES]);
 /** Messages in messages; protoc has a limit as well. */
 const deepest = 64;
-const maxNumber = 536_870_911;
-const maxEnum = 2_147_483_647;
 
 /** Reads a `.proto` of proto2, proto3 or an edition. Names are not resolved yet. @throws ProtoFault */
 export function parseFile(name: string, text: string): Parsed {
@@ -94,6 +92,10 @@ class Parser {
 
   get #editions(): boolean {
     return this.#proto.syntax === "editions";
+  }
+
+  get #in2024(): boolean {
+    return this.#proto.edition === Edition.EDITION_2024;
   }
 
   file(): Parsed {
@@ -141,8 +143,9 @@ class Parser {
     const at = this.#at;
     at.next();
     const index = this.#proto.dependency.length;
-    if (at.take("public")) this.#proto.publicDependency.push(index);
-    else if (at.take("weak")) this.#proto.weakDependency.push(index);
+    const forOptions = this.#in2024 && at.take("option");
+    if (!forOptions && at.take("public")) this.#proto.publicDependency.push(index);
+    else if (!forOptions && at.take("weak")) this.#proto.weakDependency.push(index);
     const { place } = at;
     const { text } = at.string("a file in quotes");
     at.need(";");
@@ -150,7 +153,7 @@ class Parser {
       throw fault(place, `${JSON.stringify(text)} is no path below the proto path: without \\, //, . and ..`);
     if (this.#imports.has(text)) throw fault(place, `${text} is imported twice`);
     this.#imports.set(text, place);
-    this.#proto.dependency.push(text);
+    (forOptions ? this.#proto.optionDependency : this.#proto.dependency).push(text);
   }
 
   #package(): void {
@@ -167,19 +170,34 @@ class Parser {
   #topLevel(scope: Scope): void {
     const at = this.#at;
     const proto = this.#proto;
-    if (at.sees("message")) proto.messageType.push(this.#message(scope, [4, proto.messageType.length]));
-    else if (at.sees("enum")) proto.enumType.push(this.#enum(scope, [5, proto.enumType.length]));
+    if (this.#sees("message")) proto.messageType.push(this.#message(scope, [4, proto.messageType.length]));
+    else if (this.#sees("enum")) proto.enumType.push(this.#enum(scope, [5, proto.enumType.length]));
     else if (at.sees("service")) this.#service(scope);
     else if (at.sees("extend")) this.#extend(scope, 7, proto.extension, [4], proto.messageType);
     else throw at.unexpected("message, enum, service, extend, import, package or option");
   }
 
+  /** A declaration, with `export` or `local` before it in edition 2024; no field of such a type. */
+  #sees(word: "message" | "enum"): boolean {
+    const at = this.#at;
+    const modified = this.#in2024 && (at.sees("export") || at.sees("local"));
+    return at.sees(word, modified ? 1 : 0) && !at.sees("=", modified ? 3 : 2);
+  }
+
+  #visibility(): { visibility?: SymbolVisibility } {
+    const at = this.#at;
+    if (!this.#in2024) return {};
+    if (at.take("export")) return { visibility: SymbolVisibility.VISIBILITY_EXPORT };
+    return at.take("local") ? { visibility: SymbolVisibility.VISIBILITY_LOCAL } : {};
+  }
+
   #message(scope: Scope, path: readonly number[]): DescriptorProto {
     const at = this.#at;
     const end = this.#begin();
+    const visibility = this.#visibility();
     at.next();
     const name = at.word("the name of a message");
-    const proto = create(DescriptorProtoSchema, { name: name.text });
+    const proto = create(DescriptorProtoSchema, { name: name.text, ...visibility });
     const own = this.#declare(scope, name, { kind: "message", proto }, path);
     this.#body(proto, own, end);
     return proto;
@@ -194,14 +212,12 @@ class Parser {
     end(own.path);
     while (!at.take("}")) {
       if (at.take(";")) continue;
-      if (at.sees("message") && !at.sees("=", 2))
-        proto.nestedType.push(this.#message(own, [...own.path, 3, proto.nestedType.length]));
-      else if (at.sees("enum") && !at.sees("=", 2))
-        proto.enumType.push(this.#enum(own, [...own.path, 4, proto.enumType.length]));
+      if (this.#sees("message")) proto.nestedType.push(this.#message(own, [...own.path, 3, proto.nestedType.length]));
+      else if (this.#sees("enum")) proto.enumType.push(this.#enum(own, [...own.path, 4, proto.enumType.length]));
       else if (at.sees("extend") && !at.sees("=", 2))
         this.#extend(own, 6, proto.extension, [...own.path, 3], proto.nestedType);
       else if (at.sees("extensions")) this.#extensionRanges(proto, own);
-      else if (at.sees("reserved")) this.#reserved(proto, false);
+      else if (at.sees("reserved")) readReserved(at, proto, this.#editions);
       else if (at.sees("option") && !at.sees("=", 2)) {
         at.next();
         options.push(this.#option());
@@ -416,7 +432,7 @@ class Parser {
     const at = this.#at;
     if (this.#proto3) throw fault(at.place, "proto3 has no extension ranges");
     at.next();
-    const ranges = this.#ranges(1, maxNumber).map((range) => create(DescriptorProto_ExtensionRangeSchema, range));
+    const ranges = readRanges(at, 1, maxNumber).map((range) => create(DescriptorProto_ExtensionRangeSchema, range));
     message.extensionRange.push(...ranges);
     const options = readOptions(at);
     for (const range of ranges) {
@@ -426,48 +442,13 @@ class Parser {
     at.need(";");
   }
 
-  /** Ends are exclusive, as in messages. */
-  #ranges(min: number, max: number): { start: number; end: number }[] {
-    const at = this.#at;
-    const ranges: { start: number; end: number }[] = [];
-    do {
-      const { place } = at;
-      const start = at.integer("a number", min, max);
-      const end = !at.take("to") ? start : at.take("max") ? max : at.integer("a number", min, max);
-      if (end < start) throw fault(place, `the range ${start} to ${end} ends before it begins`);
-      ranges.push({ start, end: end + 1 });
-    } while (at.take(","));
-    return ranges;
-  }
-
-  #reserved(proto: DescriptorProto | EnumDescriptorProto, inEnum: boolean): void {
-    const at = this.#at;
-    at.next();
-    if (at.token.kind === "string") {
-      if (this.#editions) throw fault(at.place, "in editions reserved names have no quotes");
-      do proto.reservedName.push(at.string("a name in quotes").text);
-      while (at.take(","));
-    } else if (this.#editions && at.token.kind === "word") {
-      do proto.reservedName.push(at.word("a name").text);
-      while (at.take(","));
-    } else if (inEnum) {
-      for (const { start, end } of this.#ranges(-maxEnum - 1, maxEnum))
-        (proto as EnumDescriptorProto).reservedRange.push(
-          create(EnumDescriptorProto_EnumReservedRangeSchema, { start, end: end - 1 }),
-        );
-    } else {
-      for (const range of this.#ranges(1, maxNumber))
-        (proto as DescriptorProto).reservedRange.push(create(DescriptorProto_ReservedRangeSchema, range));
-    }
-    at.need(";");
-  }
-
   #enum(scope: Scope, path: readonly number[]): EnumDescriptorProto {
     const at = this.#at;
     const end = this.#begin();
+    const visibility = this.#visibility();
     at.next();
     const name = at.word("the name of an enum");
-    const proto = create(EnumDescriptorProtoSchema, { name: name.text });
+    const proto = create(EnumDescriptorProtoSchema, { name: name.text, ...visibility });
     const own = this.#declare(scope, name, { kind: "enum", proto }, path);
     this.#places.set(proto, name.place);
     at.need("{");
@@ -478,7 +459,7 @@ class Parser {
       if (at.sees("option") && !at.sees("=", 1)) {
         at.next();
         options.push(this.#option());
-      } else if (at.sees("reserved") && !at.sees("=", 1)) this.#reserved(proto, true);
+      } else if (at.sees("reserved") && !at.sees("=", 1)) readReserved(at, proto, this.#editions);
       else this.#enumValue(proto, scope, own);
     }
     this.#keep("EnumOptions", own.name, options, EnumOptionsSchema, (set) => (proto.options = set));

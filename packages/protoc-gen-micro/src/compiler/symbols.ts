@@ -43,7 +43,7 @@ export class Symbols {
       const imported = files.get(name);
       for (const index of imported?.publicDependency ?? []) add(imported?.dependency[index] ?? "");
     };
-    for (const name of file.dependency) add(name);
+    for (const name of [...file.dependency, ...file.optionDependency]) add(name);
     this.#visible.set(file.name, visible);
   }
 
