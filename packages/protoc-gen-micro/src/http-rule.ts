@@ -16,12 +16,12 @@ const [body, custom, additional] = [7, 8, 11];
 
 /** What `option (google.api.http)` says of a method: the rule itself first, then its additional bindings. Rules without a path count for nothing. */
 export function bindingsOf({ proto }: DescMethod): Binding[] {
-  const found = proto.options?.$unknown?.filter(({ no, wireType }) => no === httpField && wireType === delimited) ?? [];
+  const found =
+    proto.options?.$unknown?.filter(({ no, wireType }) => no === httpField && wireType === WireType.LengthDelimited) ??
+    [];
   // protoc writes a rule whose fields were set one by one as several records, which are one message.
   return read(Buffer.concat(found.map(({ data }) => new BinaryReader(data).bytes())));
 }
-
-const delimited: number = WireType.LengthDelimited;
 
 /** google.api.HttpRule, by its field numbers: the descriptor of that file need not be there. */
 function read(rule: Uint8Array): Binding[] {

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { generate } from "../src/generate.ts";
-import { filesIn, root } from "./world.ts";
+import { byPath, filesIn, root } from "./world.ts";
 
 const options = "target=ts,import_extension=ts,erasable_syntax=true";
 /** The version of a generator is no difference. */
@@ -15,8 +15,9 @@ describe("code in the repository is what its .proto gives", () => {
     const read = (name: string): string | undefined =>
       name === "greeter.proto" ? readFileSync(`${root}${folder}/${name}`, "utf8") : undefined;
     const made = await generate(["greeter.proto"], { read, parameter });
-    const found = [...filesIn(`${root}${folder}/gen`)].map(([path, text]) => [path, unversioned(text)]);
-    expect(found).toEqual(made.map(({ path, text }) => [path, unversioned(text)]).toSorted());
+    const plain = (files: ReadonlyMap<string, string>): Map<string, string> =>
+      new Map([...files].map(([path, text]) => [path, unversioned(text)]));
+    expect(plain(filesIn(`${root}${folder}/gen`))).toEqual(plain(byPath(made)));
   });
 });
 

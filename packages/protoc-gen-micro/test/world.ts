@@ -57,6 +57,11 @@ export function writeInto(folder: string, files: readonly Generated[]): void {
   }
 }
 
+/** What was generated, by path. */
+export function byPath(files: readonly Generated[]): ReadonlyMap<string, string> {
+  return new Map(files.map(({ path, text }) => [path, text]));
+}
+
 /** A folder that is gone after the tests. */
 export class Scratch {
   readonly path: string = realpathSync(mkdtempSync(`${tmpdir()}/ts-micro-proto-`));

@@ -15,7 +15,7 @@ export interface Reference {
   readonly place: Place;
   /** What it may be. */
   readonly wants: "type" | "message";
-  set(fullName: string, kind: "message" | "enum"): void;
+  readonly set: (fullName: string, kind: "message" | "enum") => void;
 }
 
 /** Options as they were written, of one declaration. */
@@ -25,7 +25,7 @@ export interface Written {
   readonly scope: string;
   readonly options: readonly Option[];
   /** Takes them as bytes of that message. */
-  set(bytes: Uint8Array): void;
+  readonly set: (bytes: Uint8Array) => void;
 }
 
 /** A declaration by its full name. */
