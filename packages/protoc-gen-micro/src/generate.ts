@@ -41,7 +41,7 @@ export async function generate(files: readonly string[], options: GenerateOption
     protoFile,
     sourceFileDescriptors: protoFile.filter(({ name }) => own.includes(name)),
   });
-  const micros = micro.run({ ...request, parameter: options.parameter });
+  const micros = micro.run(request);
   const messages = await messageCode(request, options.signal);
   return [...messages, ...micros.file].map(({ name, content }) => ({ path: name, text: content }));
 }

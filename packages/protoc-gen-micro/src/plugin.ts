@@ -28,10 +28,9 @@ export const micro: Plugin = createEcmaScriptPlugin({
   generateTs(schema) {
     for (const file of schema.files) {
       if (file.services.length === 0) continue;
-      const names = namesIn(file);
       const output = schema.generateFile(`${file.name}_micro.ts`);
       output.preamble(file);
-      for (const service of file.services) generateService(output, service, names);
+      for (const [service, names] of namesIn(file)) generateService(output, service, names);
     }
   },
 });

@@ -7,15 +7,9 @@ import type { ServiceNames } from "./names.ts";
 type Printable = Parameters<GeneratedFile["array"]>[0][number];
 
 /** Prints the client, the handler and the endpoints of a service. */
-export function generateService(
-  file: GeneratedFile,
-  service: DescService,
-  names: ReadonlyMap<DescService, ServiceNames>,
-): void {
-  const own = names.get(service);
-  if (own === undefined) return;
+export function generateService(file: GeneratedFile, service: DescService, names: ServiceNames): void {
   refuseTwins(service);
-  const print = new Printer(file, service, own);
+  const print = new Printer(file, service, names);
   print.client();
   print.handler();
   print.endpoints();

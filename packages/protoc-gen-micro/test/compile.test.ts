@@ -121,7 +121,7 @@ describe("a fault is said with its place", () => {
     [p3("enum E { A = 1; }"), "the first value of an enum is 0 in proto3"],
     [p3("enum E { A = 0; B = 0; }"), "option allow_alias would allow it"],
     [p3("enum E { }"), "enum E has no value"],
-    [p3("message A {} service S { rpc M(A) returns (E); } enum E { Z = 0; }"), "E is a enum, not a message"],
+    [p3("message A {} service S { rpc M(A) returns (E); } enum E { Z = 0; }"), "E is an enum, not a message"],
     [p3("message A {} service S { rpc M(A); }"), '"returns" is expected, not ";"'],
     [p3('import "b.proto";'), "a.proto:1:27: b.proto is not found"],
     [p3('import "../b.proto";'), "is no path below the proto path"],

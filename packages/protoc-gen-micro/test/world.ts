@@ -23,7 +23,7 @@ import { bundled } from "../src/known.ts";
 const execute = promisify(execFile);
 export const root: string = fileURLToPath(new URL("../../../", import.meta.url));
 export const protos: string = fileURLToPath(new URL("fixtures/proto", import.meta.url));
-/** The code of {@link protos} as it was reviewed. */
+/** The code of {@link protos} as it was reviewed. `TS_MICRO_GOLDEN=write` writes it anew, to be reviewed again. */
 export const golden: string = fileURLToPath(new URL("fixtures/gen", import.meta.url));
 export const plugin: string = `${root}packages/protoc-gen-micro/dist/main.js`;
 const es = `${root}node_modules/@bufbuild/protoc-gen-es/bin/protoc-gen-es`;

@@ -20,14 +20,14 @@ export class Symbols {
       const other = this.#byName.get(at);
       if (other === undefined) this.#byName.set(at, { what: { kind: "package" }, file: proto.name });
       else if (other.what.kind !== "package")
-        throw fault(firstPlace(proto), `package ${at} has the name of a ${other.what.kind} in ${other.file}`);
+        throw fault(firstPlace(proto), `package ${at} has the name of ${a(other.what.kind)} in ${other.file}`);
     }
     for (const { name, place, what } of declared) {
       const other = this.#byName.get(name);
       if (other !== undefined)
         throw fault(
           place,
-          `${name} is declared already${other.file === proto.name ? "" : `, as a ${other.what.kind} in ${other.file}`}`,
+          `${name} is declared already${other.file === proto.name ? "" : `, as ${a(other.what.kind)} in ${other.file}`}`,
         );
       this.#byName.set(name, { what, file: proto.name });
       if (what.kind === "extension") this.#extensions.set(name, what.proto);
@@ -71,7 +71,7 @@ export class Symbols {
   extension(name: string, extendee: string, scope: string, file: string, place: Place): FieldDescriptorProto {
     const found = this.find(name, scope, file, place);
     const proto = this.#extensions.get(found.name);
-    if (proto === undefined) throw fault(place, `${name} is a ${found.what.kind}, not an extension`);
+    if (proto === undefined) throw fault(place, `${name} is ${a(found.what.kind)}, not an extension`);
     if (proto.extendee !== `.${extendee}`)
       throw fault(place, `${name} extends ${proto.extendee.slice(1)}, not ${extendee}`);
     return proto;
@@ -80,7 +80,7 @@ export class Symbols {
   resolve({ name, scope, place, wants, set }: Reference, file: string): void {
     const { name: found, what } = this.find(name, scope, file, place);
     if (what.kind !== "message" && (what.kind !== "enum" || wants === "message"))
-      throw fault(place, `${name} is a ${what.kind}, not a ${wants === "message" ? "message" : "message or enum"}`);
+      throw fault(place, `${name} is ${a(what.kind)}, not a ${wants === "message" ? "message" : "message or enum"}`);
     set(`.${found}`, what.kind);
   }
 
@@ -102,6 +102,10 @@ export class Symbols {
     const found = [...this.#byName.keys()].find((each) => each === last || each.endsWith(`.${last}`));
     return found === undefined ? "" : `; did you mean ${found}?`;
   }
+}
+
+function a(kind: What["kind"]): string {
+  return `${/^[aeiou]/.test(kind) ? "an" : "a"} ${kind}`;
 }
 
 function isType(kind: What["kind"] | undefined): boolean {
