@@ -344,7 +344,7 @@ export class MicroService {
     const { options } = this;
     const parts = this.#components;
     const { settings } = parts;
-    const [{ ServerEngine }, { recordOf }, { debugEndpoints }, { protocols, codecs }] = await Promise.all([
+    const [{ ServerEngine }, { recordOf }, { debugEndpoints }, { serving, codecs }] = await Promise.all([
       import("./server/engine.ts"),
       import("./server/record.ts"),
       import("./debug/handlers.ts"),
@@ -359,7 +359,7 @@ export class MicroService {
       metadata: { ...options.metadata, ...settings.serverMetadata },
       registry: parts.registry,
       broker: parts.broker,
-      protocols,
+      protocols: serving,
       codecs,
       routes: [],
       interceptors: options.interceptors ?? [],
