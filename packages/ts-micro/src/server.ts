@@ -4,6 +4,7 @@ import type { MessageDescriptor } from "./codec.ts";
 import type { Metadata } from "./metadata.ts";
 import type { BrokerEvent, SubscribeOptions } from "./broker.ts";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 
 /** A request as handler interceptors see it. */
 export interface ServerCall {
@@ -120,4 +121,6 @@ export interface HttpRoute {
   match(method: string, path: string, headers: Readonly<Record<string, string>>): boolean;
   /** Answers `exchange`. What it throws before it began an answer becomes a plain answer of that error's status. */
   handle(exchange: HttpExchange): Promise<void>;
+  /** Takes the connection of a matching HTTP/1.1 request with `Upgrade` over, and the bytes that came behind its head. Without it `Upgrade` is ignored. */
+  upgrade?(request: IncomingMessage, socket: Duplex, head: Buffer): void;
 }
