@@ -8,6 +8,7 @@ import { protobufCodec } from "./codec/protobuf.ts";
 import { textCodec } from "./codec/text.ts";
 import { loadDriver } from "./drivers.ts";
 import type { Protocol } from "./protocol.ts";
+import { http, type HttpOptions } from "./protocol/http.ts";
 import { mucp } from "./protocol/mucp.ts";
 import type { Registry } from "./registry.ts";
 import { cachedRegistry, type CachedRegistry } from "./registry/cached.ts";
@@ -29,6 +30,7 @@ export async function makeCore(of: {
   transport: Transport;
   selector: Selector | string | undefined;
   codecs: readonly Codec[];
+  http: HttpOptions;
   clock: Clock;
   env: Readonly<Record<string, string | undefined>>;
 }): Promise<Core> {
@@ -41,7 +43,7 @@ export async function makeCore(of: {
         : selector === undefined || selector === "p2c"
           ? p2cSelector({ clock })
           : (await loadDriver("selector", selector)).fromAddress(undefined, env),
-    protocols: [mucp({ transport, clock })],
+    protocols: [mucp({ transport, clock }), http(of.http)],
     codecs: [jsonCodec(), protobufCodec(), bytesCodec(), textCodec(), jsonRpcCodec(), protoRpcCodec(), ...codecs],
   };
 }

@@ -1,4 +1,3 @@
-import type { Protocol } from "../protocol.ts";
 import type { EndpointRecord, Node, ServiceRecord } from "../registry.ts";
 import type { ServerEngineOptions } from "./options.ts";
 import type { RoutedEndpoint } from "../server.ts";
@@ -20,15 +19,14 @@ export function recordOf(
   };
 }
 
-function nodeOf({ name, id, metadata, protocols, registry, broker, tls }: ServerEngineOptions, address: string): Node {
-  const wire: Protocol = protocols[0];
+function nodeOf({ name, id, metadata, advertised, registry, broker, tls }: ServerEngineOptions, address: string): Node {
   return {
     id: `${name}-${id}`,
     address,
     // `ts-wire` marks a node of ours; its value is the version of our framing, 0 for none.
     metadata: {
       "ts-wire": "0",
-      ...wire.metadata,
+      ...advertised.metadata,
       registry: registry.name,
       broker: broker.name,
       ...(tls === undefined ? {} : { secure: "true" }),

@@ -61,7 +61,7 @@ async function call(
   const kind = calls.kindOf(endpoint) ?? "unary";
   const given = baseType(headers["content-type"]);
   const contentType = given === "" || given === lines ? "application/json" : given;
-  if (!calls.supports(contentType)) throw unsupported(`unsupported Content-Type: ${headers["content-type"]}`);
+  if (!calls.supports(contentType)) throw unsupported(`unsupported Content-Type: ${given}; JSON is application/json`);
   if (kind !== "unary" && contentType !== "application/json")
     throw unsupported(`${endpoint} is a ${kind} stream: over HTTP its messages are JSON`);
   const meant = headers[kindHeader];

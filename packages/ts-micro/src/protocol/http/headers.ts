@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 
-/** Who reports the errors of the server's end, and of the client's as in Go. */
-export const id = "ts.micro.protocol.http";
+/** Who reports the errors of the server's end and of the client's, as in Go. */
+export const id = "go.micro.server";
 export const clientId = "go.micro.client";
 
 /** Ours: the kind of call that is meant. Who says it understands a refusal, and goes to another node. */

@@ -34,7 +34,7 @@ export class LineReader {
 
   #add(chunk: Buffer, from: number, to: number): void {
     if (this.#rest.length + to - from > this.#most)
-      throw errors.payloadTooLarge("ts.micro.protocol.http", `a message of more than ${this.#most} bytes`);
+      throw errors.payloadTooLarge("ts.micro.http", `a message of more than ${this.#most} bytes`);
     if (to > from) this.#rest.append(chunk, from, to);
   }
 

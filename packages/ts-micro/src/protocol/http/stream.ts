@@ -98,7 +98,7 @@ export class ExchangeStream implements RawStream {
       "cache-control": "no-cache",
       // Proxies of the nginx family would gather messages otherwise.
       "x-accel-buffering": "no",
-      trailer: H.error,
+      ...(events ? {} : { trailer: H.error }),
     };
     exchange.head(200, { ...headers, ...answer(headers) });
   }
