@@ -346,7 +346,7 @@ export class MicroService {
         import("./server/engine.ts"),
         import("./server/record.ts"),
         import("./debug/handlers.ts"),
-        import("./web/service.ts"),
+        import("./server/http/parts.ts"),
         parts.core(),
       ]);
     const { protocols, advertised, routes, fallback } = await httpParts(

@@ -1,4 +1,3 @@
-import type { Driver } from "../internal/driver.ts";
 import { errors } from "../errors.ts";
 import type { Acceptor, CallHandler, Peer, Protocol } from "../protocol.ts";
 import type { HttpRoute } from "../server.ts";
@@ -18,9 +17,6 @@ export type { HttpOptions } from "./http/options.ts";
 export function http(options: HttpOptions = {}): Protocol {
   return new Http(settingsOf(options));
 }
-
-/** How it is chosen by name. */
-export const driver: Driver<Protocol> = { name: "http", fromAddress: () => http() };
 
 class Http implements Protocol {
   readonly name = "http";

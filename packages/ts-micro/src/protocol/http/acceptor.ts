@@ -122,10 +122,10 @@ export class NodeAcceptor implements Acceptor {
   }
 
   #request(request: IncomingMessage, response: ServerResponse): void {
-    const connection = this.#connections.get(request.socket);
-    if (connection !== undefined && ++connection.active > pipelined) return void request.socket.destroy();
     // Node serves HTTP/0.9.
     if (request.httpVersionMajor !== 1) return void response.writeHead(505, { connection: "close" }).end();
+    const connection = this.#connections.get(request.socket);
+    if (connection !== undefined && ++connection.active > pipelined) return void request.socket.destroy();
     this.#open.add(response);
     if (this.#draining) response.shouldKeepAlive = false;
     response.once("close", () => {

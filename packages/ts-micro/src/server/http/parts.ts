@@ -1,5 +1,5 @@
-import type { Protocol } from "../protocol.ts";
-import type { HttpApp, HttpRoute, HttpServiceOptions } from "../server.ts";
+import type { Protocol } from "../../protocol.ts";
+import type { HttpApp, HttpRoute, HttpServiceOptions } from "../../server.ts";
 import { appRoute, httpServiceOptions } from "./app.ts";
 import { healthRoutes, metricsRoute, type StatusSource } from "./status.ts";
 

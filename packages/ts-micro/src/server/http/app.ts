@@ -1,5 +1,5 @@
-import { errors } from "../errors.ts";
-import type { HttpApp, HttpRoute, HttpServiceOptions } from "../server.ts";
+import { errors } from "../../errors.ts";
+import type { HttpApp, HttpRoute, HttpServiceOptions } from "../../server.ts";
 
 /** What the option `http` says, however short; undefined when plain HTTP is off. */
 export function httpServiceOptions(

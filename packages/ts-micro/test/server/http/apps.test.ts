@@ -4,10 +4,10 @@ import express from "express";
 import fastify from "fastify";
 import { Hono } from "hono";
 import { afterEach, describe, expect, it } from "vitest";
-import { createClient, createService, type ServiceOptions } from "../../src/index.ts";
-import { memoryRegistry } from "../../src/registry/memory.ts";
-import { raw } from "../transport/raw.ts";
-import { alone, answers, post } from "../protocol/http/world.ts";
+import { createClient, createService, type ServiceOptions } from "../../../src/index.ts";
+import { memoryRegistry } from "../../../src/registry/memory.ts";
+import { raw } from "../../transport/raw.ts";
+import { alone, answers, post } from "../../protocol/http/world.ts";
 
 const stops: (() => Promise<unknown>)[] = [];
 afterEach(async () => {

@@ -1,4 +1,4 @@
-import type { HttpExchange, HttpRoute, ServerStats } from "../server.ts";
+import type { HttpExchange, HttpRoute, ServerStats } from "../../server.ts";
 
 /** What the routes for operators read. */
 export interface StatusSource {
