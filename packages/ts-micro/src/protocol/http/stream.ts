@@ -18,7 +18,7 @@ export interface ExchangeStreamInit {
   readonly events: boolean;
   readonly maxBody: number;
   /** Further headers of the answer. */
-  answer(headers: Headers): Headers;
+  readonly answer: (headers: Headers) => Headers;
 }
 
 /** A stream over one HTTP exchange: messages one a line, either way; the one request of a `server` stream is the body. */

@@ -171,6 +171,7 @@ describe("unary calls", () => {
     leaving.abort();
     await gone;
     await eventually(() => seen.cancelled > cancelled, "the handler hears of it");
+    expect(seen.cancelled).toBe(cancelled + 1);
   });
 });
 
@@ -218,6 +219,7 @@ describe("server streams", () => {
     leaving.abort();
     await reader?.read().catch(() => {});
     await eventually(() => seen.cancelled > cancelled, "the handler hears of it");
+    expect(seen.cancelled).toBe(cancelled + 1);
   });
 });
 

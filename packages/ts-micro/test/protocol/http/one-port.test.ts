@@ -179,6 +179,7 @@ describe("one port with TLS", () => {
           const socket = new Raw(connectTls({ ...options, ...(ALPNProtocols === undefined ? {} : { ALPNProtocols }) }));
           await socket.write(bytes);
           await socket.until((text) => text.endsWith('{"msg":"Hello tls"}\n') && answers(text).length >= 1);
+          expect(answers(socket.text)[0]?.status).toBe(200);
           socket.socket.destroy();
         }
       }

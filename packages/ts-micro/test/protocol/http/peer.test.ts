@@ -87,7 +87,7 @@ describe("a request", () => {
   ])("of endpoint %j at a node with %j goes to %s", async (endpoint, metadata, path) => {
     let line = "";
     const node = await server((request) => ((line = request.split("\r\n")[0] ?? ""), ok("{}")));
-    await dial(node.address, metadata as Record<string, string>).unary(head({ endpoint }), body);
+    await dial(node.address, metadata).unary(head({ endpoint }), body);
     expect(line).toBe(`POST ${path} HTTP/1.1`);
   });
 
