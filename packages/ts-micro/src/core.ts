@@ -8,6 +8,7 @@ import { protobufCodec } from "./codec/protobuf.ts";
 import { textCodec } from "./codec/text.ts";
 import { loadDriver } from "./drivers.ts";
 import type { Protocol } from "./protocol.ts";
+import type { HttpOptions } from "./protocol/http.ts";
 import { Protocols } from "./protocols.ts";
 import type { Registry } from "./registry.ts";
 import { cachedRegistry, type CachedRegistry } from "./registry/cached.ts";
@@ -38,11 +39,12 @@ export async function makeCore(of: {
   serving: readonly (Protocol | string)[] | undefined;
   calling: readonly (Protocol | string)[] | undefined;
   tls: ClientTlsOptions | undefined;
+  http: HttpOptions;
   clock: Clock;
   env: Readonly<Record<string, string | undefined>>;
 }): Promise<Core> {
-  const { registry, transport, selector, codecs, clock, env, tls } = of;
-  const protocols = new Protocols({ transport, tls, clock });
+  const { registry, transport, selector, codecs, clock, env, tls, http } = of;
+  const protocols = new Protocols({ transport, tls, http, clock });
   const [serving, calling] = await Promise.all([protocols.choose(of.serving), protocols.choose(of.calling)]);
   return {
     cached: cachedRegistry(registry, { clock }),

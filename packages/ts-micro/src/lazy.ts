@@ -3,7 +3,7 @@ import { errors, type MicroError } from "./errors.ts";
 import type { Component } from "./lifecycle.ts";
 import type { Acceptor, Listener } from "./protocol.ts";
 import type { Registry, Watcher } from "./registry.ts";
-import type { Connection, Transport } from "./transport.ts";
+import type { Connection, Transport, Wants } from "./transport.ts";
 
 /** A component made at first use. `close` before that does nothing and makes it unusable. */
 class Later<T extends Partial<Component>> {
@@ -104,11 +104,11 @@ export function lazyTransport(name: string, make: () => Promise<Transport>): Tra
     [Symbol.asyncDispose]: () => later.close(),
     dial: async (node, options): Promise<Connection> => (await later.get()).dial(node, options),
     forget: (node) => later.value?.forget(node),
-    get acceptor(): ((serve: (connection: Connection) => void) => Acceptor) | undefined {
+    get acceptor(): ((serve: (connection: Connection) => void, wants?: Wants) => Acceptor) | undefined {
       const made = later.value;
       return made?.acceptor === undefined
         ? undefined
-        : (serve) => (made.acceptor as NonNullable<Transport["acceptor"]>)(serve);
+        : (serve, wants) => (made.acceptor as NonNullable<Transport["acceptor"]>)(serve, wants);
     },
     get listen(): ((address: string, serve: (connection: Connection) => void) => Promise<Listener>) | undefined {
       const made = later.value;

@@ -159,8 +159,8 @@ export interface Acceptor {
   readonly name: string;
   /** TLS protocol names that select it. */
   readonly alpn?: readonly string[];
-  /** Whether these first bytes are its own; undefined: more bytes are needed. */
-  match(prefix: Buffer): boolean | undefined;
+  /** Whether these first bytes are its own; undefined: more bytes are needed. The first `seen` of them did not do before. */
+  match(prefix: Buffer, seen: number): boolean | undefined;
   /** Takes the connection over. `bytes` were read already. `release` gives it back at a message boundary. */
   accept(socket: Socket, bytes: Buffer, release: (socket: Socket, bytes: Buffer) => void): void;
   /** Closes connections as they become idle; resolves when no call is under way. */

@@ -1,6 +1,7 @@
 import type { Clock } from "./clock.ts";
 import { errors } from "./errors.ts";
 import type { Protocol } from "./protocol.ts";
+import type { HttpOptions } from "./protocol/http.ts";
 import type { ClientTlsOptions } from "./tls.ts";
 import type { Transport } from "./transport.ts";
 
@@ -8,13 +9,19 @@ import type { Transport } from "./transport.ts";
 export interface ProtocolParts {
   readonly transport: Transport;
   readonly tls: ClientTlsOptions | undefined;
+  /** Pool, TLS and CORS of plain HTTP. */
+  readonly http: HttpOptions;
   readonly clock: Clock;
 }
 
-/** By name, the one that is preferred first: a node that speaks several is called by the first of them. */
+/**
+ * By name, the one that is preferred first: a node that speaks several is called by the first of them, and a connection goes to the first
+ * that wants it. Plain HTTP takes what is left.
+ */
 const makers: Readonly<Record<string, (parts: ProtocolParts) => Promise<Protocol>>> = {
   fast: async ({ clock, tls }) => (await import("./protocol/fast.ts")).fast({ clock, tls }),
   mucp: async ({ clock, transport }) => (await import("./protocol/mucp.ts")).mucp({ transport, clock }),
+  http: async ({ http }) => (await import("./protocol/http.ts")).http(http),
 };
 
 /** Protocols of one process side by side: each is made once, whoever uses it. */

@@ -4,6 +4,7 @@ import type { MessageDescriptor } from "./codec.ts";
 import type { Metadata } from "./metadata.ts";
 import type { BrokerEvent, SubscribeOptions } from "./broker.ts";
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
 
 /** A request as handler interceptors see it. */
 export interface ServerCall {
@@ -120,4 +121,29 @@ export interface HttpRoute {
   match(method: string, path: string, headers: Readonly<Record<string, string>>): boolean;
   /** Answers `exchange`. What it throws before it began an answer becomes a plain answer of that error's status. */
   handle(exchange: HttpExchange): Promise<void>;
+  /** Takes the connection of a matching HTTP/1.1 request with `Upgrade` over, and the bytes that came behind its head. Without it `Upgrade` is ignored. */
+  upgrade?(request: IncomingMessage, socket: Duplex, head: Buffer): void;
+}
+
+/** A handler for `node:http`: an Express app is one, `fastify` has one, `@hono/node-server` makes one. */
+export type HttpHandler = (request: IncomingMessage, response: ServerResponse) => unknown;
+
+/** What serves HTTP: a handler, or an app that has one after it is ready, as Fastify's. */
+export type HttpApp =
+  | HttpHandler
+  | {
+      ready(): PromiseLike<unknown>;
+      readonly routing: (request: IncomingMessage, response: ServerResponse) => void;
+    };
+
+/** The option `http` of a service. */
+export interface HttpServiceOptions {
+  /** Gets each HTTP/1.1 request that nothing else of the service wants (SRV-52). */
+  app?: HttpApp | undefined;
+  /** Gets the connections of requests with `Upgrade`: WebSockets. Without it `Upgrade` is ignored. */
+  upgrade?: ((request: IncomingMessage, socket: Duplex, head: Buffer) => void) | undefined;
+  /** `GET /health` and `GET /ready`. Default true. */
+  health?: boolean | undefined;
+  /** `GET /metrics`. Default true. */
+  metrics?: boolean | undefined;
 }

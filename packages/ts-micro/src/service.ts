@@ -21,6 +21,8 @@ import type { Registry } from "./registry.ts";
 import type {
   HandleOptions,
   HandlerInterceptor,
+  HttpApp,
+  HttpServiceOptions,
   Subscriber,
   SubscriberInterceptor,
   SubscriberOptions,
@@ -50,6 +52,11 @@ export interface ServiceOptions<N extends string = string> extends ComponentOpti
   metadata?: Readonly<Record<string, string>> | undefined;
   /** TLS of the server. Clients see it in the registry and use TLS by themselves. */
   tls?: TlsOptions | undefined;
+  /**
+   * Plain HTTP/1.1 on the service's port: JSON calls, `/health`, `/ready`, `/metrics`, and a web app, here or in its options: any handler for
+   * `node:http`, an Express or Fastify app. Default true; false: none of it.
+   */
+  http?: boolean | HttpApp | HttpServiceOptions | undefined;
   /** Lifetime of a registration. Default 90s. */
   registerTtl?: Duration | undefined;
   /** Time between registrations; 0 for one only. Default 30s. */
@@ -344,13 +351,26 @@ export class MicroService {
     const { options } = this;
     const parts = this.#components;
     const { settings } = parts;
-    const [{ ServerEngine }, { recordOf }, { debugEndpoints }, { serving, codecs }] = await Promise.all([
+    const [{ ServerEngine }, { recordOf }, { debugEndpoints }, { httpParts }, { serving, codecs }] = await Promise.all([
       import("./server/engine.ts"),
       import("./server/record.ts"),
       import("./debug/handlers.ts"),
+      import("./server/http/parts.ts"),
       parts.core(),
     ]);
-    const engine = new ServerEngine({
+    const { protocols, advertised, routes, fallback } = await httpParts(
+      options.http,
+      serving,
+      this.#endpoints.length === 0,
+      {
+        service: this.name,
+        version: this.#version,
+        stats: () => engine.stats,
+        ports: () => engine.ports,
+        unready: () => engine.unready(),
+      },
+    );
+    const engine: ServerEngine = new ServerEngine({
       name: settings.serverName ?? options.name,
       version: this.#version,
       id: this.#id,
@@ -359,9 +379,11 @@ export class MicroService {
       metadata: { ...options.metadata, ...settings.serverMetadata },
       registry: parts.registry,
       broker: parts.broker,
-      protocols: serving,
+      protocols,
       codecs,
-      routes: [],
+      routes,
+      fallback,
+      advertised,
       interceptors: options.interceptors ?? [],
       subscriberInterceptors: options.subscriberInterceptors ?? [],
       logger: parts.logger,

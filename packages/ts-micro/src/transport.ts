@@ -45,6 +45,13 @@ export interface Connection {
   destroy(): void;
 }
 
+/** Whether a message is wanted; its header is a flat list of canonical names and values, `target` what it was sent to. */
+export type Wants = (message: {
+  readonly method: string;
+  readonly target: string;
+  readonly headers: readonly string[];
+}) => boolean;
+
 export interface DialOptions {
   /** True: an idle connection will do and may be given back with `release`. False: one of its own (streams). */
   reuse: boolean;
@@ -62,8 +69,11 @@ export interface Transport extends Component {
   dial(node: Node, options: DialOptions): Promise<Connection>;
   /** Idle pooled connections to the node are let go. */
   forget(node: Node): void;
-  /** Mounted on the one port: a transport over sockets. */
-  acceptor?(serve: (connection: Connection) => void): Acceptor;
+  /**
+   * Mounted on the one port: a transport over sockets. `wants` tells which messages are its user's by what precedes their body; a connection
+   * on which another one comes goes back to the listener at that boundary. Without it every message is.
+   */
+  acceptor?(serve: (connection: Connection) => void, wants?: Wants): Acceptor;
   /** Listens by itself: a transport without sockets of ours. */
   listen?(address: string, serve: (connection: Connection) => void): Promise<Listener>;
 }

@@ -5,6 +5,7 @@ import { abortReason } from "../context.ts";
 import { MicroError } from "../errors.ts";
 import { exitAmbient } from "./ambient.ts";
 import { parseAddress, type NetAddress } from "./net-address.ts";
+import { warnUnverified } from "./unverified.ts";
 
 /** Of one dial. */
 export interface SocketOptions {
@@ -81,21 +82,11 @@ function place(target: NetAddress): { host: string; port: number } | { path: str
 }
 
 function tlsOptions(target: NetAddress, tls: ConnectionOptions, alpn: readonly string[]): ConnectionOptions {
-  if (tls.rejectUnauthorized === false) warn();
+  if (tls.rejectUnauthorized === false) warnUnverified();
   const options: ConnectionOptions = { ...place(target), ALPNProtocols: [...alpn], ...tls };
   // An IP address is no server name (RFC 6066 §3).
   if (options.servername === undefined && "host" in target && isIP(target.host) === 0) options.servername = target.host;
   return options;
-}
-
-let warned = false;
-
-function warn(): void {
-  if (warned) return;
-  warned = true;
-  process.emitWarning("TLS certificates are not verified (tls.rejectUnauthorized is false)", {
-    code: "TS_MICRO_TLS_UNVERIFIED",
-  });
 }
 
 // A name with several addresses fails with one error for each, and no text of its own.

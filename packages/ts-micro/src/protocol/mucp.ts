@@ -2,9 +2,11 @@ import { systemClock, type Clock } from "../clock.ts";
 import { milliseconds, type Duration } from "../duration.ts";
 import { errors } from "../errors.ts";
 import type { Acceptor, CallHandler, Listener, Peer, Protocol } from "../protocol.ts";
+import type { HttpRoute } from "../server.ts";
 import type { Connection, Transport } from "../transport.ts";
 import type { Node } from "../wire/registry-record.ts";
 import { MucpPeer } from "./mucp/peer.ts";
+import { isMucp, mucpRoute } from "./mucp/route.ts";
 import { ServerConnection } from "./mucp/server.ts";
 
 export interface MucpOptions {
@@ -41,9 +43,14 @@ class Mucp implements Protocol {
   }
 
   // A transport that is loaded by name knows only after its start whether it has a port of its own.
-  get acceptor(): ((calls: CallHandler) => Acceptor) | undefined {
+  get acceptor(): ((calls: CallHandler, routes: readonly HttpRoute[]) => Acceptor) | undefined {
     const mount = this.#transport.acceptor?.bind(this.#transport);
-    return mount === undefined ? undefined : (calls) => mount(this.#serve(calls));
+    if (mount === undefined) return undefined;
+    return (calls, routes) => mount(this.#serve(calls), routes.length > 0 ? isMucp : undefined);
+  }
+
+  routes(calls: CallHandler): readonly HttpRoute[] {
+    return [mucpRoute((connection) => new ServerConnection(connection, calls, this.#clock), calls)];
   }
 
   get listen(): ((address: string, calls: CallHandler) => Promise<Listener>) | undefined {

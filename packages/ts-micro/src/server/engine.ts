@@ -5,7 +5,7 @@ import { advertiseAddress } from "../internal/net-address.ts";
 import type { Acceptor, Listener } from "../protocol.ts";
 import type { LocalService, RoutedEndpoint, ServerStats, Subscriber, SubscriberOptions } from "../server.ts";
 import { Calls } from "./calls.ts";
-import { listen } from "./listener.ts";
+import { listen, type PortListener } from "./listener.ts";
 import { localService } from "./local.ts";
 import type { ServerEngineOptions } from "./options.ts";
 import { recordOf } from "./record.ts";
@@ -24,6 +24,7 @@ export class ServerEngine {
   readonly #calls: Calls;
   readonly #subscribers: Subscribers;
   #listeners: Listener[] = [];
+  #port: PortListener | undefined;
   #registration: Registration | undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
@@ -70,6 +71,17 @@ export class ServerEngine {
 
   get stats(): ServerStats {
     return { requests: this.#calls.requests, failures: this.#calls.failures, inFlight: this.#running.size };
+  }
+
+  get ports(): { readonly connections: number; readonly shed: number } {
+    return { connections: this.#port?.connections ?? 0, shed: this.#port?.shed ?? 0 };
+  }
+
+  /** Why calls should not be sent here; empty when they may. */
+  unready(): string[] {
+    if (this.#interrupted) return ["it is stopping"];
+    if (this.#registration?.registered === true) return [];
+    return [`it is not registered${this.registrationError === undefined ? " yet" : `: ${this.registrationError}`}`];
   }
 
   handle(endpoints: readonly RoutedEndpoint[]): void {
@@ -125,15 +137,21 @@ export class ServerEngine {
   async #listen(): Promise<void> {
     const { protocols, address, tls, clock } = this.options;
     for (const protocol of protocols) await protocol.start();
-    const routes = [...this.options.routes, ...protocols.flatMap((protocol) => protocol.routes?.(this.#calls) ?? [])];
+    const { routes: first, fallback } = this.options;
+    const routes = [...first, ...protocols.flatMap((protocol) => protocol.routes?.(this.#calls) ?? [])];
+    if (fallback !== undefined) routes.push(fallback);
+    // A port of its own beside a first protocol that needs none would be at nobody's address.
+    const shared = protocols[0].acceptor !== undefined;
     const acceptors: Acceptor[] = [];
     for (const protocol of protocols) {
-      const acceptor = protocol.acceptor?.(this.#calls, routes);
+      const acceptor = shared ? protocol.acceptor?.(this.#calls, routes) : undefined;
       if (acceptor !== undefined) acceptors.push(acceptor);
       else if (protocol.listen !== undefined) this.#listeners.push(await protocol.listen(address, this.#calls));
     }
-    if (acceptors.length > 0)
-      this.#listeners.push(await listen({ address, acceptors, ...(tls === undefined ? {} : { tls }), clock }));
+    if (acceptors.length > 0) {
+      this.#port = await listen({ address, acceptors, ...(tls === undefined ? {} : { tls }), clock });
+      this.#listeners.push(this.#port);
+    }
     this.#address = this.#listeners[0]?.address ?? "";
   }
 

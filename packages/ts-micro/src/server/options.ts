@@ -25,6 +25,10 @@ export interface ServerEngineOptions {
   codecs: readonly Codec[];
   /** HTTP routes beside those of the protocols, before them. */
   routes: readonly HttpRoute[];
+  /** Gets the HTTP requests that no other route wants. */
+  fallback: HttpRoute | undefined;
+  /** What the node says that it speaks. */
+  advertised: Protocol;
   interceptors: readonly HandlerInterceptor[];
   subscriberInterceptors: readonly SubscriberInterceptor[];
   logger: Logger;

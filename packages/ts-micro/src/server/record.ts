@@ -1,4 +1,3 @@
-import type { Protocol } from "../protocol.ts";
 import type { EndpointRecord, Node, ServiceRecord } from "../registry.ts";
 import type { ServerEngineOptions } from "./options.ts";
 import type { RoutedEndpoint } from "../server.ts";
@@ -20,16 +19,15 @@ export function recordOf(
   };
 }
 
-function nodeOf({ name, id, metadata, protocols, registry, broker, tls }: ServerEngineOptions, address: string): Node {
-  // What every Go client can call comes first; the others are marks beside it.
-  const wire: Protocol = protocols.find((protocol) => protocol.name === "mucp") ?? protocols[0];
+function nodeOf(options: ServerEngineOptions, address: string): Node {
+  const { name, id, metadata, protocols, advertised, registry, broker, tls } = options;
   return {
     id: `${name}-${id}`,
     address,
     // `ts-wire` marks a node of ours; its value is the version of our framing, 0 for none.
     metadata: {
       "ts-wire": "0",
-      ...wire.metadata,
+      ...advertised.metadata,
       ...Object.assign({}, ...protocols.map((protocol) => protocol.marks)),
       registry: registry.name,
       broker: broker.name,

@@ -3,7 +3,7 @@ import { errors, type MicroError } from "../errors.ts";
 import { dialFailure, openSocket, type Dialler } from "../internal/dial.ts";
 import type { Driver } from "../internal/driver.ts";
 import type { Acceptor } from "../protocol.ts";
-import type { Connection, DialOptions, Transport } from "../transport.ts";
+import type { Connection, DialOptions, Transport, Wants } from "../transport.ts";
 import type { Node } from "../wire/registry-record.ts";
 import { ClientEnd } from "./http/client.ts";
 import { Ends } from "./http/ends.ts";
@@ -79,9 +79,8 @@ class HttpTransport implements Transport {
     this.#pool.forget(`tls ${node.address}`);
   }
 
-  /** Every HTTP/1.1 connection of a port. */
-  acceptor(serve: (connection: Connection) => void): Acceptor {
-    return new HttpAcceptor(this.#settings, serve);
+  acceptor(serve: (connection: Connection) => void, wants?: Wants): Acceptor {
+    return new HttpAcceptor(this.#settings, serve, wants);
   }
 
   async close(): Promise<void> {

@@ -86,7 +86,8 @@ export class Sniffer {
 
   #read(newcomer: Newcomer, chunk: Buffer): void {
     const { bytes } = newcomer;
-    if (bytes.length === 0) {
+    const seen = bytes.length;
+    if (seen === 0) {
       newcomer.deadline = this.#options.clock.now() + this.#options.head;
       this.#deadlines.add(newcomer.deadline);
       bytes.adopt(chunk);
@@ -94,7 +95,7 @@ export class Sniffer {
     // An earlier acceptor that cannot tell yet comes before a later one that can.
     const prefix = bytes.view();
     for (const acceptor of newcomer.candidates) {
-      const answer = acceptor.match(prefix);
+      const answer = acceptor.match(prefix, seen);
       if (answer === true) return this.#give(newcomer, acceptor);
       if (answer === undefined) {
         if (bytes.length > this.#options.most) this.#shed(newcomer, "head too large");

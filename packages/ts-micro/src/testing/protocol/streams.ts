@@ -168,7 +168,7 @@ export const streamPromises: Promises = {
       await gone(call);
       return undefined;
     });
-    const stream = b.open("server", "Test.Slow", { deadline: performance.now() + 150 });
+    const stream = b.open("server", "Test.Slow", { deadline: performance.now() + 500 });
     await stream.send(bytes("go"));
     same(text(await within(stream.read(), "a message")), "one", "message");
     await fails(stream.read(), "TIMEOUT", "a read at the deadline");

@@ -36,6 +36,8 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
   #paused = false;
   #flowing = false;
   #cause: Error | undefined;
+  /** Removes the listeners. */
+  readonly #leave: () => void;
   #senders: { resolve: () => void; reject: (error: MicroError) => void }[] = [];
 
   constructor(socket: Socket, settings: Settings, ends: Home, remote: string) {
@@ -45,15 +47,18 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
     this.local = endName(socket.localAddress, socket.localPort);
     this.remote = remote;
     ends.add(this);
-    socket
-      .on("data", (chunk: Buffer) => this.read(chunk))
-      .on("end", () => this.#ended())
-      .on("drain", () => this.drained())
-      .on("error", (error) => (this.#cause = error))
-      .on("close", () => {
-        this.finish(this.#lost(this.#cause?.message ?? "closed the connection"));
-        ends.gone(this);
-      });
+    const data = (chunk: Buffer): void => this.read(chunk);
+    const end = (): void => this.#ended();
+    const drain = (): void => this.drained();
+    const error = (cause: Error): void => void (this.#cause = cause);
+    const close = (): void => {
+      this.finish(this.#lost(this.#cause?.message ?? "closed the connection"));
+      ends.gone(this);
+    };
+    this.#leave = () => {
+      socket.off("data", data).off("end", end).off("drain", drain).off("error", error).off("close", close);
+    };
+    socket.on("data", data).on("end", end).on("drain", drain).on("error", error).on("close", close);
   }
 
   protected abstract readonly parser: Http1Parser<M>;
@@ -177,6 +182,15 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
     this.socket.resume();
     this.deadline = this.ends.clock.now() + linger;
     this.ends.watch(this.deadline);
+  }
+
+  /** Lets the socket go, paused, with all that was written still to leave. */
+  protected handOver(): void {
+    this.drained();
+    this.finish(this.#lost("the connection went to another protocol"));
+    this.#leave();
+    this.socket.pause();
+    this.ends.gone(this);
   }
 
   #parse(chunk: Buffer | undefined): void {

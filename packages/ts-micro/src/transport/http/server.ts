@@ -2,11 +2,13 @@ import type { Socket } from "node:net";
 import { errors, MicroError } from "../../errors.ts";
 import { endName } from "../../internal/net-address.ts";
 import type { Acceptor } from "../../protocol.ts";
-import type { Connection, Message } from "../../transport.ts";
+import type { Connection, Message, Wants } from "../../transport.ts";
 import { encodeError } from "../../wire/error.ts";
 import { H } from "../../wire/headers.ts";
 import { encodeResponse, encodeResponseHead } from "../../wire/http1/encode.ts";
 import { headerValue } from "../../wire/http1/headers.ts";
+import type { Http1Limits } from "../../wire/http1/limits.ts";
+import { isHttp1 } from "../../wire/http1/preface.ts";
 import { RequestParser, type Http1Request } from "../../wire/http1/request.ts";
 import { Busyness } from "../busy.ts";
 import { fields, HttpEnd, id } from "./end.ts";
@@ -27,13 +29,19 @@ class ServerEnd extends HttpEnd<Http1Request> {
   #seen = false;
   #last = false;
   #draining = false;
+  /** The next request is somebody else's. */
+  #foreign = false;
   #phase: Phase | undefined;
+  readonly #wants: Wants | undefined;
+  readonly #release: Release;
 
-  constructor(socket: Socket, settings: Settings, ends: Home) {
+  constructor(socket: Socket, settings: Settings, ends: Home, wants: Wants | undefined, release: Release) {
     super(socket, settings, ends, endName(socket.remoteAddress, socket.remotePort));
+    this.#wants = wants;
+    this.#release = release;
     this.parser = new RequestParser(
       { head: (request) => this.#begin(request), message: (request) => this.#message(request) },
-      { maxHeadBytes: settings.maxHeader, maxBodyBytes: settings.maxBody },
+      limitsOf(settings),
     );
   }
 
@@ -74,7 +82,7 @@ class ServerEnd extends HttpEnd<Http1Request> {
   }
 
   protected override get held(): boolean {
-    return super.held || this.#busy.pending >= pipelined || this.socket.writableLength > backlog;
+    return super.held || this.#foreign || this.#busy.pending >= pipelined || this.socket.writableLength > backlog;
   }
 
   protected encode({ header, body: whole }: Message, body: Uint8Array | undefined): Buffer {
@@ -107,10 +115,15 @@ class ServerEnd extends HttpEnd<Http1Request> {
     this.end();
   }
 
-  #begin(request: Http1Request): void {
+  #begin(request: Http1Request): boolean {
+    if (this.#wants?.(request) === false) {
+      this.#foreign = true;
+      return false;
+    }
     this.#head = request;
     if (headerValue(request.headers, "Expect")?.toLowerCase() === "100-continue")
       this.socket.write("HTTP/1.1 100 Continue\r\n\r\n");
+    return true;
   }
 
   #message(request: Http1Request): boolean {
@@ -125,10 +138,17 @@ class ServerEnd extends HttpEnd<Http1Request> {
   #settle(): void {
     // In mid-parse there may be more requests at hand.
     if (this.over || this.parsing) return;
+    if (this.#busy.idle && this.#foreign && !this.#last) return this.#giveBack();
     if (this.#busy.idle && this.#seen && (this.#last || (this.#draining && this.parser.idle)))
       return this.#leave(this.#last ? "asked to close" : "draining");
     this.#watch();
     if (!this.held && (this.parser.paused || this.socket.isPaused())) this.flow();
+  }
+
+  #giveBack(): void {
+    const rest = this.parser.takeRest();
+    this.handOver();
+    this.#release(this.socket, rest);
   }
 
   #leave(why: string): void {
@@ -149,6 +169,7 @@ class ServerEnd extends HttpEnd<Http1Request> {
 
   #waitsFor(): Phase {
     if (this.socket.writableLength > backlog) return "reading";
+    if (this.#foreign) return "turn";
     if (this.held || this.parser.paused) return "reply";
     if (this.#head !== undefined) return "body";
     if (!this.parser.idle) return "head";
@@ -166,8 +187,13 @@ class ServerEnd extends HttpEnd<Http1Request> {
   }
 }
 
-/** What is waited for: `reading` is the client's. */
-type Phase = "first byte" | "idle" | "head" | "body" | "reply" | "reading";
+/** What is waited for: `reading` is the client's, `turn` that of a request for somebody else. */
+type Phase = "first byte" | "idle" | "head" | "body" | "reply" | "reading" | "turn";
+type Release = (socket: Socket, bytes: Buffer) => void;
+
+function limitsOf(settings: Settings): Http1Limits {
+  return { maxHeadBytes: settings.maxHeader, maxBodyBytes: settings.maxBody };
+}
 
 /**
  * The answer to bytes that are no request. A caller of mucp whose message is too large gets the error that it can read, since for some
@@ -195,36 +221,39 @@ function isMucp(head: Http1Request): boolean {
   return [H.endpoint, H.method, H.topic, H.stream].some((name) => headerValue(head.headers, name) !== undefined);
 }
 
-const preface = Buffer.from("PRI * HTTP/2.0");
+const endOfHead = Buffer.from("\r\n\r\n");
+/** Up to here a beginning that cannot become a request is told at once, not when its end fails to come. */
+const looked = 1024;
 
-/** Takes every HTTP/1.1 connection; what is HTTP/2, or does not begin with a method's letter, is somebody else's. */
+/**
+ * Takes HTTP/1.1 connections: every one, or those whose first head is wanted, as it is for each head after it. What is HTTP/2, no request,
+ * or too large a head, is somebody else's.
+ */
 export class HttpAcceptor implements Acceptor {
   readonly name = "http";
   readonly alpn: readonly string[] = ["http/1.1"];
   readonly #serve: (connection: Connection) => void;
+  readonly #wants: Wants | undefined;
   readonly #settings: Settings;
   readonly #ends: Ends<ServerEnd>;
   #draining = false;
   #closed = false;
 
-  constructor(settings: Settings, serve: (connection: Connection) => void) {
+  constructor(settings: Settings, serve: (connection: Connection) => void, wants: Wants | undefined) {
     this.#settings = settings;
     this.#serve = serve;
+    this.#wants = wants;
     this.#ends = new Ends(settings.clock);
   }
 
-  match(prefix: Buffer): boolean | undefined {
-    const first = prefix[0];
-    if (first === undefined) return undefined;
-    if (first < 0x41 || first > 0x5a) return false;
-    const n = Math.min(prefix.length, preface.length);
-    if (prefix.compare(preface, 0, n, 0, n) !== 0) return true;
-    return n < preface.length ? undefined : false;
+  match(prefix: Buffer, seen: number): boolean | undefined {
+    const http1 = isHttp1(prefix);
+    return http1 === true && this.#wants !== undefined ? this.#wanted(prefix, seen, this.#wants) : http1;
   }
 
-  accept(socket: Socket, bytes: Buffer): void {
+  accept(socket: Socket, bytes: Buffer, release: Release): void {
     if (this.#closed) return void socket.destroy();
-    const end = new ServerEnd(socket, this.#settings, this.#ends);
+    const end = new ServerEnd(socket, this.#settings, this.#ends, this.#wants, release);
     this.#serve(end);
     if (this.#draining) end.drain(true);
     end.begin(bytes);
@@ -239,5 +268,22 @@ export class HttpAcceptor implements Acceptor {
   async close(): Promise<void> {
     this.#closed = true;
     for (const end of this.#ends.all) end.shut("the server was closed");
+  }
+
+  // Asks the parser that will read the connection: two readers of one head could disagree.
+  #wanted(prefix: Buffer, seen: number, wants: Wants): boolean | undefined {
+    const complete = prefix.indexOf(endOfHead, Math.max(0, seen - 3)) >= 0;
+    if (!complete && prefix.length > looked) return prefix.length > this.#settings.maxHeader ? false : undefined;
+    let wanted: boolean | undefined;
+    const head = (request: Http1Request): boolean => {
+      wanted ??= wants(request);
+      return false;
+    };
+    try {
+      new RequestParser({ head, message: () => false }, limitsOf(this.#settings)).push(prefix);
+    } catch {
+      return false;
+    }
+    return wanted;
   }
 }

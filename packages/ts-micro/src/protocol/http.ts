@@ -1,0 +1,62 @@
+import { errors } from "../errors.ts";
+import type { Acceptor, CallHandler, Peer, Protocol } from "../protocol.ts";
+import type { HttpRoute } from "../server.ts";
+import { browserRule } from "../wire/http/browser.ts";
+import type { Node } from "../wire/registry-record.ts";
+import { NodeAcceptor } from "./http/acceptor.ts";
+import { callRoute } from "./http/calls.ts";
+import { settingsOf, type HttpOptions, type Settings } from "./http/options.ts";
+import { HttpPeer } from "./http/peer.ts";
+
+export type { HttpOptions } from "./http/options.ts";
+
+/**
+ * Plain HTTP/1.1. Its acceptor takes what no other wire wants and serves every route by it: JSON calls, health, web apps. Its peers call
+ * nodes that say `protocol=http`, as Go's http client does (wire spec §13.7): `POST` to the endpoint as a path.
+ */
+export function http(options: HttpOptions = {}): Protocol {
+  return new Http(settingsOf(options));
+}
+
+class Http implements Protocol {
+  readonly name = "http";
+  readonly metadata: Readonly<Record<string, string>> = { protocol: "http", transport: "http", server: "http" };
+  readonly #settings: Settings;
+  readonly #peers = new Set<HttpPeer>();
+  #http: typeof import("node:http") | undefined;
+  #closed = false;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+  }
+
+  async start(): Promise<void> {
+    this.#http ??= await import("node:http");
+  }
+
+  get acceptor(): ((calls: CallHandler, routes: readonly HttpRoute[]) => Acceptor) | undefined {
+    const loaded = this.#http;
+    return loaded === undefined ? undefined : (_calls, routes) => new NodeAcceptor(loaded, this.#settings, routes);
+  }
+
+  routes(calls: CallHandler): readonly HttpRoute[] {
+    const { cors, maxBody, clock } = this.#settings;
+    return [callRoute({ calls, rule: browserRule(cors), maxBody, clock })];
+  }
+
+  dial(node: Node): Peer {
+    if (this.#closed) throw errors.invalidState("go.micro.client", "the protocol is closed");
+    const peer = new HttpPeer(node, this.#settings, (left) => this.#peers.delete(left));
+    this.#peers.add(peer);
+    return peer;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#peers].map((peer) => peer.close()));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

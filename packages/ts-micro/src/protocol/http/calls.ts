@@ -1,0 +1,164 @@
+import { Cancellation } from "../../context.ts";
+import type { Clock } from "../../clock.ts";
+import { MicroError, errors } from "../../errors.ts";
+import { milliseconds } from "../../duration.ts";
+import { Metadata } from "../../metadata.ts";
+import type { CallHandler, IncomingCall } from "../../protocol.ts";
+import type { HttpExchange, HttpRoute } from "../../server.ts";
+import { baseType, type BrowserRule, type Headers } from "../../wire/http/browser.ts";
+import { H, canonicalName } from "../../wire/headers.ts";
+import { refuse } from "../common/routes.ts";
+import { id, kindHeader } from "./headers.ts";
+import { ExchangeStream } from "./stream.ts";
+
+const lines = "application/x-ndjson";
+
+export interface CallRouteOptions {
+  readonly calls: CallHandler;
+  readonly rule: BrowserRule;
+  readonly maxBody: number;
+  readonly clock: Clock;
+}
+
+/**
+ * Calls as plain HTTP: `POST /greeter/Greeter.Hello`, `/greeter/Greeter/Hello` or `/Greeter.Hello` with the request as the body. The name of
+ * the service is not compared, as in Go. Server streams answer with a message a line, or with events for those who accept them; client and
+ * bidi streams take a message a line.
+ */
+export function callRoute(options: CallRouteOptions): HttpRoute {
+  const { calls, rule } = options;
+  return {
+    name: "calls",
+    match: (_method, path) => findCall(calls, path) !== undefined,
+    async handle(exchange) {
+      const { method, headers, path } = exchange;
+      const preflight = rule.preflight(method, headers);
+      if (preflight !== undefined) {
+        exchange.head(204, preflight);
+        return exchange.end();
+      }
+      const answer = rule.admit(headers);
+      const found = findCall(calls, path) as Found;
+      try {
+        if (method !== "POST") throw errors.methodNotAllowed(id, `${method} ${path}: calls are made with POST`);
+        await call(options, exchange, found, answer);
+      } catch (error) {
+        const more = method === "POST" ? {} : { allow: "POST" };
+        refuse(exchange, MicroError.from(error, id), { ...more, ...answer(more) });
+      }
+    },
+  };
+}
+
+async function call(
+  { calls, maxBody, clock }: CallRouteOptions,
+  exchange: HttpExchange,
+  { service, endpoint }: Found,
+  answer: (headers: Headers) => Headers,
+): Promise<void> {
+  const { headers, local, remote } = exchange;
+  const arrived = clock.now();
+  const kind = calls.kindOf(endpoint) ?? "unary";
+  const given = baseType(headers["content-type"]);
+  const contentType = given === "" || given === lines ? "application/json" : given;
+  if (!calls.supports(contentType)) throw unsupported(`unsupported Content-Type: ${given}; JSON is application/json`);
+  if (kind !== "unary" && contentType !== "application/json")
+    throw unsupported(`${endpoint} is a ${kind} stream: over HTTP its messages are JSON`);
+  const meant = headers[kindHeader];
+  if (meant !== undefined && (meant === "unary") !== (kind === "unary"))
+    throw errors.methodNotAllowed(id, `${endpoint} is ${kind === "unary" ? "unary" : `a ${kind} stream`}`);
+  if (kind === "unary" && given === lines)
+    throw errors.methodNotAllowed(id, `${endpoint} is unary: its request is one JSON value`);
+  if (kind === "client" || kind === "bidi") {
+    if (given !== lines)
+      throw errors.methodNotAllowed(id, `${endpoint} is a ${kind} stream: send ${lines}, a message a line`);
+  }
+  const incoming: IncomingCall = {
+    head: {
+      service,
+      endpoint,
+      contentType,
+      kind,
+      deadline: deadlineOf(headers["timeout"], arrived),
+      metadata: metadataOf(headers),
+      id: headers["x-request-id"] ?? "",
+    },
+    local,
+    remote,
+    cancellation: exchange.cancellation,
+    retries: meant !== undefined,
+  };
+  if (kind === "unary") {
+    const body = await exchange.readAll(maxBody);
+    const reply = await calls.unary(incoming, body);
+    if (reply.error !== undefined) return refuse(exchange, reply.error, answer({}));
+    return respond(exchange, contentType, reply.body, answer);
+  }
+  const cancellation = new Cancellation();
+  exchange.cancellation.onCancel((reason) => cancellation.cancel(reason));
+  const events = headers["accept"]?.includes("text/event-stream") === true;
+  const stream = new ExchangeStream({ exchange, kind, cancellation, events, maxBody, answer });
+  stream.finish(await calls.stream({ ...incoming, cancellation }, stream));
+}
+
+function respond(
+  exchange: HttpExchange,
+  contentType: string,
+  body: Uint8Array,
+  answer: (headers: Headers) => Headers,
+): void {
+  const headers = { "content-type": contentType, "content-length": String(body.length) };
+  exchange.head(200, { ...headers, ...answer(headers) });
+  exchange.end(body);
+}
+
+function unsupported(detail: string): MicroError {
+  return new MicroError({ id, code: "UNSUPPORTED", status: 415, detail });
+}
+
+interface Found {
+  readonly service: string;
+  readonly endpoint: string;
+}
+
+/** The endpoint that a path names, in its spelling or in one with small first letters. */
+function findCall(calls: CallHandler, path: string): Found | undefined {
+  const parts = path.slice(1).split("/");
+  if (parts.length > 3 || path.length > 512) return undefined;
+  const service = parts.length > 1 ? decoded(parts[0] as string) : "";
+  const name = parts.length === 3 ? `${parts[1]}.${parts[2]}` : (parts.at(-1) as string);
+  const endpoint = decoded(name);
+  if (calls.kindOf(endpoint) !== undefined) return { service, endpoint };
+  const upper = endpoint.replace(/(^|\.)[a-z]/g, (letter) => letter.toUpperCase());
+  return calls.kindOf(upper) === undefined ? undefined : { service, endpoint: upper };
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part;
+  }
+}
+
+/** `Timeout`: Go's nanoseconds, or a duration with a unit. Anything else is ignored, as in Go. */
+function deadlineOf(timeout: string | undefined, now: number): number {
+  if (timeout === undefined) return Infinity;
+  if (/^\d{1,20}$/.test(timeout)) return now + Number(timeout) / 1e6;
+  try {
+    return now + milliseconds(timeout);
+  } catch {
+    return Infinity;
+  }
+}
+
+/** What concerns the connection, the body, or the browser that sent it. */
+const own =
+  /^(?:connection|content-.*|cookie2?|dnt|expect|host|if-.*|keep-alive|micro-kind|origin|priority|proxy-.*|range|referer|sec-.*|te|timeout|trailer|transfer-encoding|upgrade.*|access-control-.*|accept.*|cache-control|pragma|:.*)$/;
+
+function metadataOf(headers: Headers): Metadata {
+  const metadata = new Metadata();
+  for (const name in headers) if (!own.test(name)) metadata.set(canonicalName(name), headers[name] as string);
+  if (headers["content-type"] !== undefined) metadata.set(H.contentType, headers["content-type"]);
+  return metadata;
+}

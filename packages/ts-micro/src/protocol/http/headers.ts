@@ -1,0 +1,30 @@
+import type { IncomingMessage } from "node:http";
+
+/** Who reports the errors of the server's end and of the client's, as in Go. */
+export const id = "go.micro.server";
+export const clientId = "go.micro.client";
+
+/** Ours: the kind of call that is meant. Who says it understands a refusal, and goes to another node. */
+export const kindHeader = "micro-kind";
+
+// Node gives bytes as latin1; Go and browsers mean UTF-8.
+export function headersOf(request: IncomingMessage): Record<string, string> {
+  const out = Object.create(null) as Record<string, string>;
+  for (const [name, value] of Object.entries(request.headers)) {
+    const text = Array.isArray(value) ? value.join(", ") : (value ?? "");
+    out[name] = /[\x80-\xff]/.test(text) ? Buffer.from(text, "latin1").toString() : text;
+  }
+  return out;
+}
+
+/** What Node lets through: values as UTF-8 bytes, line ends as blanks. */
+export function sendable(headers: Readonly<Record<string, string>>): Record<string, string> {
+  const out: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (!/^[!#$%&'*+\-.^_`|~0-9a-z]+$/i.test(name)) continue;
+    // oxlint-disable-next-line no-control-regex
+    const line = value.replace(/[\x00-\x08\x0a-\x1f\x7f]/g, " ");
+    out[name] = /[^\x20-\x7e\t]/.test(line) ? Buffer.from(line).toString("latin1") : line;
+  }
+  return out;
+}

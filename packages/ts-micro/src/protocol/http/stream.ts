@@ -1,0 +1,108 @@
+import type { Cancellation, Kind } from "../../context.ts";
+import { MicroError, errors } from "../../errors.ts";
+import type { RawStream } from "../../protocol.ts";
+import type { HttpExchange } from "../../server.ts";
+import { encodeError } from "../../wire/error.ts";
+import type { Headers } from "../../wire/http/browser.ts";
+import { H } from "../../wire/headers.ts";
+import { refuse } from "../common/routes.ts";
+import { id } from "./headers.ts";
+import { LineReader, lineOf } from "./lines.ts";
+
+export interface ExchangeStreamInit {
+  readonly exchange: HttpExchange;
+  readonly kind: Kind;
+  /** Cancelled when the client has gone, or this end gives up. */
+  readonly cancellation: Cancellation;
+  /** Server-sent events instead of lines. */
+  readonly events: boolean;
+  readonly maxBody: number;
+  /** Further headers of the answer. */
+  readonly answer: (headers: Headers) => Headers;
+}
+
+/** A stream over one HTTP exchange: messages one a line, either way; the one request of a `server` stream is the body. */
+export class ExchangeStream implements RawStream {
+  readonly #init: ExchangeStreamInit;
+  readonly #lines: LineReader;
+  #read: Buffer[] = [];
+  #more = true;
+  #begun = false;
+  #finished = false;
+  #ended = false;
+  #over: MicroError | undefined;
+
+  constructor(init: ExchangeStreamInit) {
+    this.#init = init;
+    this.#lines = new LineReader(init.maxBody);
+    init.cancellation.onCancel((reason) => (this.#over ??= reason));
+  }
+
+  async send(body: Uint8Array): Promise<void> {
+    if (this.#over !== undefined) throw this.#over;
+    if (this.#ended) throw errors.invalidState(id, "send after the end of the stream's own side");
+    const { exchange, events } = this.#init;
+    this.#begin();
+    const line = lineOf(body);
+    await exchange.write(events ? Buffer.concat([data, line, lf]) : line);
+  }
+
+  end(): void {
+    this.#ended = true;
+  }
+
+  async read(): Promise<Uint8Array | undefined> {
+    const { exchange, kind, maxBody } = this.#init;
+    if (kind === "server" && this.#more) {
+      this.#more = false;
+      return exchange.readAll(maxBody);
+    }
+    while (this.#read.length === 0 && this.#more) {
+      const chunk = await exchange.read();
+      this.#more = chunk !== undefined;
+      this.#read = chunk === undefined ? this.#lines.end() : this.#lines.push(chunk);
+    }
+    if (this.#over !== undefined) throw this.#over;
+    return this.#read.shift();
+  }
+
+  cancel(reason: MicroError): void {
+    this.finish(reason);
+    this.#init.cancellation.cancel(reason);
+  }
+
+  /** Tells the client how it ended: by a status if nothing was sent, else by a last event or line, and in a trailer to those who take one. */
+  finish(error: MicroError | undefined): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#over = error ?? errors.invalidState(id, "the stream is over");
+    const { exchange, events, answer } = this.#init;
+    if (error === undefined) {
+      this.#begin();
+      return exchange.end();
+    }
+    if (!this.#begun) return refuse(exchange, error, answer({}));
+    const text = encodeError(error);
+    const json = text.startsWith("{") ? text : JSON.stringify({ detail: text });
+    if (events) return exchange.end(Buffer.from(`event: error\ndata: ${json}\n\n`));
+    if (exchange.headers["te"]?.includes("trailers")) return exchange.end(undefined, { [H.error]: text });
+    exchange.end(Buffer.from(`{"error":${json}}\n`), { [H.error]: text });
+  }
+
+  #begin(): void {
+    const { exchange, events, answer } = this.#init;
+    if (this.#begun) return;
+    this.#begun = true;
+    const headers = {
+      "content-type": events ? "text/event-stream" : "application/x-ndjson",
+      "cache-control": "no-cache",
+      // Proxies of the nginx family would gather messages otherwise.
+      "x-accel-buffering": "no",
+      ...(events ? {} : { trailer: H.error }),
+    };
+    exchange.head(200, { ...headers, ...answer(headers) });
+  }
+}
+
+const data = Buffer.from("data: ");
+const lf = Buffer.from("\n");
