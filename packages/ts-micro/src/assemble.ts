@@ -11,6 +11,7 @@ import type { Concerns } from "./drivers.ts";
 import { milliseconds, type Duration } from "./duration.ts";
 import { errors } from "./errors.ts";
 import { lazyBroker, lazyRegistry, lazyTransport } from "./lazy.ts";
+import { enableAmbient } from "./internal/ambient.ts";
 import type { Driver } from "./internal/driver.ts";
 import type { Level, Logger } from "./logger.ts";
 import { consoleLogger } from "./logger/console.ts";
@@ -46,6 +47,12 @@ export interface ComponentOptions {
   logger?: Logger | undefined;
   /** Least level that is written. Default `info`. */
   logLevel?: Level | undefined;
+  /**
+   * Whether calls and publishes that a handler makes inherit its deadline, cancellation, trace and metadata without being told. `auto`, the
+   * default: from the first client of the process on, so that services which call nobody do not pay for it. False: this one does not switch
+   * it on; hand `ctx` on yourself.
+   */
+  ambient?: "auto" | boolean | undefined;
   /** Where MICRO_* variables are read. Default `process.env`; false switches it off. */
   env?: Env | undefined;
   /** Default: the system's. */
@@ -88,6 +95,7 @@ export interface Parts {
   readonly settings: Settings;
   /** True with the default pair of registries: then nodes of this host go first. */
   readonly nearFirst: boolean;
+  readonly ambient: boolean;
   core(): Promise<Core>;
   /** Makes ready what calls need. */
   start(): Promise<void>;
@@ -121,6 +129,7 @@ export function assemble(
   const keep = <T extends { close(): Promise<void> }>(component: T): T => (own.unshift(component), component);
   let made: Promise<Core> | undefined;
 
+  if (options.ambient === true) enableAmbient();
   const servingNames = protocolNames(settings.server ?? settings.protocol);
   const callingNames = protocolNames(settings.client ?? settings.protocol);
   for (const one of options.protocols ?? []) if (typeof one === "string") protocolNames(one);
@@ -186,6 +195,7 @@ export function assemble(
     clock,
     settings,
     nearFirst: registryChoice === undefined,
+    ambient: options.ambient !== false,
     core,
     async start() {
       for (const protocol of (await core()).calling) await protocol.start();
@@ -209,6 +219,7 @@ export function clientOptions(
 ): ShellOptions {
   return {
     clock: parts.clock,
+    ambient: parts.ambient,
     streamTimeout: client.streamTimeout === undefined ? Infinity : milliseconds(client.streamTimeout),
     local,
     load: () => clientEngine(parts, client, local),

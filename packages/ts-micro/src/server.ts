@@ -1,4 +1,5 @@
-import type { Cancellation, Context, Kind } from "./context.ts";
+import type { Cancellation, Context, ContextSource, Kind } from "./context.ts";
+import type { MicroError } from "./errors.ts";
 import type { EndpointDefinition } from "./endpoint.ts";
 import type { MessageDescriptor } from "./codec.ts";
 import type { Metadata } from "./metadata.ts";
@@ -75,7 +76,17 @@ export interface ServerStats {
 export interface LocalService {
   kindOf(endpoint: string): Kind | undefined;
   unary(call: LocalCall, request: unknown): Promise<unknown>;
+  /** As `unary`, for a call that settles by itself. */
+  direct(call: LocalRequest, request: unknown): void;
   stream(call: LocalCall, requests: AsyncIterable<unknown>): AsyncIterable<unknown>;
+}
+
+/** A unary call that settles by its own methods: one of them, once. It is the source of its handler's context. */
+export interface LocalRequest extends ContextSource {
+  /** Its handler goes on after `direct` has returned: `watcher` is told, once, when the caller gives up. */
+  watch(watcher: { cancelled(reason: MicroError): void }): void;
+  answered(value: unknown): void;
+  failed(error: MicroError): void;
 }
 
 export interface LocalCall {

@@ -22,6 +22,7 @@ import { Directory, type Candidates, type EndpointFacts } from "./nodes.ts";
 import type { ClientEngineOptions, Known } from "./options.ts";
 import { Peers } from "./peers.ts";
 import { prepare, tooLate, type PreparedCall } from "./prepared.ts";
+import { LocalQuick } from "./local-call.ts";
 import { QuickCall } from "./quick.ts";
 import { Target, type TypedRoute } from "./target.ts";
 import { openLocal } from "./local-stream.ts";
@@ -112,7 +113,8 @@ export class ClientEngine {
   /** The call at once and straight, if everything that it needs is at hand. */
   #quick(target: Target, request: unknown, options: CallOptions | undefined): Promise<unknown> | undefined {
     if (options !== undefined && (options.address !== undefined || options.filters !== undefined)) return undefined;
-    if (this.options.local?.(target.service) !== undefined) return undefined;
+    const local = this.options.local?.(target.service);
+    if (local !== undefined) return new LocalQuick(this, target, request, options).start(local);
     const candidates = this.know(target);
     if (candidates === undefined || candidates.nodes.length === 0) return undefined;
     const typed = this.#typed(target, options?.contentType);

@@ -17,42 +17,26 @@ import type { Candidates } from "./nodes.ts";
 import { prepare, type PreparedCall } from "./prepared.ts";
 import type { Target, TypedRoute } from "./target.ts";
 
-/**
- * The first attempt of a unary call that nothing stands around: one object and one promise from the caller to the wire and back. What
- * fails and may be tried again goes on as any other call.
- */
-export class QuickCall implements OutgoingCall {
-  // Set by the constructor and by `start` alone: fields that a class defines cost a step each, and there is one of these for every call.
+/** What bounds a call and goes with it: made once, from its options and the calling context. */
+export abstract class Bounded {
+  // Set by the constructor alone: fields that a class defines cost a step each, and there is one of these for every call.
   declare readonly target: Target;
-  declare readonly typed: TypedRoute;
   declare readonly options: CallOptions | undefined;
   declare readonly deadline: number;
-  declare readonly due: number;
   declare readonly sent: MetadataInit | undefined;
-  declare readonly cancellation: Cancellation | undefined;
-  declare unlink: (() => void) | undefined;
-  declare private readonly engine: ClientEngine;
-  declare private readonly request: unknown;
-  declare private readonly limit: number;
-  declare private readonly inherited: boolean;
-  declare private readonly unlinkCaller: (() => void) | undefined;
-  declare private readonly began: number;
-  declare private candidates: Candidates;
-  declare private node: Node;
-  declare private resolve: (value: unknown) => void;
-  declare private reject: (error: unknown) => void;
+  /** Of the calling context and the caller's signal. */
+  declare protected readonly given: Cancellation | undefined;
+  declare protected readonly engine: ClientEngine;
+  declare protected readonly request: unknown;
+  declare protected readonly limit: number;
+  declare protected readonly inherited: boolean;
+  declare protected readonly unlinkCaller: (() => void) | undefined;
+  declare protected readonly began: number;
 
-  constructor(
-    engine: ClientEngine,
-    target: Target,
-    typed: TypedRoute,
-    request: unknown,
-    options: CallOptions | undefined,
-  ) {
-    const { clock, requestTimeout, attemptTimeout } = engine.options;
+  constructor(engine: ClientEngine, target: Target, request: unknown, options: CallOptions | undefined) {
+    const { clock, requestTimeout } = engine.options;
     this.engine = engine;
     this.target = target;
-    this.typed = typed;
     this.request = request;
     this.options = options;
     const now = (this.began = tickTime(clock));
@@ -62,7 +46,7 @@ export class QuickCall implements OutgoingCall {
       this.deadline = now + this.limit;
       this.inherited = false;
       this.sent = options?.metadata;
-      this.cancellation = undefined;
+      this.given = undefined;
       this.unlinkCaller = undefined;
     } else {
       const { service, endpoint, known } = target;
@@ -78,12 +62,58 @@ export class QuickCall implements OutgoingCall {
       this.deadline = call.deadline;
       this.inherited = call.inherited;
       this.sent = call.metadata.size === 0 ? undefined : call.metadata;
-      this.cancellation = call.cancellation;
+      this.given = call.cancellation;
       this.unlinkCaller = unlink;
     }
+  }
+
+  /** As the rest of the engine knows calls. */
+  protected prepared(): PreparedCall {
+    const { service, endpoint, known } = this.target;
+    return {
+      service,
+      endpoint,
+      kind: "unary",
+      request: this.request,
+      metadata: Metadata.from(this.sent),
+      deadline: this.deadline,
+      options: this.options ?? {},
+      cancellation: this.given,
+      known,
+      limit: this.limit,
+      inherited: this.inherited,
+    };
+  }
+}
+
+/**
+ * The first attempt of a unary call that nothing stands around: one object and one promise from the caller to the wire and back. What
+ * fails and may be tried again goes on as any other call.
+ */
+export class QuickCall extends Bounded implements OutgoingCall {
+  declare readonly typed: TypedRoute;
+  declare readonly due: number;
+  declare unlink: (() => void) | undefined;
+  declare private candidates: Candidates;
+  declare private node: Node;
+  declare private resolve: (value: unknown) => void;
+  declare private reject: (error: unknown) => void;
+
+  constructor(
+    engine: ClientEngine,
+    target: Target,
+    typed: TypedRoute,
+    request: unknown,
+    options: CallOptions | undefined,
+  ) {
+    super(engine, target, request, options);
+    this.typed = typed;
     this.unlink = undefined;
-    const { idempotent } = this;
-    this.due = idempotent ? Math.min(this.deadline, now + attemptTimeout) : this.deadline;
+    this.due = this.idempotent ? Math.min(this.deadline, this.began + engine.options.attemptTimeout) : this.deadline;
+  }
+
+  get cancellation(): Cancellation | undefined {
+    return this.given;
   }
 
   get route(): Route {
@@ -108,7 +138,7 @@ export class QuickCall implements OutgoingCall {
       hold();
       this.engine.options.selector.started(this.target.service, node);
       if (this.cancellation?.reason !== undefined) this.failed(this.cancellation.reason);
-      else if (this.due <= this.began) this.#give(this.engine.tooLate(this.#prepared()));
+      else if (this.due <= this.began) this.#give(this.engine.tooLate(this.prepared()));
       else (peer.direct as NonNullable<Peer["direct"]>)(this);
     });
   }
@@ -146,7 +176,7 @@ export class QuickCall implements OutgoingCall {
     const most = options?.retries ?? this.engine.options.retries;
     if (most < 1 || this.oneway || !retryable(failure, this.idempotent) || this.cancellation?.reason !== undefined)
       return this.#give(failure);
-    this.engine.again(this.#prepared(), { failure, node: this.node, candidates: this.candidates }).then(
+    this.engine.again(this.prepared(), { failure, node: this.node, candidates: this.candidates }).then(
       (value) => {
         this.#settled();
         this.resolve(value);
@@ -158,7 +188,7 @@ export class QuickCall implements OutgoingCall {
   rerouted(peer: Peer): void {
     if (peer.direct !== undefined) return peer.direct(this);
     const { codec, route } = this.typed;
-    const call = this.#prepared();
+    const call = this.prepared();
     let reply: Promise<Reply>;
     try {
       const body = codec.encode(this.request, this.target.request);
@@ -185,23 +215,5 @@ export class QuickCall implements OutgoingCall {
   #give(error: unknown): void {
     this.#settled();
     this.reject(error);
-  }
-
-  /** As the rest of the engine knows calls. */
-  #prepared(): PreparedCall {
-    const { service, endpoint, known } = this.target;
-    return {
-      service,
-      endpoint,
-      kind: "unary",
-      request: this.request,
-      metadata: Metadata.from(this.sent),
-      deadline: this.deadline,
-      options: this.options ?? {},
-      cancellation: this.cancellation,
-      known,
-      limit: this.limit,
-      inherited: this.inherited,
-    };
   }
 }

@@ -16,6 +16,8 @@ import type { Target } from "./target.ts";
 /** What a shell is made of. */
 export interface ShellOptions {
   readonly clock: Clock;
+  /** Calls made in handlers inherit of them without being told. */
+  readonly ambient: boolean;
   /** Milliseconds; Infinity for none. */
   readonly streamTimeout: number;
   readonly local?: ((service: string) => LocalService | undefined) | undefined;
@@ -31,7 +33,7 @@ export class ClientShell {
   #closed = false;
 
   constructor(options: ShellOptions) {
-    enableAmbient();
+    if (options.ambient) enableAmbient();
     this.#options = options;
   }
 

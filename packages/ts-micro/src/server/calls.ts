@@ -35,7 +35,7 @@ export interface CallsOptions {
 }
 
 /** Where every protocol brings its calls: decode, dispatch, encode, contain. Nothing here throws or rejects. */
-export class Calls implements CallHandler, Outcome {
+export class Calls implements CallHandler, Outcome<ServedCall, Target> {
   readonly #options: CallsOptions;
   /** Callers that understand a refusal are sent elsewhere. */
   refusing = false;

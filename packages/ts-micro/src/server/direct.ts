@@ -1,7 +1,7 @@
 import type { Codec, MessageDescriptor } from "../codec.ts";
-import type { CallContext, Kind } from "../context.ts";
+import type { CallContext, Cancellation, Kind } from "../context.ts";
 import { errors, type MicroError } from "../errors.ts";
-import type { CallTarget, Route, ServedCall } from "../protocol.ts";
+import type { CallTarget, Route } from "../protocol.ts";
 import { utf8Slice } from "../wire/utf8.ts";
 import type { Dispatch } from "./dispatch.ts";
 import type { Running, RunningEntry } from "./running.ts";
@@ -41,26 +41,34 @@ export class Target implements CallTarget {
   }
 }
 
+/** What a call under way needs of its call. */
+interface Watched {
+  readonly deadline: number;
+  readonly endpoint: string;
+  readonly cancellation: Cancellation;
+  watch(watcher: { cancelled(reason: MicroError): void }): void;
+}
+
 /** Who is told how a call ended. */
-export interface Outcome {
-  done(call: ServedCall, target: Target, value: unknown): void;
-  failed(call: ServedCall, error: unknown): void;
+export interface Outcome<C, T> {
+  done(call: C, target: T, value: unknown): void;
+  failed(call: C, error: unknown): void;
 }
 
 /** A call whose handler goes on: settled once, by the handler, its deadline or its caller. */
-export class UnderWay implements RunningEntry {
+export class UnderWay<C extends Watched, T> implements RunningEntry {
   // As in every object that is made for each call: set by the constructor alone.
   declare readonly deadline: number;
   declare previous: RunningEntry | undefined;
   declare next: RunningEntry | undefined;
-  declare private readonly outcome: Outcome;
+  declare private readonly outcome: Outcome<C, T>;
   declare private readonly running: Running;
-  declare private readonly call: ServedCall;
-  declare private readonly target: Target;
+  declare private readonly call: C;
+  declare private readonly target: T;
   declare private readonly service: string;
   declare private open: boolean;
 
-  constructor(outcome: Outcome, running: Running, call: ServedCall, target: Target, service: string) {
+  constructor(outcome: Outcome<C, T>, running: Running, call: C, target: T, service: string) {
     this.deadline = call.deadline;
     this.outcome = outcome;
     this.running = running;

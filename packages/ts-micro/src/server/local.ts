@@ -1,9 +1,10 @@
 import type { Clock } from "../clock.ts";
 import { CallContext, type Kind, type Log } from "../context.ts";
 import { errors, type MicroError } from "../errors.ts";
-import type { LocalCall, LocalService } from "../server.ts";
+import type { LocalCall, LocalRequest, LocalService } from "../server.ts";
 import type { Calls } from "./calls.ts";
-import { contained } from "./dispatch.ts";
+import { UnderWay, type Outcome } from "./direct.ts";
+import { contained, type Dispatch } from "./dispatch.ts";
 import type { Routes } from "./routes.ts";
 import type { Running } from "./running.ts";
 
@@ -27,14 +28,53 @@ export function localService(
   };
   const context = (call: LocalCall): CallContext =>
     new CallContext({ ...call, local: "", remote: "" }, service, log, clock);
+  const unaryDispatch = (endpoint: string): Dispatch => {
+    const dispatch = routes.get(endpoint);
+    if (dispatch === undefined) throw routes.missing(endpoint);
+    if (dispatch.kind !== "unary") throw errors.methodNotAllowed(service, `${endpoint} is a stream: open it as one`);
+    return dispatch;
+  };
+  const outcome: Outcome<LocalRequest, Dispatch> = {
+    done(call, dispatch, value) {
+      try {
+        const reply = dispatch.checked(value);
+        if (reply instanceof Promise)
+          reply.then(
+            (checked) => call.answered(checked),
+            (error: unknown) => outcome.failed(call, error),
+          );
+        else call.answered(reply);
+      } catch (error) {
+        outcome.failed(call, error);
+      }
+    },
+    failed: (call, error) => call.failed(failed(error, call.endpoint)),
+  };
   return {
     kindOf: (endpoint: string): Kind | undefined => routes.kindOf(endpoint),
+    direct(call, request) {
+      const refusal = calls.admit(false);
+      if (refusal !== undefined) return call.failed(failed(refusal, call.endpoint));
+      let ctx: CallContext | undefined;
+      let result: unknown;
+      let dispatch: Dispatch;
+      try {
+        dispatch = unaryDispatch(call.endpoint);
+        ctx = new CallContext(call, service, log, clock);
+        result = dispatch.begin(request, ctx);
+      } catch (error) {
+        ctx?.finish();
+        return outcome.failed(call, error);
+      }
+      if (result instanceof Promise) new UnderWay(outcome, running, call, dispatch, service).follow(result, ctx);
+      else {
+        ctx.finish();
+        outcome.done(call, dispatch, result);
+      }
+    },
     async unary(call, request) {
       admit();
-      const dispatch = routes.get(call.endpoint);
-      if (dispatch === undefined) throw routes.missing(call.endpoint);
-      if (dispatch.kind !== "unary")
-        throw errors.methodNotAllowed(service, `${call.endpoint} is a stream: open it as one`);
+      const dispatch = unaryDispatch(call.endpoint);
       const ctx = context(call);
       try {
         return await running.run(call.endpoint, call.deadline, call.cancellation, () => dispatch.unary(request, ctx));
