@@ -79,6 +79,8 @@ export interface IncomingMessage {
 export interface CallHandler {
   /** Kind of an endpoint; undefined when it is unknown. */
   kindOf(endpoint: string): Kind | undefined;
+  /** True for an endpoint that only reads, so that it may be called by GET, which browsers send without asking. */
+  noSideEffects?(endpoint: string): boolean;
   /** True when there is a codec for this content type. */
   supports(contentType: string): boolean;
   unary(call: IncomingCall, body: Uint8Array): Promise<Reply>;

@@ -40,6 +40,10 @@ export class Calls implements CallHandler {
     return this.#options.routes.get(endpoint)?.kind;
   }
 
+  noSideEffects(endpoint: string): boolean {
+    return this.#options.routes.get(endpoint)?.endpoint.definition.noSideEffects === true;
+  }
+
   supports(contentType: string): boolean {
     return this.#options.codecs.get(contentType) !== undefined;
   }

@@ -1,7 +1,7 @@
 import { MicroError, codeOf } from "../errors.ts";
 
-// Go's net/http StatusText, for the `status` member that Go writes beside the number.
-const statusText: Record<number, string> = {
+/** Go's net/http StatusText, for the `status` member that Go writes beside the number. */
+export const statusText: Readonly<Record<number, string>> = {
   400: "Bad Request",
   401: "Unauthorized",
   402: "Payment Required",

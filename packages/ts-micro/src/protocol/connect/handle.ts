@@ -1,0 +1,133 @@
+import type { Kind } from "../../context.ts";
+import { errors, fromUnknown, type MicroError } from "../../errors.ts";
+import type { Reply } from "../../protocol.ts";
+import type { HttpExchange } from "../../server.ts";
+import { connectStatus, encodeConnectEnd, encodeConnectError } from "../../wire/connect/error.ts";
+import { connectQuery, connectTimeout, connectType, type ConnectType } from "../../wire/connect/request.ts";
+import { tooLong } from "../../wire/http/envelope.ts";
+import type { Headers } from "../../wire/http/browser.ts";
+import { FramedStream, runFramed } from "../common/framed-stream.ts";
+import { acceptsGzip, gunzip, gzip, isGzip, worthwhile } from "../common/gzip.ts";
+import type { Target } from "../common/target.ts";
+import { begin, incoming, unknownEndpoint, type WebCall, type WebSetup } from "../common/web-call.ts";
+
+const id = "go.micro.server";
+const nothing = new Uint8Array(0);
+const endFlag = 2;
+
+/** Answers one request of Connect (https://connectrpc.com/docs/protocol). Throws only FORBIDDEN, to what a page may not send. */
+export async function handleConnect(exchange: HttpExchange, target: Target, setup: WebSetup): Promise<void> {
+  const { headers, method } = exchange;
+  const at = setup.clock.now();
+  const admitted = setup.browsers.admit(headers);
+  const kind = setup.calls.kindOf(target.endpoint);
+  const get = method === "GET";
+  const type = connectType(headers["content-type"] ?? "application/json");
+  const call: WebCall = { ...setup, exchange, target, codec: type?.codec ?? "application/json", admitted, at };
+  if (get) {
+    if (kind !== "unary" || setup.calls.noSideEffects?.(target.endpoint) !== true)
+      return fail(call, errors.methodNotAllowed(id, `${target.endpoint} is called by POST`), 405, { allow: "POST" });
+    return byQuery(call);
+  }
+  if (type === undefined || !setup.calls.supports(type.codec)) {
+    const { "content-type": given = "" } = headers;
+    return fail(call, errors.unsupported(id, `content type ${given}: application/json or application/proto`), 415);
+  }
+  if (kind !== undefined && type.stream !== (kind !== "unary")) {
+    const wanted = type.stream ? "application/json or application/proto" : "application/connect+json or +proto";
+    const detail = `${target.endpoint} is a ${kind} ${kind === "unary" ? "call" : "stream"}: its content type is ${wanted}`;
+    return fail(call, errors.unsupported(id, detail), 415);
+  }
+  return type.stream ? streamed(call, kind, type) : byPost(call, kind, type);
+}
+
+async function byQuery(call: WebCall): Promise<void> {
+  const { exchange, maxMessageSize } = call;
+  try {
+    const { type, compression, message } = connectQuery(exchange.query);
+    const timeout = connectTimeout(exchange.headers["connect-timeout-ms"]);
+    const body = isGzip(compression) ? await gunzip(message, maxMessageSize) : message;
+    if (body.length > maxMessageSize) throw tooLong(body.length, maxMessageSize);
+    await run({ ...call, codec: type.codec }, type, body, timeout);
+  } catch (error) {
+    await fail(call, fromUnknown(error, id));
+  }
+}
+
+async function byPost(call: WebCall, kind: Kind | undefined, type: ConnectType): Promise<void> {
+  const { exchange, target, maxMessageSize } = call;
+  const { headers } = exchange;
+  try {
+    checkVersion(headers);
+    if (kind === undefined) throw unknownEndpoint(target.endpoint);
+    const timeout = connectTimeout(headers["connect-timeout-ms"]);
+    const zipped = isGzip(headers["content-encoding"]);
+    const sent = await exchange.readAll(maxMessageSize);
+    await run(call, type, zipped ? await gunzip(sent, maxMessageSize) : sent, timeout);
+  } catch (error) {
+    await fail(call, fromUnknown(error, id));
+  }
+}
+
+async function run(web: WebCall, type: ConnectType, body: Uint8Array, timeout: number): Promise<void> {
+  const { call, done } = incoming(web, "unary", timeout);
+  const reply: Reply = await web.calls.unary(call, body);
+  done();
+  if (reply.error !== undefined) throw reply.error;
+  if (reply.body.length > web.maxMessageSize) throw tooLong(reply.body.length, web.maxMessageSize);
+  await answer(web, 200, { "content-type": type.answer }, reply.body);
+}
+
+function fail(web: WebCall, error: MicroError, status = connectStatus(error), more: Headers = {}): Promise<void> {
+  const headers: Headers = { "content-type": "application/json", ...more };
+  return answer(web, status, error.refused ? { ...headers, "micro-refused": "1" } : headers, encodeConnectError(error));
+}
+
+async function answer(web: WebCall, status: number, headers: Headers, body: Uint8Array): Promise<void> {
+  const { exchange } = web;
+  const small = body.length < worthwhile || !acceptsGzip(exchange.headers["accept-encoding"]);
+  const sent = small ? body : await gzip(body);
+  if (exchange.cancellation.reason !== undefined) return;
+  const encoding: Headers = small ? {} : { "content-encoding": "gzip" };
+  begin(web, status, { ...headers, ...encoding, vary: "accept-encoding", "content-length": String(sent.length) });
+  exchange.end(sent);
+}
+
+async function streamed(call: WebCall, kind: Kind | undefined, type: ConnectType): Promise<void> {
+  const { headers } = call.exchange;
+  const zips = acceptsGzip(headers["connect-accept-encoding"]);
+  let zipped = false;
+  let failure: MicroError | undefined;
+  let timeout = Infinity;
+  try {
+    checkVersion(headers);
+    timeout = connectTimeout(headers["connect-timeout-ms"]);
+    zipped = isGzip(headers["connect-content-encoding"]);
+    if (kind === undefined) throw unknownEndpoint(call.target.endpoint);
+  } catch (error) {
+    failure = fromUnknown(error, id);
+  }
+  const stream = new FramedStream(call, {
+    headers: {
+      "content-type": type.answer,
+      "connect-accept-encoding": "gzip",
+      ...(zips ? { "connect-content-encoding": "gzip" } : {}),
+    },
+    gunzip: zipped,
+    gzip: zips,
+    end: (error) => ({
+      flags: endFlag,
+      body: encodeConnectEnd(error, error?.refused === true ? { "micro-refused": "1" } : {}),
+    }),
+    unwrap: (chunk) => chunk ?? nothing,
+    wrap: (frame) => frame,
+  });
+  if (failure === undefined) await runFramed(call, stream, kind as Kind, timeout);
+  else stream.finish(failure);
+}
+
+function checkVersion(headers: Headers): void {
+  const version = headers["connect-protocol-version"];
+  if (version !== undefined && version !== "1")
+    throw errors.badRequest(id, `connect-protocol-version ${JSON.stringify(version)}: 1 is what there is`);
+}
