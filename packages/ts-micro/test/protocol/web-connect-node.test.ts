@@ -2,11 +2,7 @@ import { create } from "@bufbuild/protobuf";
 import { Code, ConnectError, createClient, type Client, type Transport } from "@connectrpc/connect";
 import { compressionGzip, createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import {
-  AllKindsSchema,
-  Greeter,
-  type EchoResponse,
-} from "../../../../interop/proto/gen/greeter_pb.ts";
+import { AllKindsSchema, Greeter, type EchoResponse } from "../../../../interop/proto/gen/greeter_pb.ts";
 import { webWorld, type WebWorld } from "./web-world.ts";
 
 let world: WebWorld;
@@ -15,7 +11,12 @@ beforeAll(async () => {
 });
 afterAll(() => world[Symbol.asyncDispose]());
 
-type Make = (options: { useBinaryFormat: boolean; httpVersion: "1.1" | "2"; baseUrl: string; zip: boolean }) => Transport;
+type Make = (options: {
+  useBinaryFormat: boolean;
+  httpVersion: "1.1" | "2";
+  baseUrl: string;
+  zip: boolean;
+}) => Transport;
 const zipped = (zip: boolean): object => (zip ? { sendCompression: compressionGzip, compressMinBytes: 0 } : {});
 const connect: Make = ({ zip, ...options }) => createConnectTransport({ ...options, ...zipped(zip) });
 const grpcWeb: Make = ({ zip, ...options }) => createGrpcWebTransport({ ...options, ...zipped(zip) });

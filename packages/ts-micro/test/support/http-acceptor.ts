@@ -31,7 +31,8 @@ class NodeAcceptor implements Acceptor {
   readonly #sockets = new Set<Socket>();
 
   constructor(routes: readonly HttpRoute[]) {
-    const listener = (request: IncomingMessage, response: ServerResponse): void => void serve(routes, request, response);
+    const listener = (request: IncomingMessage, response: ServerResponse): void =>
+      void serve(routes, request, response);
     this.#one = createServer(listener);
     this.#two = createServer2((request, response) => listener(request as never, response as never));
   }

@@ -1,7 +1,8 @@
 import type { Kind } from "../../context.ts";
 import { errors, fromUnknown, type MicroError } from "../../errors.ts";
 import type { IncomingCall, RawStream } from "../../protocol.ts";
-import { compressed, encodeEnvelope, EnvelopeReader, tooLong } from "../../wire/http/envelope.ts";
+import { Base64Reader } from "../../wire/grpc-web/body.ts";
+import { compressedFlag, frame, FrameReader, tooLarge } from "../../wire/grpc/frame.ts";
 import type { Headers } from "../../wire/http/browser.ts";
 import { gunzip, gzip, worthwhile } from "./gzip.ts";
 import { begin, incoming, type WebCall } from "./web-call.ts";
@@ -17,17 +18,18 @@ export interface Framing {
   readonly gzip: boolean;
   /** The last frame of the answer. */
   end(error: MicroError | undefined): { readonly flags: number; readonly body: Uint8Array };
-  /** Pieces of the request's body as bytes, `undefined` for its end. */
-  unwrap(chunk: Uint8Array | undefined): Uint8Array;
-  /** A frame of the answer as it goes on the wire. */
-  wrap(frame: Uint8Array): Uint8Array;
+  /** Both bodies are base64. */
+  readonly base64: boolean;
 }
 
 /** The server's end of a stream, or of a unary call, whose messages are frames of one HTTP exchange. */
 export class FramedStream implements RawStream {
   readonly #call: WebCall;
   readonly #framing: Framing;
-  readonly #reader: EnvelopeReader;
+  readonly #reader: FrameReader;
+  /** Messages of the piece that was read last. */
+  #arrived: { readonly body: Uint8Array; readonly flags: number }[] = [];
+  readonly #text: Base64Reader | undefined;
   #begun = false;
   #ended = false;
   #over: MicroError | undefined;
@@ -36,20 +38,21 @@ export class FramedStream implements RawStream {
   constructor(call: WebCall, framing: Framing) {
     this.#call = call;
     this.#framing = framing;
-    this.#reader = new EnvelopeReader(call.maxMessageSize);
+    this.#text = framing.base64 ? new Base64Reader() : undefined;
+    this.#reader = new FrameReader(call.maxMessageSize, (body, flags) => this.#arrived.push({ body, flags }));
   }
 
   async send(body: Uint8Array): Promise<void> {
     const { maxMessageSize, exchange } = this.#call;
     if (this.#over !== undefined) throw this.#over;
     if (this.#ended) throw errors.invalidState(id, "send after the end of the stream's own side");
-    if (body.length > maxMessageSize) throw tooLong(body.length, maxMessageSize);
+    if (body.length > maxMessageSize) throw tooLarge(body.length, maxMessageSize);
     const small = !this.#framing.gzip || body.length < worthwhile;
-    const frame = small ? encodeEnvelope(0, body) : encodeEnvelope(compressed, await gzip(body));
+    const message = small ? frame(body) : frame(await gzip(body), compressedFlag);
     // While it was compressed the stream may have ended.
     if (this.#over !== undefined) throw this.#over;
     this.#begin();
-    await exchange.write(this.#framing.wrap(frame));
+    await exchange.write(this.#wire(message));
   }
 
   end(): void {
@@ -77,7 +80,7 @@ export class FramedStream implements RawStream {
     if (exchange.cancellation.reason !== undefined) return;
     const { flags, body } = this.#framing.end(error);
     this.#begin();
-    exchange.end(this.#framing.wrap(encodeEnvelope(flags, body)));
+    exchange.end(this.#wire(frame(body, flags)));
   }
 
   #begin(): void {
@@ -86,21 +89,29 @@ export class FramedStream implements RawStream {
     begin(this.#call, 200, this.#framing.headers);
   }
 
+  #wire(message: Buffer): Buffer {
+    return this.#text === undefined ? message : Buffer.from(message.toString("base64"), "latin1");
+  }
+
   async #next(): Promise<Uint8Array | undefined> {
-    for (;;) {
-      const message = this.#reader.next();
+    const { exchange, maxMessageSize } = this.#call;
+    for (let message = this.#arrived.shift(); ; message = this.#arrived.shift()) {
       if (message !== undefined) {
-        if (message.flags === 0) return message.body;
-        if (message.flags !== compressed) throw errors.badRequest(id, `a message with flags ${message.flags}`);
+        const { body, flags } = message;
+        if (flags === 0) return body;
+        if (flags !== compressedFlag) throw errors.badRequest(id, `a message with flags ${flags}`);
         if (!this.#framing.gunzip) throw errors.badRequest(id, "a compressed message without an encoding");
-        return await gunzip(message.body, this.#call.maxMessageSize);
+        return await gunzip(body, maxMessageSize);
       }
-      const chunk = await this.#call.exchange.read();
-      this.#reader.push(this.#framing.unwrap(chunk));
-      if (chunk === undefined) {
-        this.#reader.end();
-        return undefined;
+      const chunk = await exchange.read();
+      if (chunk !== undefined) {
+        const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+        this.#reader.push(this.#text === undefined ? bytes : this.#text.push(bytes));
+        continue;
       }
+      this.#text?.end();
+      if (this.#reader.held > 0) throw errors.badRequest(id, "the body ends inside of a message");
+      return undefined;
     }
   }
 }

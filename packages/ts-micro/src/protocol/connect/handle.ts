@@ -4,7 +4,7 @@ import type { Reply } from "../../protocol.ts";
 import type { HttpExchange } from "../../server.ts";
 import { connectStatus, encodeConnectEnd, encodeConnectError } from "../../wire/connect/error.ts";
 import { connectQuery, connectTimeout, connectType, type ConnectType } from "../../wire/connect/request.ts";
-import { tooLong } from "../../wire/http/envelope.ts";
+import { tooLarge } from "../../wire/grpc/frame.ts";
 import type { Headers } from "../../wire/http/browser.ts";
 import { FramedStream, runFramed } from "../common/framed-stream.ts";
 import { acceptsGzip, gunzip, gzip, isGzip, worthwhile } from "../common/gzip.ts";
@@ -12,7 +12,6 @@ import type { Target } from "../common/target.ts";
 import { begin, incoming, unknownEndpoint, type WebCall, type WebSetup } from "../common/web-call.ts";
 
 const id = "go.micro.server";
-const nothing = new Uint8Array(0);
 const endFlag = 2;
 
 /** Answers one request of Connect (https://connectrpc.com/docs/protocol). Throws only FORBIDDEN, to what a page may not send. */
@@ -47,7 +46,7 @@ async function byQuery(call: WebCall): Promise<void> {
     const { type, compression, message } = connectQuery(exchange.query);
     const timeout = connectTimeout(exchange.headers["connect-timeout-ms"]);
     const body = isGzip(compression) ? await gunzip(message, maxMessageSize) : message;
-    if (body.length > maxMessageSize) throw tooLong(body.length, maxMessageSize);
+    if (body.length > maxMessageSize) throw tooLarge(body.length, maxMessageSize);
     await run({ ...call, codec: type.codec }, type, body, timeout);
   } catch (error) {
     await fail(call, fromUnknown(error, id));
@@ -74,7 +73,7 @@ async function run(web: WebCall, type: ConnectType, body: Uint8Array, timeout: n
   const reply: Reply = await web.calls.unary(call, body);
   done();
   if (reply.error !== undefined) throw reply.error;
-  if (reply.body.length > web.maxMessageSize) throw tooLong(reply.body.length, web.maxMessageSize);
+  if (reply.body.length > web.maxMessageSize) throw tooLarge(reply.body.length, web.maxMessageSize);
   await answer(web, 200, { "content-type": type.answer }, reply.body);
 }
 
@@ -119,8 +118,7 @@ async function streamed(call: WebCall, kind: Kind | undefined, type: ConnectType
       flags: endFlag,
       body: encodeConnectEnd(error, error?.refused === true ? { "micro-refused": "1" } : {}),
     }),
-    unwrap: (chunk) => chunk ?? nothing,
-    wrap: (frame) => frame,
+    base64: false,
   });
   if (failure === undefined) await runFramed(call, stream, kind as Kind, timeout);
   else stream.finish(failure);

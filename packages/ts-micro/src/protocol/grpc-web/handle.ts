@@ -1,16 +1,16 @@
 import type { Kind } from "../../context.ts";
 import { errors, fromUnknown, type MicroError } from "../../errors.ts";
 import type { HttpExchange } from "../../server.ts";
-import { Base64Reader, encodeTrailers, trailerFlag } from "../../wire/grpc-web/body.ts";
+import { encodeTrailers, trailerFlag } from "../../wire/grpc-web/body.ts";
 import { grpcTimeout, grpcWebType } from "../../wire/grpc-web/request.ts";
-import { statusTrailers } from "../../wire/grpc-web/status.ts";
+import { encodeStatus } from "../../wire/grpc/status.ts";
 import { FramedStream, runFramed } from "../common/framed-stream.ts";
 import { acceptsGzip, isGzip } from "../common/gzip.ts";
 import type { Target } from "../common/target.ts";
 import { unknownEndpoint, type WebCall, type WebSetup } from "../common/web-call.ts";
 
 const id = "go.micro.server";
-const nothing = new Uint8Array(0);
+const ok = { "grpc-status": "0" };
 
 /**
  * Answers one request of gRPC-Web (https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-WEB.md). Throws FORBIDDEN to what a page may not
@@ -36,7 +36,6 @@ export async function handleGrpcWeb(exchange: HttpExchange, target: Target, setu
     failure = fromUnknown(error, id);
   }
   const zips = acceptsGzip(headers["grpc-accept-encoding"]);
-  const base64 = type.text ? new Base64Reader() : undefined;
   const stream = new FramedStream(call, {
     headers: {
       "content-type": type.answer,
@@ -45,14 +44,11 @@ export async function handleGrpcWeb(exchange: HttpExchange, target: Target, setu
     },
     gunzip: zipped,
     gzip: zips,
-    end: (error) => ({ flags: trailerFlag, body: encodeTrailers(statusTrailers(error)) }),
-    unwrap(chunk) {
-      if (base64 === undefined) return chunk ?? nothing;
-      if (chunk !== undefined) return base64.push(chunk);
-      base64.end();
-      return nothing;
-    },
-    wrap: (frame) => (base64 === undefined ? frame : Buffer.from(Buffer.from(frame).toString("base64"), "latin1")),
+    end: (error) => ({
+      flags: trailerFlag,
+      body: encodeTrailers(error === undefined ? ok : encodeStatus(error, ({ detail }) => detail)),
+    }),
+    base64: type.text,
   });
   if (failure === undefined) await runFramed(call, stream, kind as Kind, timeout);
   else stream.finish(failure);

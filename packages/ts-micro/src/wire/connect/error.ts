@@ -1,6 +1,5 @@
 import type { MicroError } from "../../errors.ts";
-import { encodeErrorProto, errorType } from "../error-proto.ts";
-import { grpcCode } from "../grpc-web/status.ts";
+import { encodeErrorProto, errorName, grpcCodeOf } from "../grpc/status.ts";
 
 /** Connect's name and HTTP status of each gRPC status (https://connectrpc.com/docs/protocol#error-codes). */
 const codes: readonly (readonly [name: string, status: number])[] = [
@@ -25,7 +24,7 @@ const codes: readonly (readonly [name: string, status: number])[] = [
 
 /** HTTP status of a unary answer with this error. */
 export function connectStatus(error: MicroError): number {
-  return codes[grpcCode(error)]?.[1] ?? 500;
+  return codes[grpcCodeOf(error)]?.[1] ?? 500;
 }
 
 /** Body of a unary answer with this error. */
@@ -46,9 +45,9 @@ export function encodeConnectEnd(error: MicroError | undefined, metadata: Readon
 
 function json(error: MicroError): object {
   const { id, status, detail } = error;
-  const code = codes[grpcCode(error)]?.[0] ?? "unknown";
+  const code = codes[grpcCodeOf(error)]?.[0] ?? "unknown";
   const message = detail.slice(0, 65_536);
   if (id === "" && status === 0) return { code, message };
   const value = encodeErrorProto(error).toString("base64").replaceAll("=", "");
-  return { code, message, details: [{ type: errorType, value, debug: { id, code: status, detail } }] };
+  return { code, message, details: [{ type: errorName, value, debug: { id, code: status, detail } }] };
 }

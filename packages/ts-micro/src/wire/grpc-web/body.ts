@@ -15,8 +15,8 @@ export class Base64Reader {
   #rest = "";
 
   /** The bytes that are whole now. Throws BAD_REQUEST for what is no base64. */
-  push(chunk: Uint8Array): Buffer {
-    const text = this.#rest + Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length).toString("latin1");
+  push(chunk: Buffer): Buffer {
+    const text = this.#rest + chunk.toString("latin1");
     const whole = text.length - (text.length % 4);
     this.#rest = text.slice(whole);
     const out: Buffer[] = [];

@@ -1,4 +1,5 @@
 import { errors } from "../../errors.ts";
+import { decodeTimeout } from "../grpc/timeout.ts";
 import { baseType } from "../http/browser.ts";
 
 /** What a content type of gRPC-Web says. */
@@ -24,16 +25,13 @@ export function grpcWebType(contentType: string | undefined): GrpcWebType | unde
   return types.get(baseType(contentType));
 }
 
-const unit: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
-const timeout = /^(\d{1,8})([HMSmun])$/;
-
 /**
  * `grpc-timeout` in milliseconds; Infinity without one.
  * @throws MicroError BAD_REQUEST
  */
 export function grpcTimeout(text: string | undefined): number {
   if (text === undefined) return Infinity;
-  const found = timeout.exec(text);
-  if (found === null) throw errors.badRequest("go.micro.server", `invalid grpc-timeout ${JSON.stringify(text)}`);
-  return Number(found[1]) * (unit[found[2] as string] as number);
+  const ms = decodeTimeout(text);
+  if (ms === undefined) throw errors.badRequest("go.micro.server", `invalid grpc-timeout ${JSON.stringify(text)}`);
+  return ms;
 }

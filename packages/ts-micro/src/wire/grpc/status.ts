@@ -4,17 +4,18 @@ import { decodeMessage, encodeMessage } from "./percent.ts";
 import { ProtoWriter, protoFields, protoText } from "./proto.ts";
 
 /** The only detail that Go peers survive: a foreign one ends a Go process (wire spec §4.5). */
-const errorType = "type.googleapis.com/errors.Error";
+export const errorName = "errors.Error";
+const errorType = `type.googleapis.com/${errorName}`;
 const unknown = 2;
 /** Bytes of an error's detail that travel; a block of headers has 64 KiB at many peers, and it is in there twice. */
 const longest = 6 * 1024;
 
 export type Trailers = Record<string, string>;
 
-/** The trailers that say `error` (wire spec §4.5). */
-export function encodeStatus(error: MicroError): Trailers {
+/** The trailers that say `error` (wire spec §4.5). `words`: its message, which Go reads as the error's JSON. */
+export function encodeStatus(error: MicroError, words: (error: MicroError) => string = encodeError): Trailers {
   const told = bounded(error);
-  const message = encodeError(told);
+  const message = words(told);
   const code = grpcCodeOf(told);
   const trailers: Trailers = { "grpc-status": String(code), "grpc-message": encodeMessage(message) };
   // Go's plain errors have none either.
@@ -23,19 +24,20 @@ export function encodeStatus(error: MicroError): Trailers {
   return trailers;
 }
 
-/** Go's table knows numbers of its own only; any other is Unknown there as here. */
-function grpcCodeOf(error: MicroError): number {
+/** The gRPC status of an error. Go's table knows numbers of its own only; any other is Unknown there as here. */
+export function grpcCodeOf(error: MicroError): number {
+  if (error.status === 412) return 9;
   return error.status === statusOf(error.code) ? grpcStatusOf(error.code) : unknown;
 }
 
+/** `errors.Error` of Go Micro (wire spec §4.5). */
+export function encodeErrorProto(error: MicroError): Buffer {
+  const { id, status, detail } = error;
+  return new ProtoWriter().text(1, id).int(2, status).text(3, detail).text(4, statusText(status)).done();
+}
+
 function encodeDetails(error: MicroError, code: number, message: string): string {
-  const detail = new ProtoWriter()
-    .text(1, error.id)
-    .int(2, error.status)
-    .text(3, error.detail)
-    .text(4, statusText(error.status))
-    .done();
-  const any = new ProtoWriter().text(1, errorType).bytes(2, detail).done();
+  const any = new ProtoWriter().text(1, errorType).bytes(2, encodeErrorProto(error)).done();
   return new ProtoWriter().int(1, code).text(2, message).bytes(3, any).done().toString("base64").replace(/=+$/, "");
 }
 
@@ -48,7 +50,12 @@ function bounded(error: MicroError): MicroError {
 function cut(text: string, most: number): string {
   const bytes = Buffer.from(text);
   // A character that is cut through decodes to the replacement character.
-  return bytes.length <= most ? text : `${bytes.subarray(0, most).toString().replace(/\uFFFD+$/, "")}…`;
+  return bytes.length <= most
+    ? text
+    : `${bytes
+        .subarray(0, most)
+        .toString()
+        .replace(/\uFFFD+$/, "")}…`;
 }
 
 /** gRPC status → our code, where the peer is no Go Micro and says no more (wire spec §4.5). */
@@ -84,7 +91,12 @@ export function decodeStatus(trailers: Readonly<Record<string, string | undefine
   const refused = trailers["micro-refused"] === "1";
   const code = text !== undefined && /^\d{1,3}$/.test(text) ? Number(text) : unknown;
   const message = decodeMessage(trailers["grpc-message"] ?? "");
-  const { id, status, detail, code: name } = detailed(trailers["grpc-status-details-bin"]) ?? told(message) ?? bare(code, message);
+  const {
+    id,
+    status,
+    detail,
+    code: name,
+  } = detailed(trailers["grpc-status-details-bin"]) ?? told(message) ?? bare(code, message);
   const error = new MicroError({ id, code: name, status, detail, refused });
   error.layer = "remote";
   return error;
@@ -103,7 +115,12 @@ function detailed(value: string | undefined): MicroError | undefined {
     if (protoText(fields.get(1)) !== errorType) return undefined;
     const error = new Map(protoFields(fields.get(2) as Uint8Array).map((each) => [each.field, each.value]));
     const status = Number(error.get(2) ?? 0) | 0;
-    return new MicroError({ id: protoText(error.get(1)), status, code: codeOf(status), detail: protoText(error.get(3)) });
+    return new MicroError({
+      id: protoText(error.get(1)),
+      status,
+      code: codeOf(status),
+      detail: protoText(error.get(3)),
+    });
   } catch {
     // Somebody else's bytes; the message is left.
     return undefined;
