@@ -1,7 +1,7 @@
 import { milliseconds, type Duration } from "./duration.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { MicroError, errors, fromUnknown } from "./errors.ts";
-import { Metadata, type MetadataInit } from "./metadata.ts";
+import { Metadata, ResponseMetadata, type MetadataInit } from "./metadata.ts";
 import type { ServiceRecord } from "./wire/registry-record.ts";
 
 /** How an endpoint talks: one request and one reply, or a stream of either or both. */
@@ -59,6 +59,10 @@ export interface Context extends CallOptions {
   readonly signal: AbortSignal;
   /** What the caller sent. */
   readonly metadata: Metadata;
+  /** Goes to the caller before the first reply, on wires that have a place for it (gRPC, gRPC-Web, Connect). Later additions are lost. */
+  readonly responseHeader: Metadata;
+  /** Goes to the caller behind the last reply, or with the error, on the same wires. */
+  readonly responseTrailer: Metadata;
   /** Time of the process's monotonic clock (`performance.now()`) by which the reply is due; Infinity without one. */
   readonly deadline: number;
   readonly service: string;
@@ -146,6 +150,7 @@ export interface ContextInit {
   remote: string;
   log: Log;
   cancellation: Cancellation;
+  response?: ResponseMetadata | undefined;
   clock?: Clock;
 }
 
@@ -161,6 +166,7 @@ export class CallContext implements Context {
   readonly #log: Log;
   readonly #clock: Clock;
   readonly #cancellation: Cancellation;
+  #response: ResponseMetadata | undefined;
   #finished = false;
 
   constructor(init: ContextInit) {
@@ -173,11 +179,20 @@ export class CallContext implements Context {
     this.#log = init.log;
     this.#clock = init.clock ?? systemClock;
     this.#cancellation = init.cancellation;
+    this.#response = init.response;
     (this as { [contextKey]: CallContext })[contextKey] = this;
   }
 
   get signal(): AbortSignal {
     return this.#cancellation.signal;
+  }
+
+  get responseHeader(): Metadata {
+    return (this.#response ??= new ResponseMetadata()).header;
+  }
+
+  get responseTrailer(): Metadata {
+    return (this.#response ??= new ResponseMetadata()).trailer;
   }
 
   get log(): Log {

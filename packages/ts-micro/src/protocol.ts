@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import type { Component } from "./lifecycle.ts";
 import type { Cancellation, Kind } from "./context.ts";
 import type { MicroError } from "./errors.ts";
-import type { Metadata } from "./metadata.ts";
+import type { Metadata, ResponseMetadata } from "./metadata.ts";
 import type { HttpRoute } from "./server.ts";
 import type { Node } from "./wire/registry-record.ts";
 
@@ -64,6 +64,8 @@ export interface IncomingCall {
   readonly remote: string;
   /** Cancelled by the protocol when the peer is gone or gave up, by the engine at the deadline. */
   readonly cancellation: Cancellation;
+  /** What the handler adds to its reply; given by protocols that have a place for it. */
+  readonly response?: ResponseMetadata | undefined;
   /** The caller understands a refusal and will try another node. */
   readonly retries: boolean;
 }

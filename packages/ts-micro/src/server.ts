@@ -5,6 +5,8 @@ import type { Metadata } from "./metadata.ts";
 import type { BrokerEvent, SubscribeOptions } from "./broker.ts";
 import type { IncomingMessage, ServerResponse } from "node:http";
 
+export type { CorsOptions } from "./wire/http/browser.ts";
+
 /** A request as handler interceptors see it. */
 export interface ServerCall {
   readonly ctx: Context;

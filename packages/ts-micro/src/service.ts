@@ -19,6 +19,7 @@ import { until } from "./internal/signals.ts";
 import type { Logger } from "./logger.ts";
 import type { Registry } from "./registry.ts";
 import type {
+  CorsOptions,
   HandleOptions,
   HandlerInterceptor,
   Subscriber,
@@ -50,6 +51,8 @@ export interface ServiceOptions<N extends string = string> extends ComponentOpti
   metadata?: Readonly<Record<string, string>> | undefined;
   /** TLS of the server. Clients see it in the registry and use TLS by themselves. */
   tls?: TlsOptions | undefined;
+  /** Web pages that may call it, by every protocol that browsers speak. Default: none. */
+  cors?: CorsOptions | undefined;
   /** Lifetime of a registration. Default 90s. */
   registerTtl?: Duration | undefined;
   /** Time between registrations; 0 for one only. Default 30s. */
@@ -334,12 +337,14 @@ export class MicroService {
     const { options } = this;
     const parts = this.#components;
     const { settings } = parts;
-    const [{ ServerEngine }, { recordOf }, { debugEndpoints }, { protocols, codecs }] = await Promise.all([
-      import("./server/engine.ts"),
-      import("./server/record.ts"),
-      import("./debug/handlers.ts"),
-      parts.core(),
-    ]);
+    const [{ ServerEngine }, { recordOf }, { debugEndpoints }, { preflightRoute }, { protocols, codecs }] =
+      await Promise.all([
+        import("./server/engine.ts"),
+        import("./server/record.ts"),
+        import("./debug/handlers.ts"),
+        import("./server/preflight.ts"),
+        parts.core(),
+      ]);
     const engine = new ServerEngine({
       name: settings.serverName ?? options.name,
       version: this.#version,
@@ -351,7 +356,7 @@ export class MicroService {
       broker: parts.broker,
       protocols,
       codecs,
-      routes: [],
+      routes: options.cors === undefined ? [] : [preflightRoute(options.cors)],
       interceptors: options.interceptors ?? [],
       subscriberInterceptors: options.subscriberInterceptors ?? [],
       logger: parts.logger,

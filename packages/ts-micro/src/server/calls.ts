@@ -157,7 +157,6 @@ export class Calls implements CallHandler {
     return dispatch;
   }
 
-  /** Counts the call; an error when it is turned away. Only these say that the handler has not run. */
   /** Counts a call; the value is why it may not run. `retries`: its caller goes elsewhere when it is refused. */
   admit(retries: boolean): MicroError | undefined {
     const { running, service, maxInFlight } = this.#options;
@@ -191,6 +190,7 @@ export class Calls implements CallHandler {
       log,
       clock,
       cancellation: call.cancellation,
+      response: call.response,
     });
   }
 

@@ -1,11 +1,10 @@
-import type { Kind } from "../../context.ts";
 import { errors, fromUnknown, type MicroError } from "../../errors.ts";
 import type { IncomingCall, RawStream } from "../../protocol.ts";
 import { Base64Reader } from "../../wire/grpc-web/body.ts";
 import { compressedFlag, frame, FrameReader, tooLarge } from "../../wire/grpc/frame.ts";
 import type { Headers } from "../../wire/http/browser.ts";
 import { gunzip, gzip, worthwhile } from "./gzip.ts";
-import { begin, incoming, type WebCall } from "./web-call.ts";
+import { begin, incoming, unknownEndpoint, type WebCall } from "./web-call.ts";
 
 const id = "go.micro.server";
 
@@ -13,9 +12,10 @@ const id = "go.micro.server";
 export interface Framing {
   /** Headers of the answer. */
   readonly headers: Headers;
-  /** The request's messages may be compressed with gzip, and the answer's. */
-  readonly gunzip: boolean;
+  /** The answer's messages may be compressed. */
   readonly gzip: boolean;
+  /** What the request says of itself; throws for what is malformed. `zipped`: its messages may be compressed. */
+  asked(): { readonly timeout: number; readonly zipped: boolean };
   /** The last frame of the answer. */
   end(error: MicroError | undefined): { readonly flags: number; readonly body: Uint8Array };
   /** Both bodies are base64. */
@@ -23,13 +23,15 @@ export interface Framing {
 }
 
 /** The server's end of a stream, or of a unary call, whose messages are frames of one HTTP exchange. */
-export class FramedStream implements RawStream {
+class FramedStream implements RawStream {
   readonly #call: WebCall;
   readonly #framing: Framing;
   readonly #reader: FrameReader;
   /** Messages of the piece that was read last. */
   #arrived: { readonly body: Uint8Array; readonly flags: number }[] = [];
   readonly #text: Base64Reader | undefined;
+  /** The request's messages may be compressed. */
+  zipped = false;
   #begun = false;
   #ended = false;
   #over: MicroError | undefined;
@@ -100,7 +102,7 @@ export class FramedStream implements RawStream {
         const { body, flags } = message;
         if (flags === 0) return body;
         if (flags !== compressedFlag) throw errors.badRequest(id, `a message with flags ${flags}`);
-        if (!this.#framing.gunzip) throw errors.badRequest(id, "a compressed message without an encoding");
+        if (!this.zipped) throw errors.badRequest(id, "a compressed message without an encoding");
         return await gunzip(body, maxMessageSize);
       }
       const chunk = await exchange.read();
@@ -116,16 +118,20 @@ export class FramedStream implements RawStream {
   }
 }
 
-/** Runs a call of any kind over frames; a unary one has exactly one each way. Resolves when the client was told how it ended. */
-export async function runFramed(web: WebCall, stream: FramedStream, kind: Kind, timeout: number): Promise<void> {
-  const { call, done } = incoming(web, kind, timeout);
+/** Answers a call of any kind over frames; a unary one has exactly one each way. Resolves when the client was told how it ended. */
+export async function answerFramed(web: WebCall, framing: Framing): Promise<void> {
+  const stream = new FramedStream(web, framing);
   let failure: MicroError | undefined;
   try {
+    const { timeout, zipped } = framing.asked();
+    const kind = web.calls.kindOf(web.target.endpoint);
+    if (kind === undefined) throw unknownEndpoint(web.target.endpoint);
+    stream.zipped = zipped;
+    const call = incoming(web, kind, timeout);
     failure = kind === "unary" ? await unary(web, stream, call) : await web.calls.stream(call, stream);
   } catch (error) {
     failure = fromUnknown(error, id);
   }
-  done();
   stream.finish(failure);
 }
 

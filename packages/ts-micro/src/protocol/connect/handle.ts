@@ -1,15 +1,14 @@
 import type { Kind } from "../../context.ts";
 import { errors, fromUnknown, type MicroError } from "../../errors.ts";
-import type { Reply } from "../../protocol.ts";
 import type { HttpExchange } from "../../server.ts";
 import { connectStatus, encodeConnectEnd, encodeConnectError } from "../../wire/connect/error.ts";
 import { connectQuery, connectTimeout, connectType, type ConnectType } from "../../wire/connect/request.ts";
 import { tooLarge } from "../../wire/grpc/frame.ts";
 import type { Headers } from "../../wire/http/browser.ts";
-import { FramedStream, runFramed } from "../common/framed-stream.ts";
+import { answerFramed } from "../common/framed-stream.ts";
 import { acceptsGzip, gunzip, gzip, isGzip, worthwhile } from "../common/gzip.ts";
 import type { Target } from "../common/target.ts";
-import { begin, incoming, unknownEndpoint, type WebCall, type WebSetup } from "../common/web-call.ts";
+import { added, begin, incoming, openCall, unknownEndpoint, type WebCall, type WebSetup } from "../common/web-call.ts";
 
 const id = "go.micro.server";
 const endFlag = 2;
@@ -17,13 +16,10 @@ const endFlag = 2;
 /** Answers one request of Connect (https://connectrpc.com/docs/protocol). Throws only FORBIDDEN, to what a page may not send. */
 export async function handleConnect(exchange: HttpExchange, target: Target, setup: WebSetup): Promise<void> {
   const { headers, method } = exchange;
-  const at = setup.clock.now();
-  const admitted = setup.browsers.admit(headers);
-  const kind = setup.calls.kindOf(target.endpoint);
-  const get = method === "GET";
   const type = connectType(headers["content-type"] ?? "application/json");
-  const call: WebCall = { ...setup, exchange, target, codec: type?.codec ?? "application/json", admitted, at };
-  if (get) {
+  const call = openCall(exchange, target, setup, type?.codec ?? "application/json");
+  const kind = setup.calls.kindOf(target.endpoint);
+  if (method === "GET") {
     if (kind !== "unary" || setup.calls.noSideEffects?.(target.endpoint) !== true)
       return fail(call, errors.methodNotAllowed(id, `${target.endpoint} is called by POST`), 405, { allow: "POST" });
     return byQuery(call);
@@ -37,7 +33,7 @@ export async function handleConnect(exchange: HttpExchange, target: Target, setu
     const detail = `${target.endpoint} is a ${kind} ${kind === "unary" ? "call" : "stream"}: its content type is ${wanted}`;
     return fail(call, errors.unsupported(id, detail), 415);
   }
-  return type.stream ? streamed(call, kind, type) : byPost(call, kind, type);
+  return type.stream ? streamed(call, type) : byPost(call, kind, type);
 }
 
 async function byQuery(call: WebCall): Promise<void> {
@@ -69,12 +65,10 @@ async function byPost(call: WebCall, kind: Kind | undefined, type: ConnectType):
 }
 
 async function run(web: WebCall, type: ConnectType, body: Uint8Array, timeout: number): Promise<void> {
-  const { call, done } = incoming(web, "unary", timeout);
-  const reply: Reply = await web.calls.unary(call, body);
-  done();
-  if (reply.error !== undefined) throw reply.error;
-  if (reply.body.length > web.maxMessageSize) throw tooLarge(reply.body.length, web.maxMessageSize);
-  await answer(web, 200, { "content-type": type.answer }, reply.body);
+  const { body: reply, error } = await web.calls.unary(incoming(web, "unary", timeout), body);
+  if (error !== undefined) throw error;
+  if (reply.length > web.maxMessageSize) throw tooLarge(reply.length, web.maxMessageSize);
+  await answer(web, 200, { "content-type": type.answer }, reply);
 }
 
 function fail(web: WebCall, error: MicroError, status = connectStatus(error), more: Headers = {}): Promise<void> {
@@ -83,45 +77,45 @@ function fail(web: WebCall, error: MicroError, status = connectStatus(error), mo
 }
 
 async function answer(web: WebCall, status: number, headers: Headers, body: Uint8Array): Promise<void> {
-  const { exchange } = web;
+  const { exchange, response } = web;
   const small = body.length < worthwhile || !acceptsGzip(exchange.headers["accept-encoding"]);
   const sent = small ? body : await gzip(body);
   if (exchange.cancellation.reason !== undefined) return;
   const encoding: Headers = small ? {} : { "content-encoding": "gzip" };
-  begin(web, status, { ...headers, ...encoding, vary: "accept-encoding", "content-length": String(sent.length) });
+  const trailers = added(response.trailer, "trailer-");
+  begin(web, status, {
+    ...trailers,
+    ...headers,
+    ...encoding,
+    vary: "accept-encoding",
+    "content-length": String(sent.length),
+  });
   exchange.end(sent);
 }
 
-async function streamed(call: WebCall, kind: Kind | undefined, type: ConnectType): Promise<void> {
+function streamed(call: WebCall, type: ConnectType): Promise<void> {
   const { headers } = call.exchange;
   const zips = acceptsGzip(headers["connect-accept-encoding"]);
-  let zipped = false;
-  let failure: MicroError | undefined;
-  let timeout = Infinity;
-  try {
-    checkVersion(headers);
-    timeout = connectTimeout(headers["connect-timeout-ms"]);
-    zipped = isGzip(headers["connect-content-encoding"]);
-    if (kind === undefined) throw unknownEndpoint(call.target.endpoint);
-  } catch (error) {
-    failure = fromUnknown(error, id);
-  }
-  const stream = new FramedStream(call, {
+  return answerFramed(call, {
     headers: {
       "content-type": type.answer,
       "connect-accept-encoding": "gzip",
       ...(zips ? { "connect-content-encoding": "gzip" } : {}),
     },
-    gunzip: zipped,
     gzip: zips,
-    end: (error) => ({
-      flags: endFlag,
-      body: encodeConnectEnd(error, error?.refused === true ? { "micro-refused": "1" } : {}),
-    }),
+    asked() {
+      checkVersion(headers);
+      return {
+        timeout: connectTimeout(headers["connect-timeout-ms"]),
+        zipped: isGzip(headers["connect-content-encoding"]),
+      };
+    },
+    end(error) {
+      const refused: Headers = error?.refused === true ? { "micro-refused": "1" } : {};
+      return { flags: endFlag, body: encodeConnectEnd(error, { ...added(call.response.trailer), ...refused }) };
+    },
     base64: false,
   });
-  if (failure === undefined) await runFramed(call, stream, kind as Kind, timeout);
-  else stream.finish(failure);
 }
 
 function checkVersion(headers: Headers): void {

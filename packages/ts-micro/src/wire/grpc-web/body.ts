@@ -7,7 +7,7 @@ export const trailerFlag = 0x80;
 export function encodeTrailers(trailers: Readonly<Record<string, string>>): Buffer {
   let text = "";
   for (const [name, value] of Object.entries(trailers)) text += `${name}: ${value}\r\n`;
-  return Buffer.from(text, "latin1");
+  return Buffer.from(text);
 }
 
 /** A body of `application/grpc-web-text`: pieces of base64 in a row, each padded, however it is cut. */
