@@ -11,6 +11,7 @@ import type { Protocol } from "../../src/protocol.ts";
 import { connectProtocol } from "../../src/protocol/connect.ts";
 import { grpcWebProtocol } from "../../src/protocol/grpc-web.ts";
 import { memoryRegistry } from "../../src/registry/memory.ts";
+import { preflightRoute } from "../../src/server/preflight.ts";
 import { ServerEngine } from "../../src/server/engine.ts";
 import { endpointsOf, endpointsOfDescriptor } from "../../src/server/reflect.ts";
 import type { CorsOptions } from "../../src/wire/http/browser.ts";
@@ -20,6 +21,8 @@ import { httpForTests } from "../support/http-acceptor.ts";
 export interface WebWorld extends AsyncDisposable {
   readonly url: string;
   readonly engine: ServerEngine;
+  /** Method and path of each request. */
+  readonly requests: string[];
   /** Endpoints whose handlers were cancelled, with the code of the reason. */
   readonly cancelled: string[];
   /** Resolves when a handler of `endpoint` is under way. */
@@ -28,6 +31,7 @@ export interface WebWorld extends AsyncDisposable {
 
 export async function webWorld(options: { cors?: CorsOptions; maxMessageSize?: number } = {}): Promise<WebWorld> {
   const cancelled: string[] = [];
+  const requests: string[] = [];
   const waiting = new Map<string, () => void>();
   /** Waits until the call is given up. */
   const forever = (ctx: Context): Promise<never> =>
@@ -38,7 +42,11 @@ export async function webWorld(options: { cors?: CorsOptions; maxMessageSize?: n
       });
       waiting.get(ctx.endpoint)?.();
     });
-  const protocols: [Protocol, ...Protocol[]] = [httpForTests(), connectProtocol(options), grpcWebProtocol(options)];
+  const protocols: [Protocol, ...Protocol[]] = [
+    httpForTests((line) => requests.push(line)),
+    connectProtocol(options),
+    grpcWebProtocol(options),
+  ];
   const engine = new ServerEngine({
     name: "greeter",
     version: "latest",
@@ -50,7 +58,7 @@ export async function webWorld(options: { cors?: CorsOptions; maxMessageSize?: n
     broker: memoryBroker(),
     protocols,
     codecs: [jsonCodec(), protobufCodec()],
-    routes: [],
+    routes: options.cors === undefined ? [] : [preflightRoute(options.cors)],
     interceptors: [],
     subscriberInterceptors: [],
     logger: memoryLogger(),
@@ -65,8 +73,13 @@ export async function webWorld(options: { cors?: CorsOptions; maxMessageSize?: n
   });
   const handlers = endpointsOfDescriptor(Greeter, {
     hello: ({ name }: { name: string }) => ({ msg: `Hello ${name}` }),
-    echo: ({ note }: { note: string }, ctx: Context) => ({ note, metadata: ctx.metadata.toObject() }),
-    fail: ({ kind, detail, code }: { kind: string; detail: string; code: number }) => {
+    echo({ note }: { note: string }, ctx: Context) {
+      ctx.responseHeader.set("X-Seen", "yes");
+      ctx.responseTrailer.set("X-Cost", "3");
+      return { note, metadata: ctx.metadata.toObject() };
+    },
+    fail({ kind, detail, code }: { kind: string; detail: string; code: number }, ctx: Context) {
+      ctx.responseTrailer.set("X-Cost", "4");
       if (kind === "custom") throw new MicroError({ id: "greeter", detail, status: code });
       throw kind === "notfound" ? errors.notFound("greeter", detail) : new Error(detail);
     },
@@ -78,6 +91,8 @@ export async function webWorld(options: { cors?: CorsOptions; maxMessageSize?: n
     kinds: (all: object) => all,
     nothing: () => ({}),
     async *stream({ count, failWith, size }: { count: bigint; failWith: string; size: bigint }, ctx: Context) {
+      ctx.responseHeader.set("X-Seen", "yes");
+      ctx.responseTrailer.set("X-Cost", "5");
       for (let n = 0n; n < count; n++) yield { n, pad: "x".repeat(Number(size)) };
       if (failWith === "forever") await forever(ctx);
       else if (failWith !== "") throw errors.conflict("greeter", failWith);
@@ -109,6 +124,7 @@ export async function webWorld(options: { cors?: CorsOptions; maxMessageSize?: n
     url: `http://${engine.address}`,
     engine,
     cancelled,
+    requests,
     running: (endpoint) => new Promise((resolve) => waiting.set(endpoint, resolve)),
     [Symbol.asyncDispose]: () => engine.stop(),
   };

@@ -6,8 +6,8 @@ import { errors, fromUnknown, type MicroError } from "../../src/errors.ts";
 import type { Acceptor, Protocol } from "../../src/protocol.ts";
 import type { HttpExchange, HttpRoute } from "../../src/server.ts";
 
-/** Serves HTTP routes over Node's HTTP/1.1 and HTTP/2 on the one port: the least that tests of routes need. */
-export function httpForTests(): Protocol {
+/** Serves HTTP routes over Node's HTTP/1.1 and HTTP/2 on the one port: the least that tests of routes need. `heard` gets each request's line. */
+export function httpForTests(heard?: (request: string) => void): Protocol {
   const close = async (): Promise<void> => {};
   return {
     name: "http-for-tests",
@@ -16,7 +16,7 @@ export function httpForTests(): Protocol {
     dial() {
       throw new Error("nobody dials here");
     },
-    acceptor: (_, routes) => new NodeAcceptor(routes),
+    acceptor: (_, routes) => new NodeAcceptor(routes, heard),
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -30,9 +30,11 @@ class NodeAcceptor implements Acceptor {
   readonly #two;
   readonly #sockets = new Set<Socket>();
 
-  constructor(routes: readonly HttpRoute[]) {
-    const listener = (request: IncomingMessage, response: ServerResponse): void =>
+  constructor(routes: readonly HttpRoute[], heard?: (request: string) => void) {
+    const listener = (request: IncomingMessage, response: ServerResponse): void => {
+      heard?.(`${request.method} ${request.url}`);
       void serve(routes, request, response);
+    };
     this.#one = createServer(listener);
     this.#two = createServer2((request, response) => listener(request as never, response as never));
   }
@@ -78,7 +80,7 @@ function exchangeOf(request: IncomingMessage, response: ServerResponse): HttpExc
   const headers = Object.assign(Object.create(null), request.headers) as Record<string, string>;
   for (const name of Object.keys(headers)) if (name.startsWith(":")) delete headers[name];
   response.once("close", () => {
-    if (!response.writableFinished) cancellation.cancel(lost());
+    if (!response.writableEnded || !response.writableFinished) cancellation.cancel(lost());
   });
   const read = async (): Promise<Buffer | undefined> => {
     try {
@@ -114,7 +116,11 @@ function exchangeOf(request: IncomingMessage, response: ServerResponse): HttpExc
         cancellation.onCancel(reject);
       });
     },
-    end: (chunk) => void response.end(chunk ?? Buffer.alloc(0)),
+    end(chunk) {
+      response.end(chunk ?? Buffer.alloc(0));
+      // What nobody read of the request must not hold up the next one.
+      request.removeAllListeners("readable").resume();
+    },
     abort: () => void request.destroy(),
   };
 }
