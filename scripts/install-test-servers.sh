@@ -1,6 +1,7 @@
 #!/bin/bash
-# install-test-servers.sh [NAME...]: installs Debian's packages, and builds what else the tests run against into ${XDG_CACHE_HOME:-~/.cache}/ts-micro-servers, niced, the
-# short builds first, with the seconds of each. Without names: all of the list below that this machine has the tools for.
+# install-test-servers.sh [NAME...]: what the tests run against: installs Debian's packages, builds the rest into
+# ${XDG_CACHE_HOME:-~/.cache}/ts-micro-servers, niced, the short builds first, with the seconds of each. Without names: all of the lists
+# below that this machine has the tools for.
 # May run in the background: a test that needs a build waits for it, and builds it if it is not there. A second run takes
 # no time. What a machine cannot build is named and left out; TS_MICRO_REQUIRE_SERVERS=1 makes that, and a failed build, an error.
 set -uo pipefail

@@ -75,7 +75,7 @@ describeChromium("a page in Chromium", () => {
       ]);
     });
 
-    it("reads a server stream as it comes, and ends it by leaving", async () => {
+    it("reads a server stream as it comes, and cancels it", async () => {
       open.cancelled.length = 0;
       expect(await listed.evaluate(([way, url]) => page.first(way, url), [way, open.url] as const)).toBe("0");
       await expect.poll(() => open.cancelled).toEqual(["Greeter.Stream CONNECTION_LOST"]);

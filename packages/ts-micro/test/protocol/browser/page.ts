@@ -15,7 +15,7 @@ export interface Page {
   hello(way: Way, url: string, name: string): Promise<string>;
   echo(way: Way, url: string): Promise<{ sent: string | undefined; header: string | null; trailer: string | null }>;
   stream(way: Way, url: string, count: number): Promise<string[]>;
-  /** The first message of a stream that never ends, which is then left. */
+  /** The first message of a stream that never ends, which is then cancelled. */
   first(way: Way, url: string): Promise<string>;
   fail(way: Way, url: string): Promise<{ code: number; text: string; detail: string; cost: string | null }>;
   /** Starts a call that never ends; `giveUp` cancels it. */
@@ -59,8 +59,11 @@ const page: Page = {
     return out;
   },
   async first(way, url) {
-    for await (const { n } of client(way, url).stream({ count: 1n, failWith: "forever" })) return String(n);
-    return "nothing";
+    const leaving = new AbortController();
+    const call = client(way, url).stream({ count: 1n, failWith: "forever" }, { signal: leaving.signal });
+    const { value } = await call[Symbol.asyncIterator]().next();
+    leaving.abort();
+    return String(value?.n);
   },
   async fail(way, url) {
     try {
