@@ -29,7 +29,9 @@ export interface WebWorld extends AsyncDisposable {
   running(endpoint: string): Promise<void>;
 }
 
-export async function webWorld(options: { cors?: CorsOptions; maxMessageSize?: number } = {}): Promise<WebWorld> {
+export async function webWorld(
+  options: { cors?: CorsOptions; maxMessageSize?: number; maxInFlight?: number } = {},
+): Promise<WebWorld> {
   const cancelled: string[] = [];
   const requests: string[] = [];
   const waiting = new Map<string, () => void>();
@@ -69,13 +71,15 @@ export async function webWorld(options: { cors?: CorsOptions; maxMessageSize?: n
     registerCheck: undefined,
     settle: 0,
     drain: 1000,
-    maxInFlight: 100,
+    maxInFlight: options.maxInFlight ?? 100,
   });
   const handlers = endpointsOfDescriptor(Greeter, {
     hello: ({ name }: { name: string }) => ({ msg: `Hello ${name}` }),
     echo({ note }: { note: string }, ctx: Context) {
       ctx.responseHeader.set("X-Seen", "yes");
       ctx.responseTrailer.set("X-Cost", "3");
+      if (note.startsWith("trailer "))
+        ctx.responseTrailer.set("X-Note", note).set("No Token", "x").set("Grpc-Status", "9");
       return { note, metadata: ctx.metadata.toObject() };
     },
     fail({ kind, detail, code }: { kind: string; detail: string; code: number }, ctx: Context) {
