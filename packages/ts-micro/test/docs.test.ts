@@ -16,6 +16,7 @@ const notRun: readonly string[] = [
   "docs/adding-a-driver.md: there is no Acme",
   "docs/adding-a-driver.md: there is no Acme",
   "docs/cli.md: a session; packages/cli/test/commands.test.ts runs these commands",
+  "docs/web-clients.md: the code of your protobuf file",
   "packages/ts-micro/README.md: needs the package registry",
 ];
 
