@@ -1,8 +1,9 @@
 import { create } from "@bufbuild/protobuf";
+import { MethodOptions_IdempotencyLevel } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, createClient, type Client, type Transport } from "@connectrpc/connect";
 import { compressionGzip, createConnectTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { AllKindsSchema, Greeter, type EchoResponse } from "../../../../interop/proto/gen/greeter_pb.ts";
+import { AllKindsSchema, Greeter } from "../../../../interop/proto/gen/greeter_pb.ts";
 import { webWorld, type WebWorld } from "./web-world.ts";
 
 let world: WebWorld;
@@ -196,8 +197,9 @@ describe.each(ways)("connect-node, $name", ({ make, httpVersion, useBinaryFormat
 });
 
 describe.each(["1.1", "2"] as const)("connect-node, Connect by GET on HTTP/%s", (httpVersion) => {
-  const echo: typeof Greeter.method.echo = { ...Greeter.method.echo, idempotency: 1 };
-  const hello: typeof Greeter.method.hello = { ...Greeter.method.hello, idempotency: 1 };
+  const readOnly = MethodOptions_IdempotencyLevel.NO_SIDE_EFFECTS;
+  const echo: typeof Greeter.method.echo = { ...Greeter.method.echo, idempotency: readOnly };
+  const hello: typeof Greeter.method.hello = { ...Greeter.method.hello, idempotency: readOnly };
   const transport = (useBinaryFormat: boolean, zip: boolean): Transport =>
     createConnectTransport({ useBinaryFormat, httpVersion, baseUrl: world.url, useHttpGet: true, ...zipped(zip) });
 
@@ -216,8 +218,8 @@ describe.each(["1.1", "2"] as const)("connect-node, Connect by GET on HTTP/%s", 
       { "x-tenant": "acme" },
       { note },
     );
-    expect((reply.message as EchoResponse).note).toBe(note);
-    expect((reply.message as EchoResponse).metadata).toMatchObject({ "X-Tenant": "acme" });
+    expect(reply.message.note).toBe(note);
+    expect(reply.message.metadata).toMatchObject({ "X-Tenant": "acme" });
     expect(world.requests).toEqual([expect.stringMatching(/^GET \/greeter.Greeter\/Echo\?connect=v1&/)]);
   });
 

@@ -113,9 +113,8 @@ export async function webWorld(
       }
       return { count, last };
     },
-  }).map((each) =>
-    each.name === "Greeter.Echo" ? { ...each, definition: { ...each.definition, noSideEffects: true } } : each,
-  );
+  });
+  for (const { name, definition } of handlers) definition.noSideEffects = name === "Greeter.Echo";
   const plain = {
     hello: ({ name }: { name?: string }) => ({ msg: `Hello ${name ?? "nobody"}` }),
     count: endpoint({ stream: "server" }, async function* (request: unknown) {

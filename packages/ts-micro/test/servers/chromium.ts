@@ -19,7 +19,7 @@ export interface Chromium extends AsyncDisposable {
 export function describeChromium(name: string, body: () => void): void {
   const skip = !hasCommand("chromium") && !required;
   if (skip) console.warn(`SKIPPED, no chromium on the path: ${name}`);
-  // oxlint-disable-next-line vitest/valid-title -- the caller gives it
+  // oxlint-disable-next-line vitest/valid-title, vitest/valid-describe-callback -- the caller gives them
   describe(name, { skip }, body);
 }
 
