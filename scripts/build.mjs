@@ -1,4 +1,4 @@
-// npm run build: every package's dist/ from its src/, by tsc alone.
+// npm run build: every package's dist/ from its src/, by tsc and rolldown.
 import { build } from "./lib/build.mjs";
 import { ensureInstalled } from "./lib/install.mjs";
 

@@ -1,4 +1,4 @@
-// Builds the packages with tsc alone: dist/ mirrors src/ file by file.
+// Builds the packages: dist/ mirrors src/ file by file. tsc checks and writes all of it, but for the JavaScript of ts-micro (roll.mjs).
 import {
   chmodSync,
   cpSync,
@@ -13,6 +13,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import { copyTypes, rollCode } from "./roll.mjs";
 import { inSeconds, packageNames, root, runNode, timed, tools } from "./run.mjs";
 
 /** The packages that have sources, in build order. */
@@ -25,12 +26,12 @@ const files = (folder) =>
         .map((entry) => `${entry.parentPath}/${entry.name}`.slice(folder.length + 1))
     : [];
 
-/** The files of dist/ that `source` becomes: two for TypeScript, else a copy of itself. */
-function outputs(source) {
+/** The files that tsc, or a copy, makes of `source`: two for TypeScript, or its declarations alone. */
+function outputs(source, rolled) {
   if (source.endsWith(".d.ts")) return [];
   if (/\.tsx?$/.test(source)) {
     const stem = source.replace(/\.tsx?$/, "");
-    return [`${stem}.js`, `${stem}.d.ts`];
+    return rolled ? [`${stem}.d.ts`] : [`${stem}.js`, `${stem}.d.ts`];
   }
   return [source];
 }
@@ -39,27 +40,39 @@ function outputs(source) {
 async function buildPackage(name, below) {
   const folder = `${root}/packages/${name}`;
   const [src, dist, info] = [`${folder}/src`, `${folder}/dist`, `${cache}/${name}.tsbuildinfo`];
+  const rolled = name === "ts-micro";
+  // What is rolled has its declarations here first, and a list of what its dist/ got, sorted, one a line.
+  const [emitted, list] = rolled ? [`${cache}/${name}`, `${cache}/${name}.files`] : [dist, info];
   const sources = files(src);
-  const expected = new Set(sources.flatMap(outputs));
-  const present = files(dist);
-  const stale = present.filter((file) => !expected.has(file));
-  for (const file of stale) rmSync(`${dist}/${file}`);
+  const expected = new Set(sources.flatMap((source) => outputs(source, rolled)));
+  const stale = files(emitted).filter((file) => !expected.has(file));
+  for (const file of stale) rmSync(`${emitted}/${file}`);
 
-  const missing = [...expected].some((file) => !existsSync(`${dist}/${file}`));
+  const missing = [...expected].some((file) => !existsSync(`${emitted}/${file}`));
   const changed = [
     ...sources.map((file) => `${src}/${file}`),
     `${folder}/package.json`,
     `${folder}/tsconfig.json`,
     `${root}/tsconfig.base.json`,
+    ...(rolled ? [`${root}/scripts/lib/roll.mjs`] : []),
   ];
   const newest = Math.max(...changed.map((file) => statSync(file).mtimeMs));
-  const stamp = existsSync(info) ? statSync(info).mtimeMs : 0;
-  if (!missing && stale.length === 0 && stamp >= newest && !below) return { built: false, code: 0, output: "" };
+  const stamp = existsSync(list) ? statSync(list).mtimeMs : 0;
+  const lost = rolled && (stamp === 0 || lines(files(dist)) !== readFileSync(list, "utf8"));
+  if (!missing && !lost && stale.length === 0 && stamp >= newest && !below)
+    return { built: false, code: 0, output: "" };
 
-  // A dist/ that lost files looks complete to the incremental build: let it begin anew.
+  // What lost files looks complete to the incremental build: let it begin anew.
   if (missing) rmSync(info, { force: true });
-  const result = await runNode(tools.tsc, ["-p", folder, "--incremental", "--tsBuildInfoFile", info], { quiet: true });
-  for (const file of sources.filter((source) => outputs(source)[0] === source)) {
+  const only = rolled ? ["--emitDeclarationOnly", "--outDir", emitted] : [];
+  const args = ["-p", folder, "--incremental", "--tsBuildInfoFile", info, ...only];
+  const result = await runNode(tools.tsc, args, { quiet: true });
+  if (rolled && result.code === 0) {
+    const made = [...(await rollCode(folder)), ...copyTypes(folder, emitted)];
+    for (const file of files(dist).filter((one) => !made.includes(one))) rmSync(`${dist}/${file}`);
+    writeFileSync(list, lines(made));
+  }
+  for (const file of sources.filter((source) => outputs(source, rolled)[0] === source)) {
     mkdirSync(dirname(`${dist}/${file}`), { recursive: true });
     cpSync(`${src}/${file}`, `${dist}/${file}`);
   }
@@ -67,9 +80,11 @@ async function buildPackage(name, below) {
     if (existsSync(`${folder}/${bin}`)) chmodSync(`${folder}/${bin}`, 0o755);
   }
   // A failed build must be tried again, whatever its time stamps say.
-  if (result.code !== 0) rmSync(info, { force: true });
+  if (result.code !== 0) for (const file of [info, list]) rmSync(file, { force: true });
   return { built: true, ...result };
 }
+
+const lines = (names) => names.toSorted((a, b) => (a < b ? -1 : 1)).join("\n");
 
 const cache = `${root}/node_modules/.cache/ts-micro`;
 

@@ -14,6 +14,8 @@ import { lazyBroker, lazyRegistry, lazyTransport } from "./lazy.ts";
 import type { Driver } from "./internal/driver.ts";
 import type { Level, Logger } from "./logger.ts";
 import { consoleLogger } from "./logger/console.ts";
+import type { Protocol } from "./protocol.ts";
+import { protocolNames } from "./protocols.ts";
 import type { Registry } from "./registry.ts";
 import type { Selector } from "./selector.ts";
 import { settingsFromEnv, type Settings } from "./settings.ts";
@@ -29,6 +31,11 @@ export interface ComponentOptions {
   registry?: Registry | string | undefined;
   /** Default: `http`. */
   broker?: Broker | string | undefined;
+  /**
+   * What is served and called by, in order of preference: objects, or names out of `fast`, `mucp`. Default: all of them on one port, and of
+   * what a node speaks the first one; on another transport than `http` mucp alone.
+   */
+  protocols?: readonly (Protocol | string)[] | undefined;
   /** What mucp stands on. Default: `http`. */
   transport?: Transport | string | undefined;
   /** Default: `p2c`. */
@@ -115,7 +122,9 @@ export function assemble(
   const keep = <T extends { close(): Promise<void> }>(component: T): T => (own.unshift(component), component);
   let made: Promise<Core> | undefined;
 
-  checkProtocol(settings);
+  const servingNames = protocolNames(settings.server ?? settings.protocol);
+  const callingNames = protocolNames(settings.client ?? settings.protocol);
+  for (const one of options.protocols ?? []) if (typeof one === "string") protocolNames(one);
   const logger = options.logger ?? consoleLogger({ level: levelOf(settings.logLevel) ?? options.logLevel ?? "info" });
   const registryChoice = settings.registry ?? options.registry;
   const registry =
@@ -136,6 +145,9 @@ export function assemble(
         selector: settings.selector ?? options.selector,
         codecs: options.codecs ?? [],
         cors: server.cors,
+        serving: servingNames ?? options.protocols,
+        calling: callingNames ?? options.protocols,
+        tls: client.tls,
         clock,
         env,
       }),
@@ -177,7 +189,7 @@ export function assemble(
     nearFirst: registryChoice === undefined,
     core,
     async start() {
-      for (const protocol of (await core()).protocols) await protocol.start();
+      for (const protocol of (await core()).calling) await protocol.start();
     },
     async close() {
       const loaded = await made?.catch(() => undefined);
@@ -206,7 +218,7 @@ export function clientOptions(
 
 async function clientEngine(parts: Parts, client: ClientDefaults, local: ShellOptions["local"]): Promise<ClientEngine> {
   const { settings } = parts;
-  const [{ ClientEngine }, { preferSameHost }, { cached, selector, protocols, codecs }] = await Promise.all([
+  const [{ ClientEngine }, { preferSameHost }, { cached, selector, calling, codecs }] = await Promise.all([
     import("./client/engine.ts"),
     import("./selector/filters.ts"),
     parts.core(),
@@ -214,7 +226,7 @@ async function clientEngine(parts: Parts, client: ClientDefaults, local: ShellOp
   return new ClientEngine({
     registry: cached,
     selector,
-    protocols,
+    protocols: calling,
     codecs,
     broker: parts.broker,
     clock: parts.clock,
@@ -260,14 +272,6 @@ function httpOptions(
     ...(poolTtl === undefined ? {} : { poolTtl }),
     ...(client.tls === undefined ? {} : { tls: client.tls }),
   };
-}
-
-/** MICRO_CLIENT, MICRO_SERVER (Go's words) and MICRO_PROTOCOL name a protocol; mucp is what there is. */
-function checkProtocol({ client, server, protocol }: Settings): void {
-  for (const name of [client, server, protocol]) {
-    if (name !== undefined && name !== "mucp" && name !== "rpc" && name !== "auto")
-      throw errors.unsupported("ts-micro", `protocol "${name}" is not known; there are: auto, mucp`);
-  }
 }
 
 function levelOf(text: string | undefined): Level | undefined {

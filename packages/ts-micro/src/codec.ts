@@ -31,6 +31,9 @@ export interface Codec {
   encode(value: unknown, descriptor?: MessageDescriptor, envelope?: Envelope): Uint8Array;
   /** The value of `body`. Enveloped codecs fill in `envelope` from what they find. */
   decode(body: Uint8Array, descriptor?: MessageDescriptor, envelope?: Envelope): unknown;
+  /** Codecs whose bodies are text: the same between ends of ours, without the way over bytes. Both or none. */
+  encodeText?(value: unknown, descriptor?: MessageDescriptor): string;
+  decodeText?(text: string, descriptor?: MessageDescriptor): unknown;
 }
 
 /** The codecs of one engine by content type, each loaded once. */

@@ -20,6 +20,8 @@ export interface CallOptions {
   metadata?: MetadataInit | undefined;
   /** True: running twice does no harm, so the call may be retried after the request may have run. Default: what the endpoint declares. */
   idempotent?: boolean | undefined;
+  /** Waits for no reply: settles, with undefined, when the request was written. What becomes of it is not heard. Default false. */
+  oneway?: boolean | undefined;
   /** Most retries after the first attempt. Default 5; only safe ones are made. */
   retries?: number | undefined;
   /** `host:port` (or several, tried in turn): no discovery. */
@@ -140,59 +142,75 @@ export function abortReason(signal: AbortSignal, id: string): MicroError {
     : error;
 }
 
-/** What an engine makes a context from. */
-export interface ContextInit {
-  metadata: Metadata;
-  deadline: number;
-  service: string;
-  endpoint: string;
-  local: string;
-  remote: string;
-  log: Log;
-  cancellation: Cancellation;
-  response?: ResponseMetadata | undefined;
-  clock?: Clock;
-}
-
-/** The engines' context. Getters live on the prototype, so that a spread copies only plain facts. */
-// oxlint-disable-next-line typescript/no-unsafe-declaration-merging
-export class CallContext implements Context {
+/** What a context tells of its call. May make what costs something when it is first asked for it. */
+export interface ContextSource {
   readonly metadata: Metadata;
   readonly deadline: number;
-  readonly service: string;
   readonly endpoint: string;
   readonly local: string;
   readonly remote: string;
+  readonly cancellation: Cancellation;
+  /** Where what the handler adds to its reply goes; undefined on wires without a place for it. */
+  readonly response?: ResponseMetadata | undefined;
+}
+
+/** The engines' context. Getters live on the prototype, so that a spread copies nothing but the way to it. */
+// oxlint-disable-next-line typescript/no-unsafe-declaration-merging
+export class CallContext implements Context {
+  readonly #source: ContextSource;
+  readonly #service: string;
   readonly #log: Log;
   readonly #clock: Clock;
-  readonly #cancellation: Cancellation;
   #response: ResponseMetadata | undefined;
   #finished = false;
 
-  constructor(init: ContextInit) {
-    this.metadata = init.metadata;
-    this.deadline = init.deadline;
-    this.service = init.service;
-    this.endpoint = init.endpoint;
-    this.local = init.local;
-    this.remote = init.remote;
-    this.#log = init.log;
-    this.#clock = init.clock ?? systemClock;
-    this.#cancellation = init.cancellation;
-    this.#response = init.response;
+  /** `service` is the one that serves, whatever name it was called by. */
+  constructor(source: ContextSource, service: string, log: Log, clock: Clock = systemClock) {
+    this.#source = source;
+    this.#service = service;
+    this.#log = log;
+    this.#clock = clock;
     (this as { [contextKey]: CallContext })[contextKey] = this;
   }
 
+  get metadata(): Metadata {
+    return this.#source.metadata;
+  }
+
+  get deadline(): number {
+    return this.#source.deadline;
+  }
+
+  get service(): string {
+    return this.#service;
+  }
+
+  get endpoint(): string {
+    return this.#source.endpoint;
+  }
+
+  get local(): string {
+    return this.#source.local;
+  }
+
+  get remote(): string {
+    return this.#source.remote;
+  }
+
   get signal(): AbortSignal {
-    return this.#cancellation.signal;
+    return this.#source.cancellation.signal;
   }
 
   get responseHeader(): Metadata {
-    return (this.#response ??= new ResponseMetadata()).header;
+    return this.#reply.header;
   }
 
   get responseTrailer(): Metadata {
-    return (this.#response ??= new ResponseMetadata()).trailer;
+    return this.#reply.trailer;
+  }
+
+  get #reply(): ResponseMetadata {
+    return (this.#response ??= this.#source.response ?? new ResponseMetadata());
   }
 
   get log(): Log {
@@ -220,7 +238,7 @@ export class CallContext implements Context {
   inherited(): { deadline: number; cancellation: Cancellation | undefined; metadata: Metadata } {
     return this.#finished
       ? { deadline: Infinity, cancellation: undefined, metadata: this.metadata.forwarded() }
-      : { deadline: this.deadline, cancellation: this.#cancellation, metadata: this.metadata.forwarded() };
+      : { deadline: this.deadline, cancellation: this.#source.cancellation, metadata: this.metadata.forwarded() };
   }
 }
 

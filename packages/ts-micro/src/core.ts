@@ -8,21 +8,24 @@ import { protobufCodec } from "./codec/protobuf.ts";
 import { textCodec } from "./codec/text.ts";
 import { loadDriver } from "./drivers.ts";
 import type { Protocol } from "./protocol.ts";
-import { connectProtocol } from "./protocol/connect.ts";
-import { grpcWebProtocol } from "./protocol/grpc-web.ts";
-import { mucp } from "./protocol/mucp.ts";
+import { Protocols } from "./protocols.ts";
 import type { Registry } from "./registry.ts";
 import { cachedRegistry, type CachedRegistry } from "./registry/cached.ts";
 import type { Selector } from "./selector.ts";
 import { p2cSelector } from "./selector/p2c.ts";
 import type { CorsOptions } from "./server.ts";
+import type { ClientTlsOptions } from "./tls.ts";
 import type { Transport } from "./transport.ts";
 
 /** What the first call, the first publish, or `start` needs at once; loaded then, so that importing the package costs little. */
 export interface Core {
   readonly cached: CachedRegistry;
   readonly selector: Selector;
-  readonly protocols: readonly [Protocol, ...Protocol[]];
+  /** What this side serves, and what it calls by. */
+  readonly serving: readonly [Protocol, ...Protocol[]];
+  readonly calling: readonly [Protocol, ...Protocol[]];
+  /** Those made here, for whoever starts and closes them. */
+  readonly protocols: readonly Protocol[];
   readonly codecs: readonly Codec[];
 }
 
@@ -32,11 +35,17 @@ export async function makeCore(of: {
   transport: Transport;
   selector: Selector | string | undefined;
   codecs: readonly Codec[];
+  /** Names and objects; undefined for all. */
+  serving: readonly (Protocol | string)[] | undefined;
+  calling: readonly (Protocol | string)[] | undefined;
+  tls: ClientTlsOptions | undefined;
   cors: CorsOptions | undefined;
   clock: Clock;
   env: Readonly<Record<string, string | undefined>>;
 }): Promise<Core> {
-  const { registry, transport, selector, codecs, cors, clock, env } = of;
+  const { registry, transport, selector, codecs, clock, env, tls, cors } = of;
+  const protocols = new Protocols({ transport, tls, cors, clock });
+  const [serving, calling] = await Promise.all([protocols.choose(of.serving), protocols.choose(of.calling)]);
   return {
     cached: cachedRegistry(registry, { clock }),
     selector:
@@ -45,7 +54,9 @@ export async function makeCore(of: {
         : selector === undefined || selector === "p2c"
           ? p2cSelector({ clock })
           : (await loadDriver("selector", selector)).fromAddress(undefined, env),
-    protocols: [mucp({ transport, clock }), connectProtocol({ cors, clock }), grpcWebProtocol({ cors, clock })],
+    serving,
+    calling,
+    protocols: await protocols.made(),
     codecs: [jsonCodec(), protobufCodec(), bytesCodec(), textCodec(), jsonRpcCodec(), protoRpcCodec(), ...codecs],
   };
 }

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import type { Component } from "./lifecycle.ts";
 import type { Cancellation, Kind } from "./context.ts";
 import type { MicroError } from "./errors.ts";
-import type { Metadata, ResponseMetadata } from "./metadata.ts";
+import type { Metadata, MetadataInit, ResponseMetadata } from "./metadata.ts";
 import type { HttpRoute } from "./server.ts";
 import type { Node } from "./wire/registry-record.ts";
 
@@ -18,6 +18,39 @@ export interface CallHead {
   readonly metadata: Metadata | undefined;
   /** Unique per client process. */
   readonly id: string;
+  /** The caller waits for no reply: a unary call is settled when it was written. */
+  readonly oneway?: boolean | undefined;
+}
+
+/** Where a call goes; one object for all calls of an endpoint and content type, so that it can be told from others by identity. */
+export interface Route {
+  readonly service: string;
+  /** `Greeter.Hello` */
+  readonly endpoint: string;
+  readonly contentType: string;
+}
+
+/**
+ * A unary call of a client that settles by its own methods, exactly one of them and once: for protocols whose calls cost less than a
+ * promise. The methods throw nothing.
+ */
+export interface OutgoingCall {
+  readonly route: Route;
+  /** Clock time by which it must be settled; Infinity for none. */
+  readonly due: number;
+  readonly sent: MetadataInit | undefined;
+  readonly cancellation: Cancellation | undefined;
+  /** Nobody waits for a reply: it is settled when it was written. */
+  readonly oneway: boolean;
+  /** For the peer: unlinks the cancellation. */
+  unlink: (() => void) | undefined;
+  /** The body, as text where its codec writes text. Throws what the codec throws. */
+  body(): string | Uint8Array;
+  /** The reply is `bytes[from, to)`, to be read before this returns. */
+  replied(bytes: Buffer, from: number, to: number): void;
+  failed(error: MicroError): void;
+  /** This peer is to carry it instead. */
+  rerouted(peer: Peer): void;
 }
 
 /** Answer of a unary call. */
@@ -48,6 +81,8 @@ export interface Peer {
   /** Calls and streams under way. */
   readonly pending: number;
   unary(head: CallHead, body: Uint8Array, cancellation?: Cancellation): Promise<Reply>;
+  /** As `unary`, for a call that settles by itself. */
+  direct?(call: OutgoingCall): void;
   /**
    * Opens a stream; dialling happens behind it. The open request of a `server` stream is its first `send`. `over` is called once, when its
    * outcome is known, whether anybody reads it or not.
@@ -70,6 +105,34 @@ export interface IncomingCall {
   readonly retries: boolean;
 }
 
+/** A unary call as it arrives, answered by its own methods: one of them, once. */
+export interface ServedCall {
+  readonly service: string;
+  readonly endpoint: string;
+  readonly contentType: string;
+  /** Clock time; Infinity for none. */
+  readonly deadline: number;
+  /** What the caller sent, `Local` and `Remote` with it. May be made when it is first asked for. */
+  readonly metadata: Metadata;
+  readonly local: string;
+  readonly remote: string;
+  /** May be made when it is first asked for. */
+  readonly cancellation: Cancellation;
+  /** As in {@link IncomingCall}. */
+  readonly retries: boolean;
+  /** Its handler goes on after `direct` has returned: `watcher` is told, once, when the caller gives up or is gone. */
+  watch(watcher: { cancelled(reason: MicroError): void }): void;
+  /** The body of the reply, as text where its codec writes text. */
+  reply(body: string | Uint8Array): void;
+  fail(error: MicroError): void;
+}
+
+/** Where the calls of a {@link Route} end at the server. */
+export interface CallTarget {
+  /** Undefined when there is no such endpoint. */
+  readonly kind: Kind | undefined;
+}
+
 /** A message for subscribers that came on an RPC connection (`Micro-Topic`, SRV-42). */
 export interface IncomingMessage {
   readonly topic: string;
@@ -86,6 +149,10 @@ export interface CallHandler {
   /** True when there is a codec for this content type. */
   supports(contentType: string): boolean;
   unary(call: IncomingCall, body: Uint8Array): Promise<Reply>;
+  /** What calls of a route need, to be asked once for many of them. */
+  target?(route: Route): CallTarget;
+  /** A unary call of a target; its body is `bytes[from, to)`, read before this returns. */
+  direct?(call: ServedCall, target: CallTarget, bytes: Buffer, from: number, to: number): void;
   /** Runs a stream to its end; the value is its error, undefined for a clean end. The protocol then tells the peer. */
   stream(call: IncomingCall, stream: RawStream): Promise<MicroError | undefined>;
   message(message: IncomingMessage): Promise<MicroError | undefined>;
@@ -121,8 +188,12 @@ export interface Protocol extends Component {
   readonly name: string;
   /** What a node that serves this protocol says in its metadata, `protocol` and `transport` at least. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** No I/O; connections are made as calls need them. */
-  dial(node: Node): Peer;
+  /** What a node says beside, when it serves this protocol among others. */
+  readonly marks?: Readonly<Record<string, string>> | undefined;
+  /** Whether a node can be called by it. Default: its `protocol` is this one's name. */
+  speaks?(node: Node): boolean;
+  /** No I/O; connections are made as calls need them. `next` is another way to the node, for a protocol that finds out that it is not spoken. */
+  dial(node: Node, next?: () => Peer): Peer;
   /**
    * Mounted on the one port. It and `listen` are there once the protocol has started. `routes` are those of every protocol and of the server:
    * an acceptor of HTTP answers by them what it does not answer itself.

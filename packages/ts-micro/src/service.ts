@@ -337,7 +337,7 @@ export class MicroService {
     const { options } = this;
     const parts = this.#components;
     const { settings } = parts;
-    const [{ ServerEngine }, { recordOf }, { debugEndpoints }, { preflightRoute }, { protocols, codecs }] =
+    const [{ ServerEngine }, { recordOf }, { debugEndpoints }, { preflightRoute }, { serving, codecs }] =
       await Promise.all([
         import("./server/engine.ts"),
         import("./server/record.ts"),
@@ -354,7 +354,7 @@ export class MicroService {
       metadata: { ...options.metadata, ...settings.serverMetadata },
       registry: parts.registry,
       broker: parts.broker,
-      protocols,
+      protocols: serving,
       codecs,
       routes: options.cors === undefined ? [] : [preflightRoute(options.cors)],
       interceptors: options.interceptors ?? [],

@@ -14,17 +14,8 @@ function context(cancellation = new Cancellation()): CallContext {
     Authorization: "Bearer x",
     traceparent: `00-${"a".repeat(32)}-${"b".repeat(16)}-01`,
   });
-  return new CallContext({
-    metadata,
-    deadline: 3000,
-    service: "greeter",
-    endpoint: "Greeter.Hello",
-    local: "l",
-    remote: "r",
-    log: noopLogger(),
-    cancellation,
-    clock,
-  });
+  const source = { metadata, deadline: 3000, endpoint: "Greeter.Hello", local: "l", remote: "r", cancellation };
+  return new CallContext(source, "greeter", noopLogger(), clock);
 }
 
 afterEach(() => expect(clock.pending()).toBe(0));

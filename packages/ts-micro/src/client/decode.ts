@@ -8,12 +8,15 @@ export function decodeReply(codec: Codec, body: Uint8Array, call: PreparedCall):
   try {
     return codec.decode(body, call.known?.descriptors?.response, envelope);
   } catch (error) {
-    const failure = fromUnknown(error);
-    throw new MicroError({
-      id: "go.micro.client.codec",
-      code: "INTERNAL",
-      detail: `reply of ${call.service} ${call.endpoint} does not decode: ${failure.detail}`,
-      cause: error,
-    });
+    throw undecodable(error, call);
   }
+}
+
+export function undecodable(error: unknown, { service, endpoint }: { service: string; endpoint: string }): MicroError {
+  return new MicroError({
+    id: "go.micro.client.codec",
+    code: "INTERNAL",
+    detail: `reply of ${service} ${endpoint} does not decode: ${fromUnknown(error).detail}`,
+    cause: error,
+  });
 }

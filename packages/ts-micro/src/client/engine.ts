@@ -10,6 +10,7 @@ import { ambientContext } from "../internal/ambient.ts";
 import { backoff } from "../internal/backoff.ts";
 import { bounded, type Bounds } from "../internal/bounded.ts";
 import { hold, holding, release } from "../internal/hold.ts";
+import { tickTime } from "../internal/tick.ts";
 import { RetryBudget } from "../internal/retry-budget.ts";
 import { Metadata } from "../metadata.ts";
 import type { CallHead, Peer } from "../protocol.ts";
@@ -21,6 +22,8 @@ import { Directory, type Candidates, type EndpointFacts } from "./nodes.ts";
 import type { ClientEngineOptions, Known } from "./options.ts";
 import { Peers } from "./peers.ts";
 import { prepare, tooLate, type PreparedCall } from "./prepared.ts";
+import { QuickCall } from "./quick.ts";
+import { Target, type TypedRoute } from "./target.ts";
 import { openLocal } from "./local-stream.ts";
 import { openRemote } from "./remote-stream.ts";
 
@@ -31,6 +34,10 @@ const enveloped: Readonly<Record<string, string>> = {
   "application/json": "application/json-rpc",
   "application/protobuf": "application/proto-rpc",
 };
+/** For how long what a target knows is used without asking the cache, which renews itself when it is asked. In milliseconds. */
+const fresh = 1000;
+/** Targets of calls without types that are remembered. */
+const mostTargets = 10_000;
 const noFacts: ReadonlyMap<string, EndpointFacts> = new Map();
 
 /** Resolves, selects, encodes, sends, decodes, retries. One per client; everything it uses is given to it. */
@@ -43,6 +50,10 @@ export class ClientEngine {
   readonly #run: RunCall;
   readonly #attempt: RunAttempt;
   readonly #unlisten: () => void;
+  /** Nothing stands around calls or attempts. */
+  readonly #bare: boolean;
+  readonly #targets = new Map<string, Map<string, Target>>();
+  #edition = 0;
   #closed = false;
 
   constructor(options: ClientEngineOptions) {
@@ -50,10 +61,88 @@ export class ClientEngine {
     this.#budget = new RetryBudget({ clock: options.clock });
     this.codecs = new Codecs(options.codecs);
     this.#peers = new Peers(options.protocols);
-    this.directory = new Directory(options.registry, this.#peers.speaks, options.filters, options.clock);
+    this.directory = new Directory(
+      options.registry,
+      (node) => this.#peers.speaks(node),
+      options.filters,
+      options.clock,
+    );
     this.#run = compileClient(options.interceptors, (call) => this.#perform(call as PreparedCall));
     this.#attempt = compileCall(options.callInterceptors, (attempt) => this.#send(attempt));
-    this.#unlisten = options.registry.onChange((service) => this.#sweep(service));
+    this.#bare =
+      options.interceptors.length === 0 && options.callInterceptors.length === 0 && options.proxy === undefined;
+    this.#unlisten = options.registry.onChange((service) => {
+      this.#edition++;
+      this.#sweep(service);
+    });
+  }
+
+  /** The target of calls that come without one. */
+  target(service: string, endpoint: string): Target {
+    let ofService = this.#targets.get(service);
+    if (ofService === undefined) {
+      if (this.#targets.size >= mostTargets) this.#targets.clear();
+      this.#targets.set(service, (ofService = new Map()));
+    }
+    let target = ofService.get(endpoint);
+    if (target === undefined) {
+      if (ofService.size >= mostTargets) ofService.clear();
+      ofService.set(endpoint, (target = new Target(service, endpoint, undefined)));
+    }
+    return target;
+  }
+
+  /** What is known of a target's nodes and kind now, without asking. */
+  know(target: Target): Candidates | undefined {
+    const now = tickTime(this.options.clock);
+    if (target.edition === this.#edition && now < target.until) return target.candidates;
+    target.candidates = this.directory.peek(target.service);
+    target.facts = target.candidates?.facts.get(target.endpoint);
+    target.edition = this.#edition;
+    target.until = now + fresh;
+    return target.candidates;
+  }
+
+  /** A unary call to a target. */
+  call(target: Target, request: unknown, options: CallOptions | undefined): Promise<unknown> {
+    const quick = this.#bare && !this.#closed ? this.#quick(target, request, options) : undefined;
+    return quick ?? this.unary(target.service, target.endpoint, request, options, target.known);
+  }
+
+  /** The call at once and straight, if everything that it needs is at hand. */
+  #quick(target: Target, request: unknown, options: CallOptions | undefined): Promise<unknown> | undefined {
+    if (options !== undefined && (options.address !== undefined || options.filters !== undefined)) return undefined;
+    if (this.options.local?.(target.service) !== undefined) return undefined;
+    const candidates = this.know(target);
+    if (candidates === undefined || candidates.nodes.length === 0) return undefined;
+    const typed = this.#typed(target, options?.contentType);
+    if (typed === undefined) return undefined;
+    const node = this.options.selector.select(target.service, candidates.nodes);
+    const peer = this.#peers.of(node);
+    if (peer.direct === undefined) return undefined;
+    this.#budget.request();
+    return new QuickCall(this, target, typed, request, options).start(peer, node, candidates);
+  }
+
+  /** Route and codec; undefined when there is none yet, or one with envelopes. */
+  #typed(target: Target, contentType: string | undefined): TypedRoute | undefined {
+    if (contentType === undefined && target.usual !== undefined) return target.usual;
+    const wanted = contentType ?? (target.request === undefined ? this.options.contentType : "application/protobuf");
+    const codec = this.codecs.get(wanted);
+    if (codec === undefined || codec.enveloped === true) return undefined;
+    if (this.codecs.ready(codec, target.request !== undefined) !== undefined) return undefined;
+    const typed = target.of(wanted, codec);
+    if (contentType === undefined) target.usual = typed;
+    return typed;
+  }
+
+  /** Goes on with a call whose first attempt has failed. */
+  again(call: PreparedCall, first: Failed): Promise<unknown> {
+    return this.#withRetries(call, first);
+  }
+
+  tooLate(call: PreparedCall): MicroError {
+    return tooLate(call);
   }
 
   /** A unary call. */
@@ -156,6 +245,7 @@ export class ClientEngine {
       deadline,
       metadata: call.metadata,
       id: `${prefix}${++counter}`,
+      oneway: call.options.oneway,
     };
   }
 
@@ -207,30 +297,33 @@ export class ClientEngine {
     );
   }
 
-  async #withRetries(call: PreparedCall): Promise<unknown> {
+  /** `first`: the first attempt was made already, in vain. */
+  async #withRetries(call: PreparedCall, first?: Failed): Promise<unknown> {
     const { clock, selector } = this.options;
     let excluded: Set<string> | undefined;
-    this.#budget.request();
+    let failed = first;
+    if (failed === undefined) this.#budget.request();
     for (let number = 1; ; number++) {
-      const found = this.candidates(call);
-      const candidates = found instanceof Promise ? await found : found;
-      if (clock.now() >= call.deadline) throw tooLate(call);
-      const node = selector.select(call.service, candidates.nodes, excluded);
-      const began = clock.now();
-      selector.started(call.service, node);
-      let failure: MicroError | undefined;
-      try {
-        return await this.#attempt({ call, node, number });
-      } catch (error) {
-        failure = isMicroError(error) ? error : fromUnknown(error, id);
-      } finally {
-        selector.ended(
-          call.service,
-          node,
-          clock.now() - began,
-          failure !== undefined && blames(failure) ? failure : undefined,
-        );
+      if (failed === undefined) {
+        const found = this.candidates(call);
+        const candidates = found instanceof Promise ? await found : found;
+        if (clock.now() >= call.deadline) throw tooLate(call);
+        const node = selector.select(call.service, candidates.nodes, excluded);
+        const began = clock.now();
+        selector.started(call.service, node);
+        let failure: MicroError | undefined;
+        try {
+          return await this.#attempt({ call, node, number });
+        } catch (error) {
+          failure = isMicroError(error) ? error : fromUnknown(error, id);
+          failed = { failure, node, candidates };
+        } finally {
+          const blamed = failure !== undefined && blames(failure) ? failure : undefined;
+          selector.ended(call.service, node, clock.now() - began, blamed);
+        }
       }
+      const { failure, node, candidates } = failed;
+      failed = undefined;
       failure.attempts = number;
       const idempotent =
         call.options.idempotent ?? call.known?.idempotent ?? candidates.facts.get(call.endpoint)?.idempotent ?? false;
@@ -268,6 +361,7 @@ export class ClientEngine {
     const envelope = codec.enveloped ? { type: "request" as const, id: head.id, endpoint: call.endpoint } : undefined;
     const body = codec.encode(call.request, call.known?.descriptors?.request, envelope);
     const reply = await this.#peers.of(attempt.node).unary(head, body, call.cancellation);
+    if (call.options.oneway === true) return undefined;
     return decodeReply(codec, reply.body, call);
   }
 
@@ -279,6 +373,13 @@ export class ClientEngine {
     const suffix = `${service}-`;
     this.#peers.sweep((node) => present.has(node.id) || !node.id.startsWith(suffix));
   }
+}
+
+/** An attempt that failed, and among which nodes its node was chosen. */
+export interface Failed {
+  readonly failure: MicroError;
+  readonly node: Node;
+  readonly candidates: Candidates;
 }
 
 /** Nodes of a call that names addresses. Nothing is known of them but that they speak mucp. */

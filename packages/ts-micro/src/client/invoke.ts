@@ -2,8 +2,8 @@ import type { CallOptions, Kind } from "../context.ts";
 import type { Duplex } from "../endpoint.ts";
 import { errors } from "../errors.ts";
 import { isAsyncIterable } from "../internal/async-iterable.ts";
-import type { Known } from "./options.ts";
 import type { ClientShell } from "./shell.ts";
+import type { Target } from "./target.ts";
 
 const id = "go.micro.client";
 
@@ -14,23 +14,22 @@ const id = "go.micro.client";
  */
 export function invoke(
   client: ClientShell,
-  service: string,
-  endpoint: string,
+  target: Target,
   request: unknown,
   options: CallOptions | undefined,
-  known?: Known,
 ): unknown {
-  const kind = known?.kind ?? explicit(options) ?? client.kindNow(service, endpoint);
+  const { service, endpoint, known } = target;
+  const kind = known?.kind ?? explicit(options) ?? client.kindNow(target);
   switch (kind) {
     case "unary":
-      return client.unary(service, endpoint, request, options, known);
+      return client.call(target, request, options);
     case "server":
     case "bidi":
       return client.stream(kind, service, endpoint, request, options, known);
     case "client":
       return only(client.stream(kind, service, endpoint, request, options, known), endpoint);
     default:
-      return undecided(client, service, endpoint, request, options, kind);
+      return undecided(client, target, request, options, kind);
   }
 }
 
@@ -42,12 +41,12 @@ function explicit(options: CallOptions | undefined): Kind | undefined {
 /** `known` is `stream` when a Go record says that it streams, but not how. */
 function undecided(
   client: ClientShell,
-  service: string,
-  endpoint: string,
+  target: Target,
   request: unknown,
   options: CallOptions | undefined,
   known: "stream" | undefined,
 ): unknown {
+  const { service, endpoint } = target;
   let taken = false;
   let tell!: (stream: Duplex<unknown, unknown>) => void;
   const live = new Promise<Duplex<unknown, unknown>>((resolve) => (tell = resolve));
@@ -59,7 +58,7 @@ function undecided(
     await Promise.resolve();
     if (kind === "unary" || (kind === undefined && !taken && !streams)) {
       if (taken) throw errors.badRequest(id, `${endpoint} is not a stream: await it`);
-      return client.unary(service, endpoint, request, options);
+      return client.call(target, request, options);
     }
     const stream =
       kind === "server" || kind === "bidi" || kind === "client"

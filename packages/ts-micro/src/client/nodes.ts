@@ -21,17 +21,12 @@ export interface Candidates {
 /** Finds nodes by service name; remembers what it made of a record until the record changes. */
 export class Directory {
   readonly #registry: CachedRegistry;
-  readonly #speaks: (protocol: string) => boolean;
+  readonly #speaks: (node: Node) => boolean;
   readonly #filters: readonly Filter[];
   readonly #clock: Clock;
   readonly #memo = new Map<string, { records: readonly ServiceRecord[]; candidates: Candidates }>();
 
-  constructor(
-    registry: CachedRegistry,
-    speaks: (protocol: string) => boolean,
-    filters: readonly Filter[],
-    clock: Clock,
-  ) {
+  constructor(registry: CachedRegistry, speaks: (node: Node) => boolean, filters: readonly Filter[], clock: Clock) {
     this.#registry = registry;
     this.#speaks = speaks;
     this.#filters = filters;
@@ -80,7 +75,7 @@ export class Directory {
     const nodes = new Map<string, Node>();
     const facts = new Map<string, EndpointFacts>();
     for (const record of kept) {
-      for (const node of record.nodes) if (this.#speaks(node.metadata["protocol"] ?? "")) nodes.set(node.id, node);
+      for (const node of record.nodes) if (this.#speaks(node)) nodes.set(node.id, node);
       for (const { name, metadata } of record.endpoints) {
         const kind = metadata["kind"];
         facts.set(name, {

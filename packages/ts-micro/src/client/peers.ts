@@ -5,22 +5,23 @@ import type { Node } from "../registry.ts";
 
 const most = 4096;
 
-/** The peers of a client by node, with the protocol each node names. Nodes that left are let go when their last call has ended. */
+/** The peers of a client by node, each of a protocol that the node speaks. Nodes that left are let go when their last call has ended. */
 export class Peers {
-  readonly #protocols: ReadonlyMap<string, Protocol>;
-  readonly #fallback: Protocol;
+  readonly #protocols: readonly Protocol[];
   readonly #peers = new Map<string, Peer>();
   /** Their node is gone, their last calls are not. */
   readonly #leaving = new Set<Peer>();
   #closed = false;
 
+  /** In order of preference. Of a node that only has an address nothing is known: mucp, or what there is. */
   constructor(protocols: readonly Protocol[]) {
-    this.#protocols = new Map(protocols.map((protocol) => [protocol.name, protocol]));
-    this.#fallback = protocols[0] as Protocol;
+    this.#protocols = protocols;
   }
 
-  /** Whether a node of this protocol can be called. An empty one is a Go node of old: mucp. */
-  speaks = (protocol: string): boolean => protocol === "" || this.#protocols.has(protocol);
+  /** Whether a node can be called. */
+  speaks(node: Node): boolean {
+    return this.#protocols.some((protocol) => spoken(protocol, node));
+  }
 
   of(node: Node): Peer {
     const known = this.#peers.get(node.id);
@@ -28,8 +29,8 @@ export class Peers {
     if (this.#closed) throw errors.invalidState("go.micro.client", "the client is closed");
     if (known !== undefined) this.#retire(known);
     if (this.#peers.size >= most) this.#evict();
-    const protocol = this.#protocols.get(node.metadata["protocol"] ?? "") ?? this.#fallback;
-    const peer = exitAmbient(() => protocol.dial(node));
+    const ways = this.#protocols.filter((protocol) => spoken(protocol, node));
+    const peer = exitAmbient(() => dial(ways.length > 0 ? ways : [this.#usual()], node));
     this.#peers.set(node.id, peer);
     return peer;
   }
@@ -46,6 +47,10 @@ export class Peers {
     this.#peers.clear();
     this.#leaving.clear();
     await Promise.all(peers.map((peer) => peer.close()));
+  }
+
+  #usual(): Protocol {
+    return this.#protocols.find((protocol) => protocol.name === "mucp") ?? (this.#protocols[0] as Protocol);
   }
 
   #retire(peer: Peer): void {
@@ -65,4 +70,16 @@ export class Peers {
       return;
     }
   }
+}
+
+/** An empty `protocol` is a Go node of old: mucp. */
+function spoken(protocol: Protocol, node: Node): boolean {
+  if (protocol.speaks !== undefined) return protocol.speaks(node);
+  return (node.metadata["protocol"] || "mucp") === protocol.name;
+}
+
+/** By the first of the ways, which may find that it must be the next one. */
+function dial(ways: readonly Protocol[], node: Node): Peer {
+  const [first, ...others] = ways as [Protocol, ...Protocol[]];
+  return others.length === 0 ? first.dial(node) : first.dial(node, () => exitAmbient(() => dial(others, node)));
 }

@@ -5,14 +5,15 @@ import { endpointName } from "../internal/names.ts";
 import { invoke } from "./invoke.ts";
 import type { Known } from "./options.ts";
 import type { ClientShell } from "./shell.ts";
+import { Target } from "./target.ts";
 
 /** `service.Group.method(request, options)`. Methods become own properties at first access: later calls never meet the trap. */
 export function typedService(client: ClientShell, service: string, defaults: CallOptions | undefined): object {
   return lazy((group) =>
     lazy((method) => {
-      const endpoint = endpointName(group, method);
+      const target = new Target(service, endpointName(group, method), undefined);
       return (request?: unknown, options?: CallOptions) =>
-        invoke(client, service, endpoint, request ?? {}, merge(defaults, options));
+        invoke(client, target, request ?? {}, merge(defaults, options));
     }),
   );
 }
@@ -39,9 +40,9 @@ export function protobufService(
       idempotent: idempotency === 1 || idempotency === 2,
       descriptors: { request: input, response: output },
     } as Known;
-    const endpoint = `${descriptor.name}.${wireName}`;
+    const target = new Target(service, `${descriptor.name}.${wireName}`, known);
     out[name] = (request?: unknown, options?: CallOptions) =>
-      invoke(client, service, endpoint, request ?? {}, merge(defaults, options), known);
+      invoke(client, target, request ?? {}, merge(defaults, options));
   }
   return out;
 }

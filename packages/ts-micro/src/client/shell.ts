@@ -11,6 +11,7 @@ import type { EndpointFacts } from "./nodes.ts";
 import type { Known } from "./options.ts";
 import { prepare } from "./prepared.ts";
 import { ClientStream } from "./stream.ts";
+import type { Target } from "./target.ts";
 
 /** What a shell is made of. */
 export interface ShellOptions {
@@ -47,14 +48,24 @@ export class ClientShell {
   }
 
   /** Kind of an endpoint by what is known now; `stream` when a Go node says that it streams, but not how. */
-  kindNow(service: string, endpoint: string): EndpointFacts["kind"] | undefined {
-    return this.#options.local?.(service)?.kindOf(endpoint) ?? this.#engine?.directory.facts(service, endpoint)?.kind;
+  kindNow(target: Target): EndpointFacts["kind"] | undefined {
+    const local = this.#options.local?.(target.service)?.kindOf(target.endpoint);
+    if (local !== undefined || this.#engine === undefined) return local;
+    this.#engine.know(target);
+    return target.facts?.kind;
   }
 
-  unary(service: string, endpoint: string, request: unknown, options?: CallOptions, known?: Known): Promise<unknown> {
+  /** A unary call of a typed client. */
+  call(target: Target, request: unknown, options?: CallOptions): Promise<unknown> {
+    if (this.#engine !== undefined && !this.#closed) return this.#engine.call(target, request, options);
+    return this.load().then((engine) => engine.call(target, request, options));
+  }
+
+  /** A unary call without types. */
+  unary(service: string, endpoint: string, request: unknown, options?: CallOptions): Promise<unknown> {
     const engine = this.#engine;
-    if (engine !== undefined && !this.#closed) return engine.unary(service, endpoint, request, options, known);
-    return this.load().then((loaded) => loaded.unary(service, endpoint, request, options, known));
+    if (engine !== undefined && !this.#closed) return engine.call(engine.target(service, endpoint), request, options);
+    return this.load().then((loaded) => loaded.call(loaded.target(service, endpoint), request, options));
   }
 
   /** A stream; nothing is opened before its first use. `request` is the one request of a `server` stream, or the source of the others. */

@@ -1,6 +1,6 @@
 import type { Codec } from "../codec.ts";
 import type { Driver } from "../internal/driver.ts";
-import { goJsonDecode, goJsonEncode } from "../wire/go-json.ts";
+import { goJsonDecode, goJsonEncode, plainJsonText } from "../wire/go-json.ts";
 import { LazyMessages } from "./protobuf/lazy.ts";
 
 const empty: Uint8Array = Buffer.from("{}\n");
@@ -22,6 +22,15 @@ export function jsonCodec(): Codec {
     },
     decode(body, descriptor) {
       const value = body.length === 0 ? {} : goJsonDecode(body);
+      return descriptor === undefined ? value : messages.fromJson(value, descriptor);
+    },
+    encodeText(value, descriptor) {
+      if (descriptor !== undefined) return plainJsonText(messages.toJson(value, descriptor));
+      if (value === undefined) return "{}";
+      return value instanceof Uint8Array && value.length > 0 ? Buffer.from(value).toString() : plainJsonText(value);
+    },
+    decodeText(text, descriptor) {
+      const value = text === "" ? {} : goJsonDecode(text);
       return descriptor === undefined ? value : messages.fromJson(value, descriptor);
     },
   };

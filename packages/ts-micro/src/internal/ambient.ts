@@ -22,6 +22,15 @@ export function runAmbient<T>(context: CallContext, fn: () => T): T {
   return storage === undefined ? fn() : storage.run(context, fn);
 }
 
+/** Calls a handler under `context`, without a closure of its own. */
+export function callAmbient(
+  context: CallContext,
+  handler: (request: unknown, context: CallContext) => unknown,
+  request: unknown,
+): unknown {
+  return storage === undefined ? handler(request, context) : storage.run(context, handler, request, context);
+}
+
 /** Runs `fn` under no context. Whatever lives long (dial, watch, timer, pool) is opened this way, else the first request's context sticks to it. */
 export function exitAmbient<T>(fn: () => T): T {
   return storage === undefined ? fn() : storage.exit(fn);

@@ -85,7 +85,15 @@ class PowerOfTwo implements P2cSelector {
 
   select(service: string, nodes: readonly Node[], exclude?: ReadonlySet<string>): Node {
     const n = nodes.length;
-    if (n < 2) return nodes[0] as Node;
+    if (n < 2) {
+      const only = nodes[0] as Node;
+      if (only !== this.#lastNode) {
+        this.#sweepIfDue();
+        this.#lastState = this.#state(service, only, false);
+        this.#lastNode = only;
+      }
+      return only;
+    }
     const slot = service === this.#lastService && this.#lastSlot !== undefined ? this.#lastSlot : this.#slot(service);
     const states = slot.nodes === nodes ? slot.states : this.#adopt(service, slot, nodes);
     // One draw for both: the pair's number among n × (n − 1).
@@ -113,7 +121,7 @@ class PowerOfTwo implements P2cSelector {
   }
 
   ended(service: string, node: Node, ms: number, error?: MicroError): void {
-    const state = this.#states.get(node.id);
+    const state = node === this.#lastNode ? this.#lastState : this.#states.get(node.id);
     if (state === undefined || state.service !== service) return;
     if (state.inflight > 0) state.inflight--;
     if (error !== undefined) this.#failed(state, error);

@@ -3,9 +3,19 @@ import type { Clock } from "../clock.ts";
 import { CallContext, type Kind, type Log } from "../context.ts";
 import { MicroError, errors, fromUnknown, isMicroError } from "../errors.ts";
 import { Metadata } from "../metadata.ts";
-import type { CallHandler, IncomingCall, IncomingMessage, RawStream, Reply } from "../protocol.ts";
+import type {
+  CallHandler,
+  CallTarget,
+  IncomingCall,
+  IncomingMessage,
+  RawStream,
+  Reply,
+  Route,
+  ServedCall,
+} from "../protocol.ts";
 import { encodeError } from "../wire/error.ts";
 import { H } from "../wire/headers.ts";
+import { Target, UnderWay, type Outcome } from "./direct.ts";
 import { contained, type Dispatch } from "./dispatch.ts";
 import type { Routes } from "./routes.ts";
 import { Running, stopping } from "./running.ts";
@@ -25,7 +35,7 @@ export interface CallsOptions {
 }
 
 /** Where every protocol brings its calls: decode, dispatch, encode, contain. Nothing here throws or rejects. */
-export class Calls implements CallHandler {
+export class Calls implements CallHandler, Outcome {
   readonly #options: CallsOptions;
   /** Callers that understand a refusal are sent elsewhere. */
   refusing = false;
@@ -67,6 +77,84 @@ export class Calls implements CallHandler {
     } catch (error) {
       return this.#failed(contained(error, service), call, codec, envelope);
     }
+  }
+
+  target(route: Route): CallTarget {
+    const { routes, codecs } = this.#options;
+    return new Target(route, routes.get(route.endpoint), codecs.get(route.contentType));
+  }
+
+  direct(call: ServedCall, target: Target, bytes: Buffer, from: number, to: number): void {
+    const { service, log, clock, running } = this.#options;
+    const { dispatch, codec } = target;
+    if (dispatch?.kind !== "unary" || codec === undefined || codec.enveloped === true)
+      return this.#otherwise(call, target, bytes.subarray(from, to));
+    const refusal = this.admit(call.retries);
+    if (refusal !== undefined) return this.#turnedAway(call, refusal);
+    let ctx: CallContext | undefined;
+    let result: unknown;
+    try {
+      const request = target.decode(bytes, from, to);
+      ctx = new CallContext(call, service, log, clock);
+      result = dispatch.begin(request, ctx);
+    } catch (error) {
+      ctx?.finish();
+      return this.failed(call, error);
+    }
+    if (result instanceof Promise) new UnderWay(this, running, call, target, service).follow(result, ctx);
+    else {
+      ctx.finish();
+      this.done(call, target, result);
+    }
+  }
+
+  /** The handler's value goes out. */
+  done(call: ServedCall, target: Target, value: unknown): void {
+    try {
+      const reply = (target.dispatch as Dispatch).checked(value);
+      if (reply instanceof Promise)
+        reply.then(
+          (checked) => this.#answer(call, target, checked),
+          (error: unknown) => this.failed(call, error),
+        );
+      else this.#answer(call, target, reply);
+    } catch (error) {
+      this.failed(call, error);
+    }
+  }
+
+  failed(call: ServedCall, error: unknown): void {
+    const failure = contained(error, this.#options.service);
+    this.count(failure, call.endpoint, error);
+    call.fail(failure);
+  }
+
+  #answer(call: ServedCall, target: Target, value: unknown): void {
+    let body: string | Uint8Array;
+    try {
+      body = target.encode(value ?? {});
+    } catch (error) {
+      const detail = `${call.endpoint}: the reply cannot be encoded: ${fromUnknown(error).detail}`;
+      return this.failed(call, errors.internal(this.#options.service, detail, error));
+    }
+    call.reply(body);
+  }
+
+  #turnedAway(call: ServedCall, refusal: MicroError): void {
+    this.count(refusal, call.endpoint, undefined);
+    call.fail(refusal);
+  }
+
+  /** No such endpoint, no such codec, a stream, or bodies in envelopes. */
+  #otherwise(call: ServedCall, { route }: Target, body: Uint8Array): void {
+    const { endpoint, contentType } = route;
+    const { service, deadline, metadata, cancellation, local, remote, retries } = call;
+    const head = { service, endpoint, contentType, kind: "unary" as const, deadline, metadata, id: "" };
+    call.watch({ cancelled: (reason) => cancellation.cancel(reason) });
+    this.unary({ head, local, remote, cancellation, retries }, body).then(
+      (reply) => (reply.error === undefined ? call.reply(reply.body) : call.fail(reply.error)),
+      (error: unknown) => this.failed(call, error),
+    );
   }
 
   async stream(call: IncomingCall, stream: RawStream): Promise<MicroError | undefined> {
@@ -180,18 +268,9 @@ export class Calls implements CallHandler {
     const metadata = call.head.metadata ?? new Metadata();
     if (call.local !== "") metadata.set(H.local, call.local);
     if (call.remote !== "") metadata.set(H.remote, call.remote);
-    return new CallContext({
-      metadata,
-      deadline: call.head.deadline,
-      service,
-      endpoint,
-      local: call.local,
-      remote: call.remote,
-      log,
-      clock,
-      cancellation: call.cancellation,
-      response: call.response,
-    });
+    const { local, remote, cancellation, response } = call;
+    const source = { metadata, deadline: call.head.deadline, endpoint, local, remote, cancellation, response };
+    return new CallContext(source, service, log, clock);
   }
 
   #failed(error: MicroError, call: IncomingCall, codec: Codec, envelope: Envelope | undefined): Reply {

@@ -1,6 +1,6 @@
 import { CallContext, type Cancellation, type Context, type Kind } from "../context.ts";
 import { MicroError, errors, fromUnknown, isMicroError } from "../errors.ts";
-import { runAmbient } from "../internal/ambient.ts";
+import { callAmbient, runAmbient } from "../internal/ambient.ts";
 import { isAsyncIterable } from "../internal/async-iterable.ts";
 import type { HandlerInterceptor, RoutedEndpoint, ServerCall } from "../server.ts";
 import { parse } from "./validate.ts";
@@ -21,16 +21,55 @@ export class Dispatch {
     this.#service = service;
     this.#direct = interceptors.length === 0;
     this.#run = interceptors.reduceRight<Run>(
-      (next, interceptor) => async (call) => interceptor(call, next),
+      (next, interceptor) => (call) => interceptor(call, next),
       async (call) => this.#handle(call.request, call.ctx),
     );
   }
 
   /** The reply to one request, parsed and checked. `ctx` is finished when the handler has settled, not when its caller gave up. Throws and rejects with anything; the caller contains it. */
   unary(raw: unknown, ctx: CallContext): unknown {
+    let result: unknown;
+    try {
+      result = this.begin(raw, ctx);
+    } catch (error) {
+      ctx.finish();
+      throw error;
+    }
+    if (!(result instanceof Promise)) {
+      ctx.finish();
+      return this.checked(result);
+    }
+    return result.then(
+      (value) => {
+        ctx.finish();
+        return this.checked(value);
+      },
+      (error: unknown) => {
+        ctx.finish();
+        throw error;
+      },
+    );
+  }
+
+  /**
+   * What the handler gives for a raw request, a promise or a value; {@link Dispatch.checked} makes a reply of it. The context is not finished
+   * here. Throws and rejects with anything.
+   */
+  begin(raw: unknown, ctx: CallContext): unknown {
     const request = this.#request(raw);
-    if (request instanceof Promise) return request.then((parsed) => this.#reply(parsed, ctx));
-    return this.#reply(request, ctx);
+    if (request instanceof Promise) return request.then((parsed) => this.#call(parsed, ctx));
+    return later(this.#call(request, ctx));
+  }
+
+  /** The reply that a handler's value stands for, a promise only for an async schema. */
+  checked(value: unknown): unknown {
+    if (isAsyncIterable(value)) {
+      throw errors.internal(
+        this.#service,
+        `${this.endpoint.name} returned a stream: make it an async generator method, or declare it with endpoint({ stream: "server" }, …)`,
+      );
+    }
+    return this.#response(value);
   }
 
   /** The replies to a stream of raw requests. `return` ends the handler's generator. */
@@ -41,9 +80,7 @@ export class Dispatch {
   ): AsyncGenerator<unknown, void, undefined> {
     const receives = this.kind === "client" || this.kind === "bidi";
     const request = receives ? this.#requests(raw) : await this.#first(raw);
-    const result = await runAmbient(ctx, () =>
-      this.#direct ? this.#handle(request, ctx) : this.#run({ ctx, kind: this.kind, request }),
-    );
+    const result = await this.#call(request, ctx);
     if (this.kind === "client") {
       yield await this.#response(result);
       return;
@@ -77,45 +114,13 @@ export class Dispatch {
     }
   }
 
-  #reply(request: unknown, ctx: CallContext): unknown {
-    let result: unknown;
-    try {
-      result = runAmbient(ctx, () =>
-        this.#direct ? this.#handle(request, ctx) : this.#run({ ctx, kind: this.kind, request }),
-      );
-    } catch (error) {
-      ctx.finish();
-      throw error;
-    }
-    const later = promised(result);
-    if (later === undefined) {
-      ctx.finish();
-      return this.#checked(result);
-    }
-    return later.then(
-      (value) => {
-        ctx.finish();
-        return this.#checked(value);
-      },
-      (error: unknown) => {
-        ctx.finish();
-        throw error;
-      },
-    );
+  #call(request: unknown, ctx: CallContext): unknown {
+    if (this.#direct) return callAmbient(ctx, this.endpoint.handler as (request: unknown) => unknown, request);
+    return runAmbient(ctx, () => this.#run({ ctx, kind: this.kind, request }));
   }
 
   #handle(request: unknown, ctx: Context): unknown {
     return this.endpoint.handler(request as never, ctx);
-  }
-
-  #checked(value: unknown): unknown {
-    if (isAsyncIterable(value)) {
-      throw errors.internal(
-        this.#service,
-        `${this.endpoint.name} returned a stream: make it an async generator method, or declare it with endpoint({ stream: "server" }, …)`,
-      );
-    }
-    return this.#response(value);
   }
 
   #request(raw: unknown): unknown {
@@ -148,12 +153,12 @@ export class Dispatch {
   }
 }
 
-/** A promise for a result that comes later: a promise, or any thenable (query builders are). */
-function promised(result: unknown): Promise<unknown> | undefined {
+/** The result, as a promise if it comes later: a promise, or any thenable (query builders are). */
+function later(result: unknown): unknown {
   if (result instanceof Promise) return result;
   return typeof result === "object" && result !== null && "then" in result && typeof result.then === "function"
     ? Promise.resolve(result)
-    : undefined;
+    : result;
 }
 
 /** Ends a handler's generator that is not wanted any more. */

@@ -26,7 +26,7 @@ export function localService(
     return failure;
   };
   const context = (call: LocalCall): CallContext =>
-    new CallContext({ ...call, service, local: "", remote: "", log, clock });
+    new CallContext({ ...call, local: "", remote: "" }, service, log, clock);
   return {
     kindOf: (endpoint: string): Kind | undefined => routes.kindOf(endpoint),
     async unary(call, request) {

@@ -21,7 +21,8 @@ export function recordOf(
 }
 
 function nodeOf({ name, id, metadata, protocols, registry, broker, tls }: ServerEngineOptions, address: string): Node {
-  const wire: Protocol = protocols[0];
+  // What every Go client can call comes first; the others are marks beside it.
+  const wire: Protocol = protocols.find((protocol) => protocol.name === "mucp") ?? protocols[0];
   return {
     id: `${name}-${id}`,
     address,
@@ -29,6 +30,7 @@ function nodeOf({ name, id, metadata, protocols, registry, broker, tls }: Server
     metadata: {
       "ts-wire": "0",
       ...wire.metadata,
+      ...Object.assign({}, ...protocols.map((protocol) => protocol.marks)),
       registry: registry.name,
       broker: broker.name,
       ...(tls === undefined ? {} : { secure: "true" }),

@@ -3,8 +3,11 @@ import type { Cancellation } from "../context.ts";
 import { errors, fromUnknown, type MicroError } from "../errors.ts";
 import { Deadlines } from "../internal/deadlines.ts";
 
-interface Entry {
-  deadline: number;
+/** Something under way. The links are {@link Running}'s own. */
+export interface RunningEntry {
+  readonly deadline: number;
+  previous: RunningEntry | undefined;
+  next: RunningEntry | undefined;
   expire(): void;
 }
 
@@ -12,22 +15,38 @@ interface Entry {
 export class Running {
   readonly #clock: Clock;
   readonly #service: string;
-  readonly #entries = new Set<Entry>();
-  readonly #deadlines: Deadlines<Entry>;
+  readonly #deadlines: Deadlines<RunningEntry>;
+  // A list through the entries: to come and to go cost next to nothing.
+  #newest: RunningEntry | undefined;
   #idle: (() => void)[] = [];
+  size = 0;
 
   constructor(clock: Clock, service: string) {
     this.#clock = clock;
     this.#service = service;
     this.#deadlines = new Deadlines(
       clock,
-      () => this.#entries,
+      () => this.#entries(),
       (entry) => entry.expire(),
     );
   }
 
-  get size(): number {
-    return this.#entries.size;
+  enter(entry: RunningEntry): void {
+    const before = this.#newest;
+    entry.previous = before;
+    if (before !== undefined) before.next = entry;
+    this.#newest = entry;
+    this.size++;
+    if (entry.deadline !== Infinity) this.#deadlines.add(entry.deadline);
+  }
+
+  leave(entry: RunningEntry): void {
+    const { previous, next } = entry;
+    if (previous !== undefined) previous.next = next;
+    if (next !== undefined) next.previous = previous;
+    else this.#newest = previous;
+    entry.previous = entry.next = undefined;
+    if (--this.size === 0) this.#wake();
   }
 
   /** Runs `work`; rejects with TIMEOUT at the deadline and with the reason of the cancellation, both of which `work` is told of. */
@@ -37,16 +56,17 @@ export class Running {
       const settle = (): boolean => {
         if (!open) return false;
         open = false;
-        this.#entries.delete(entry);
+        this.leave(entry);
         unlink?.();
-        if (this.#entries.size === 0) this.#wake();
         return true;
       };
       const fail = (error: unknown): void => {
         if (settle()) reject(fromUnknown(error, this.#service));
       };
-      const entry: Entry = {
+      const entry: RunningEntry = {
         deadline,
+        previous: undefined,
+        next: undefined,
         expire: () => {
           const error = errors.timeout(this.#service, `${endpoint}: the deadline has passed`);
           fail(error);
@@ -54,13 +74,10 @@ export class Running {
         },
       };
       let unlink: (() => void) | undefined;
-      this.#entries.add(entry);
-      if (deadline < Infinity) {
-        if (deadline <= this.#clock.now()) {
-          entry.expire();
-          return;
-        }
-        this.#deadlines.add(deadline);
+      this.enter(entry);
+      if (deadline < Infinity && deadline <= this.#clock.now()) {
+        entry.expire();
+        return;
       }
       unlink = cancellation.onCancel(fail);
       if (!open) {
@@ -84,11 +101,15 @@ export class Running {
 
   /** Resolves when nothing is under way. */
   whenIdle(): Promise<void> {
-    return this.#entries.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
+    return this.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
   }
 
   close(): void {
     this.#deadlines.close();
+  }
+
+  *#entries(): IterableIterator<RunningEntry> {
+    for (let entry = this.#newest; entry !== undefined; entry = entry.previous) yield entry;
   }
 
   #wake(): void {

@@ -113,17 +113,8 @@ export class Subscribers {
     const { service, running, log, clock } = this.#options;
     const metadata = Metadata.from(event.message.header);
     const cancellation = new Cancellation();
-    const ctx = new CallContext({
-      metadata,
-      deadline: Infinity,
-      service,
-      endpoint: entry.name,
-      local: "",
-      remote: "",
-      log,
-      clock,
-      cancellation,
-    });
+    const source = { metadata, deadline: Infinity, endpoint: entry.name, local: "", remote: "", cancellation };
+    const ctx = new CallContext(source, service, log, clock);
     try {
       const message = await this.#decode(entry, event, metadata);
       await running.run(entry.name, Infinity, cancellation, () =>

@@ -10,6 +10,12 @@ export const maxJsonDepth: number = 1000;
  * that exhausts the stack. As in JSON.stringify, NaN and infinities become null; bytes must be base64 text already.
  */
 export function goJsonText(value: unknown): string {
+  const text = plainJsonText(value);
+  return htmlUnsafe.test(text) ? text.replace(allHtmlUnsafe, escape) : text;
+}
+
+/** {@link goJsonText} for readers that are not Go's: `<`, `>` and `&` as they are. */
+export function plainJsonText(value: unknown): string {
   let text: string | undefined;
   try {
     text = stringify(value);
@@ -17,7 +23,7 @@ export function goJsonText(value: unknown): string {
     throw invalid(`no JSON form: ${cause instanceof Error ? cause.message : String(cause)}`, cause);
   }
   if (text === undefined) throw invalid(`no JSON form: ${typeof value}`);
-  return htmlUnsafe.test(text) ? text.replace(allHtmlUnsafe, escape) : text;
+  return text;
 }
 
 /** {@link goJsonText} and the newline that Go's stream encoder writes after a body. */
@@ -34,7 +40,7 @@ export function goJsonEncode(value: unknown): string {
 export function goJsonDecode(input: Uint8Array | string): unknown {
   const text =
     typeof input === "string" ? input : Buffer.from(input.buffer, input.byteOffset, input.byteLength).toString("utf8");
-  if (text.includes("__proto__") || escapedProto.test(text) || needsCare(text)) return parseExact(text, maxJsonDepth);
+  if (suspect(text)) return parseExact(text, maxJsonDepth);
   try {
     return JSON.parse(text);
   } catch {
@@ -42,10 +48,18 @@ export function goJsonDecode(input: Uint8Array | string): unknown {
   }
 }
 
+/** True for a text that JSON.parse would not read as it should. */
+function suspect(text: string): boolean {
+  if (text.length <= 256 && !unusual.test(text)) return false;
+  return text.includes("__proto__") || escapedProto.test(text) || needsCare(text);
+}
+
 const htmlUnsafe = /[<>&\u2028\u2029]/;
 const allHtmlUnsafe = /[<>&\u2028\u2029]/g;
 // A literal of 16 digits or more: in a string the digits would follow a quote.
 const bigInteger = /(?:^|[:,[\s-])[0-9]{16}/;
+// Without any of these a short text holds nothing of what is looked for.
+const unusual = /__|\\|[0-9]{16}/;
 // \u005f and the like, by which the characters of "__proto__" could be hidden. Go escapes none of them.
 const escapedProto = /\\u00(?:5[fF]|6[fF]|7[024])/;
 

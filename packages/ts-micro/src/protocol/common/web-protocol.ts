@@ -29,6 +29,7 @@ export function webProtocol(of: {
     name,
     metadata: {},
     start: close,
+    speaks: () => false,
     dial() {
       throw errors.unsupported("go.micro.client", `${name} is for callers that are not ours: nodes are called by mucp`);
     },

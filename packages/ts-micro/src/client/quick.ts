@@ -1,0 +1,205 @@
+import type { CallOptions, Cancellation } from "../context.ts";
+import { parentOf, timeoutOf } from "../context.ts";
+import type { MicroError } from "../errors.ts";
+import { fromUnknown } from "../errors.ts";
+import { ambientContext } from "../internal/ambient.ts";
+import { hold, release } from "../internal/hold.ts";
+import { tickTime } from "../internal/tick.ts";
+import type { MetadataInit } from "../metadata.ts";
+import { Metadata } from "../metadata.ts";
+import type { OutgoingCall, Peer, Reply, Route } from "../protocol.ts";
+import type { Node } from "../registry.ts";
+import { utf8Slice } from "../wire/utf8.ts";
+import { blames, retryable } from "./attempts.ts";
+import { undecodable } from "./decode.ts";
+import type { ClientEngine } from "./engine.ts";
+import type { Candidates } from "./nodes.ts";
+import { prepare, type PreparedCall } from "./prepared.ts";
+import type { Target, TypedRoute } from "./target.ts";
+
+/**
+ * The first attempt of a unary call that nothing stands around: one object and one promise from the caller to the wire and back. What
+ * fails and may be tried again goes on as any other call.
+ */
+export class QuickCall implements OutgoingCall {
+  readonly target: Target;
+  readonly typed: TypedRoute;
+  readonly options: CallOptions | undefined;
+  readonly deadline: number;
+  readonly due: number;
+  readonly sent: MetadataInit | undefined;
+  readonly cancellation: Cancellation | undefined;
+  unlink: (() => void) | undefined = undefined;
+  readonly #engine: ClientEngine;
+  readonly #request: unknown;
+  readonly #limit: number;
+  readonly #inherited: boolean;
+  readonly #unlinkCaller: (() => void) | undefined;
+  readonly #began: number;
+  #candidates!: Candidates;
+  #node!: Node;
+  #resolve!: (value: unknown) => void;
+  #reject!: (error: unknown) => void;
+
+  constructor(
+    engine: ClientEngine,
+    target: Target,
+    typed: TypedRoute,
+    request: unknown,
+    options: CallOptions | undefined,
+  ) {
+    const { clock, requestTimeout, attemptTimeout } = engine.options;
+    this.#engine = engine;
+    this.target = target;
+    this.typed = typed;
+    this.#request = request;
+    this.options = options;
+    const now = (this.#began = tickTime(clock));
+    const parent = parentOf(options) ?? ambientContext();
+    if (parent === undefined && options?.signal === undefined) {
+      this.#limit = options === undefined ? requestTimeout : timeoutOf(options, requestTimeout);
+      this.deadline = now + this.#limit;
+      this.#inherited = false;
+      this.sent = options?.metadata;
+      this.cancellation = undefined;
+      this.#unlinkCaller = undefined;
+    } else {
+      const { service, endpoint, known } = target;
+      const { call, unlink } = prepare(clock, requestTimeout, {
+        service,
+        endpoint,
+        kind: "unary",
+        request,
+        options,
+        known,
+      });
+      this.#limit = call.limit;
+      this.deadline = call.deadline;
+      this.#inherited = call.inherited;
+      this.sent = call.metadata.size === 0 ? undefined : call.metadata;
+      this.cancellation = call.cancellation;
+      this.#unlinkCaller = unlink;
+    }
+    const { idempotent } = this;
+    this.due = idempotent ? Math.min(this.deadline, now + attemptTimeout) : this.deadline;
+  }
+
+  get route(): Route {
+    return this.typed.route;
+  }
+
+  get oneway(): boolean {
+    return this.options?.oneway === true;
+  }
+
+  get idempotent(): boolean {
+    return this.options?.idempotent ?? this.target.known?.idempotent ?? this.target.facts?.idempotent ?? false;
+  }
+
+  /** Sends it to `node`. */
+  start(peer: Peer, node: Node, candidates: Candidates): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      this.#resolve = resolve;
+      this.#reject = reject;
+      this.#node = node;
+      this.#candidates = candidates;
+      hold();
+      this.#engine.options.selector.started(this.target.service, node);
+      if (this.cancellation?.reason !== undefined) this.failed(this.cancellation.reason);
+      else if (this.due <= this.#began) this.#give(this.#engine.tooLate(this.#prepared()));
+      else (peer.direct as NonNullable<Peer["direct"]>)(this);
+    });
+  }
+
+  body(): string | Uint8Array {
+    const { codec } = this.typed;
+    return codec.encodeText === undefined
+      ? codec.encode(this.#request, this.target.request)
+      : codec.encodeText(this.#request, this.target.request);
+  }
+
+  replied(bytes: Buffer, from: number, to: number): void {
+    this.#ended(undefined);
+    const { codec } = this.typed;
+    let value: unknown;
+    if (!this.oneway) {
+      try {
+        value =
+          codec.decodeText === undefined
+            ? codec.decode(bytes.subarray(from, to), this.target.response)
+            : codec.decodeText(utf8Slice(bytes, from, to), this.target.response);
+      } catch (error) {
+        this.#settled();
+        return this.#reject(undecodable(error, this.target));
+      }
+    }
+    this.#settled();
+    this.#resolve(value);
+  }
+
+  failed(failure: MicroError): void {
+    this.#ended(blames(failure) ? failure : undefined);
+    const { options } = this;
+    failure.attempts = 1;
+    const most = options?.retries ?? this.#engine.options.retries;
+    if (most < 1 || this.oneway || !retryable(failure, this.idempotent) || this.cancellation?.reason !== undefined)
+      return this.#give(failure);
+    this.#engine.again(this.#prepared(), { failure, node: this.#node, candidates: this.#candidates }).then(
+      (value) => {
+        this.#settled();
+        this.#resolve(value);
+      },
+      (error: unknown) => this.#give(error),
+    );
+  }
+
+  rerouted(peer: Peer): void {
+    if (peer.direct !== undefined) return peer.direct(this);
+    const { codec, route } = this.typed;
+    const call = this.#prepared();
+    let reply: Promise<Reply>;
+    try {
+      const body = codec.encode(this.#request, this.target.request);
+      reply = peer.unary(this.#engine.head(call, route.contentType, this.due), body, this.cancellation);
+    } catch (error) {
+      return this.failed(fromUnknown(error));
+    }
+    reply.then(
+      ({ body }) => this.replied(Buffer.from(body.buffer, body.byteOffset, body.length), 0, body.length),
+      (error: unknown) => this.failed(fromUnknown(error)),
+    );
+  }
+
+  #ended(failure: MicroError | undefined): void {
+    const { selector, clock } = this.#engine.options;
+    selector.ended(this.target.service, this.#node, tickTime(clock) - this.#began, failure);
+  }
+
+  #settled(): void {
+    release();
+    if (this.#unlinkCaller !== undefined) this.#unlinkCaller();
+  }
+
+  #give(error: unknown): void {
+    this.#settled();
+    this.#reject(error);
+  }
+
+  /** As the rest of the engine knows calls. */
+  #prepared(): PreparedCall {
+    const { service, endpoint, known } = this.target;
+    return {
+      service,
+      endpoint,
+      kind: "unary",
+      request: this.#request,
+      metadata: Metadata.from(this.sent),
+      deadline: this.deadline,
+      options: this.options ?? {},
+      cancellation: this.cancellation,
+      known,
+      limit: this.#limit,
+      inherited: this.#inherited,
+    };
+  }
+}

@@ -1,0 +1,47 @@
+import { systemClock, type Clock } from "../clock.ts";
+
+/** Something that has gathered writes. */
+export interface Flushing {
+  flush(): void;
+}
+
+let scheduled = false;
+let fresh = false;
+let time = 0;
+let waiting: Flushing[] = [];
+let spare: Flushing[] = [];
+
+/** Flushes `one` when this turn of the event loop has done its work. It registers itself once between two flushes. */
+export function atTickEnd(one: Flushing): void {
+  waiting.push(one);
+  if (!scheduled) schedule();
+}
+
+/**
+ * The time of the turn: read from the clock once, then the same until the turn has done its work, for what is decided thousands of times
+ * in it. A clock that is not the system's is asked each time.
+ */
+export function tickTime(clock: Clock): number {
+  if (clock !== systemClock) return clock.now();
+  if (!fresh) {
+    time = clock.now();
+    fresh = true;
+    if (!scheduled) schedule();
+  }
+  return time;
+}
+
+function schedule(): void {
+  scheduled = true;
+  process.nextTick(end);
+}
+
+function end(): void {
+  scheduled = false;
+  fresh = false;
+  const due = waiting;
+  waiting = spare;
+  for (const one of due) one.flush();
+  due.length = 0;
+  spare = due;
+}

@@ -1,0 +1,101 @@
+import { systemClock, type Clock } from "../clock.ts";
+import { milliseconds, type Duration } from "../duration.ts";
+import { errors } from "../errors.ts";
+import type { Acceptor, CallHandler, Peer, Protocol } from "../protocol.ts";
+import type { ClientTlsOptions } from "../tls.ts";
+import { defaults, version } from "../wire/fast/frame.ts";
+import type { Node } from "../wire/registry-record.ts";
+import { FastAcceptor } from "./fast/acceptor.ts";
+import { alpnName } from "./fast/handshake.ts";
+import { FastPeer, type PeerOptions } from "./fast/peer.ts";
+
+export interface FastOptions {
+  /** Connections to one node. Default 1, which is the fastest unless both ends have CPUs to spare. */
+  connections?: number | undefined;
+  /** Longest body either way, in bytes. Default 4 MiB. */
+  maxBody?: number | undefined;
+  /** What a sender of a stream may have on the way to a reader that does not read, in bytes. Default 256 KiB. */
+  window?: number | undefined;
+  /** Silence after which the peer is asked whether it is there. Default 15 s. */
+  pingInterval?: Duration | undefined;
+  /** How long it may take to answer that. Default 10 s. */
+  pingTimeout?: Duration | undefined;
+  /** Limit of a dial, TLS handshake included. Default 5 s. */
+  dialTimeout?: Duration | undefined;
+  /** How long a node may take to answer the preface, before it is called another way. Default 2 s. */
+  answerTimeout?: Duration | undefined;
+  /** How long a node that did not answer it is called that other way. Default 5 min. */
+  avoid?: Duration | undefined;
+  /** Server: how long the preface may take where TLS has named the protocol. Default 10 s. */
+  prefaceTimeout?: Duration | undefined;
+  /** Every dial is TLS, with these options. Without it, TLS is for nodes that say `secure=true`, verified against the system's roots. */
+  tls?: ClientTlsOptions | undefined;
+  clock?: Clock | undefined;
+}
+
+/**
+ * Our own framing (docs/wire/fast-framing.md): all calls and streams to a node on one connection, one write for all of a turn. Nodes that
+ * serve it say `ts-wire=1`.
+ */
+export function fast(options: FastOptions = {}): Protocol {
+  return new Fast(options);
+}
+
+class Fast implements Protocol {
+  readonly name = "fast";
+  readonly metadata: Readonly<Record<string, string>> = { protocol: "fast", transport: "tcp" };
+  readonly marks: Readonly<Record<string, string>> = { "ts-wire": String(version) };
+  readonly #options: PeerOptions;
+  readonly #prefaceTimeout: number;
+  readonly #peers = new Set<FastPeer>();
+  #closed = false;
+
+  constructor(options: FastOptions) {
+    const clock = options.clock ?? systemClock;
+    this.#prefaceTimeout = milliseconds(options.prefaceTimeout ?? "10s");
+    this.#options = {
+      clock,
+      connections: Math.max(1, options.connections ?? 1),
+      maxBody: options.maxBody ?? 4 << 20,
+      window: options.window ?? defaults.credit,
+      pingInterval: milliseconds(options.pingInterval ?? "15s"),
+      pingTimeout: milliseconds(options.pingTimeout ?? "10s"),
+      answerTimeout: milliseconds(options.answerTimeout ?? "2s"),
+      avoid: milliseconds(options.avoid ?? "5m"),
+      tls: options.tls,
+      dialler: {
+        id: "ts.micro.protocol.fast",
+        clock,
+        dialTimeout: milliseconds(options.dialTimeout ?? "5s"),
+        alpn: [alpnName, "http/1.1"],
+      },
+    };
+  }
+
+  async start(): Promise<void> {}
+
+  speaks(node: Node): boolean {
+    const { protocol } = node.metadata;
+    return Number(node.metadata["ts-wire"]) >= 1 && (protocol === "mucp" || protocol === "fast");
+  }
+
+  dial(node: Node, next?: () => Peer): Peer {
+    if (this.#closed) throw errors.invalidState("go.micro.client", "the protocol is closed");
+    const peer = new FastPeer(node, this.#options, next, (left) => this.#peers.delete(left));
+    this.#peers.add(peer);
+    return peer;
+  }
+
+  acceptor(calls: CallHandler): Acceptor {
+    return new FastAcceptor(this.#options, this.#prefaceTimeout, calls);
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#peers].map((peer) => peer.close()));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

@@ -1,0 +1,69 @@
+import type { MicroError } from "../../errors.ts";
+import { Frame } from "../../wire/fast/frame.ts";
+import type { ClientLink } from "./client.ts";
+import { Stream } from "./stream.ts";
+
+/** A stream at the client. `over` is called once, with its outcome. */
+export class ClientStream extends Stream {
+  readonly deadline: number;
+  readonly #late: () => MicroError;
+  #over: ((error: MicroError | undefined) => void) | undefined;
+
+  constructor(
+    link: ClientLink,
+    id: number,
+    deadline: number,
+    late: () => MicroError,
+    over: (error: MicroError | undefined) => void,
+  ) {
+    super(link, id);
+    this.deadline = deadline;
+    this.#late = late;
+    this.#over = over;
+  }
+
+  end(): void {
+    this.afterSends(() => {
+      if (this.close()) this.link.say(Frame.end, 0, this.id, "");
+    });
+  }
+
+  cancel(reason: MicroError): void {
+    if (this.#over === undefined) return this.abandon(reason);
+    this.link.say(Frame.cancel, 0, this.id, "");
+    this.close();
+    this.abandon(reason);
+    this.#settle(reason);
+  }
+
+  expire(): void {
+    this.cancel(this.#late());
+  }
+
+  /** The server's last word. */
+  ended(error: MicroError | undefined): void {
+    this.close();
+    this.finish(error);
+    this.#settle(error);
+  }
+
+  override deliver(body: Buffer, last: boolean): void {
+    super.deliver(body, last);
+    if (last) this.#settle(undefined);
+  }
+
+  override lost(error: MicroError): void {
+    this.close();
+    super.lost(error);
+    this.#settle(error);
+  }
+
+  #settle(error: MicroError | undefined): void {
+    const over = this.#over;
+    if (over === undefined) return;
+    this.#over = undefined;
+    this.link.streams.delete(this.id);
+    over(error);
+    (this.link as ClientLink).idle();
+  }
+}

@@ -1,0 +1,260 @@
+import type { Socket } from "node:net";
+import type { Clock } from "../../clock.ts";
+import { errors, MicroError } from "../../errors.ts";
+import { endName } from "../../internal/net-address.ts";
+import { atTickEnd, tickTime, type Flushing } from "../../internal/tick.ts";
+import {
+  Flag,
+  Frame,
+  broken,
+  decodeSettings,
+  defaults,
+  encodeSettings,
+  requestSize,
+  type Settings,
+} from "../../wire/fast/frame.ts";
+import { FrameReader, type FrameSink } from "../../wire/fast/reader.ts";
+import { FrameWriter } from "../../wire/fast/writer.ts";
+import type { Stream } from "./stream.ts";
+
+/** Who reports what goes wrong on the wire. */
+export const wireId = "ts.micro.protocol.fast";
+/** Gathered bytes at which a turn's writes leave at once: the peer may begin, and the slab stays in the cache. */
+const early = 64 << 10;
+/** Unsent bytes in the socket at which a peer counts as slow. */
+const backlog = 1 << 20;
+
+export interface LinkOptions {
+  readonly clock: Clock;
+  /** Longest body, either way. */
+  readonly maxBody: number;
+  /** Credit of each stream that the peer sends on, in bytes. */
+  readonly window: number;
+  /** Milliseconds of silence after which the peer is asked whether it is there, and within which it has to answer. */
+  readonly pingInterval: number;
+  readonly pingTimeout: number;
+}
+
+/** One connection, the same on both ends: frames over a socket, written once a turn. */
+export abstract class Link implements FrameSink, Flushing {
+  readonly socket: Socket;
+  readonly options: LinkOptions;
+  readonly local: string;
+  readonly remote: string;
+  readonly writer: FrameWriter;
+  readonly streams: Map<number, Stream> = new Map<number, Stream>();
+  /** What the peer takes. */
+  peer: Settings = { ...defaults };
+  closed = false;
+  /** When to look whether the peer is still there; for the owner's table of deadlines. */
+  deadline: number = Infinity;
+  /** Id of the last request that was handed to the socket. */
+  protected flushed = 0;
+  #reader: FrameReader;
+  #dirty = false;
+  #corked = false;
+  #heard: number;
+  #asked = false;
+  #choked = false;
+  #waiting: (() => void)[] = [];
+  #cause: Error | undefined;
+
+  constructor(socket: Socket, options: LinkOptions, remote: string) {
+    this.socket = socket;
+    this.options = options;
+    this.local = endName(socket.localAddress, socket.localPort);
+    this.remote = remote;
+    this.writer = new FrameWriter((bytes) => this.#spill(bytes));
+    this.#reader = new FrameReader(this, options.maxBody + requestSize);
+    this.#heard = options.clock.now();
+    this.watch();
+  }
+
+  /** Frames of a peer that is as it should be, beyond those of every link. */
+  protected abstract received(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void;
+  /** The payload of a frame was above the limit. */
+  abstract oversize(type: number, flags: number, id: number, length: number): void;
+  /** It is over; nothing more is read or written. */
+  protected abstract lost(error: MicroError): void;
+  /** Highest id that was given out or seen. */
+  protected abstract get newest(): number;
+  /** Stops reading while the peer does not read. One end alone may: two would wait for each other. */
+  protected abstract readonly yields: boolean;
+  /** There is a reason to ask whether the peer is there. */
+  protected abstract get attentive(): boolean;
+
+  /** Reads the socket from now on; `bytes` were read already. */
+  open(bytes: Buffer): void {
+    this.socket
+      .on("data", (chunk: Buffer) => this.#read(chunk))
+      .on("end", () => this.close("closed the connection"))
+      .on("drain", () => this.#drained())
+      .on("error", (error) => (this.#cause = error))
+      .on("close", () => this.close(this.#cause?.message ?? "closed the connection"));
+    const { maxBody, window } = this.options;
+    this.say(Frame.settings, 0, 0, encodeSettings({ ...defaults, maxPayload: maxBody + requestSize, credit: window }));
+    if (bytes.length > 0) this.#read(bytes);
+    if (!this.closed && !(this.#choked && this.yields)) this.socket.resume();
+  }
+
+  /** Most bytes of a body that the peer takes. */
+  get maxBody(): number {
+    return Math.min(this.peer.maxPayload - requestSize, this.options.maxBody);
+  }
+
+  /** True while the peer does not read what it was sent. */
+  get choked(): boolean {
+    return this.#choked;
+  }
+
+  /** Resolves when the peer reads again, or never will. */
+  room(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  say(type: number, flags: number, id: number, body: string | Uint8Array): void {
+    if (this.closed) return;
+    this.writer.frame(type, flags, id, body);
+    this.dirty();
+  }
+
+  /** There is something to flush. */
+  dirty(): void {
+    if (this.writer.length > early) this.#send();
+    if (this.#dirty) return;
+    this.#dirty = true;
+    atTickEnd(this);
+  }
+
+  flush(): void {
+    this.#dirty = false;
+    this.#send();
+  }
+
+  frame(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void {
+    switch (type) {
+      case Frame.settings:
+        this.peer = decodeSettings(bytes.subarray(from, to));
+        this.settled();
+        return;
+      case Frame.ping:
+        if (to - from !== 8) throw broken("a ping of another length than 8");
+        if ((flags & Flag.pong) === 0) this.say(Frame.ping, Flag.pong, id, Buffer.from(bytes.subarray(from, to)));
+        return;
+      case Frame.credit: {
+        if (to - from !== 4) throw broken("a credit of another length than 4");
+        this.streams.get(id)?.grant(bytes.readUInt32BE(from));
+        return;
+      }
+      case Frame.message: {
+        const stream = this.streams.get(id);
+        if (stream !== undefined) stream.deliver(bytes.subarray(from, to), (flags & Flag.last) !== 0);
+        else if (id > this.newest) throw broken(`a message of stream ${id}, which was not opened`);
+        return;
+      }
+      default:
+        this.received(type, flags, id, bytes, from, to);
+    }
+  }
+
+  /** The owner's deadline table says that it is time to look. */
+  expire(): void {
+    const { clock, pingInterval, pingTimeout } = this.options;
+    if (this.closed) return;
+    const now = clock.now();
+    if (!this.attentive) this.deadline = Infinity;
+    else if (now < this.#heard + pingInterval) this.deadline = this.#heard + pingInterval;
+    else if (!this.#asked) {
+      this.#asked = true;
+      this.say(Frame.ping, 0, 0, pingPayload);
+      this.deadline = now + pingTimeout;
+    } else this.close(`no sign of life for ${Math.round(now - this.#heard)} ms`);
+  }
+
+  /** Sets the time to look, if there is none; true when it was set. */
+  watch(): boolean {
+    if (this.deadline !== Infinity) return false;
+    const { clock, pingInterval } = this.options;
+    this.deadline = Math.max(this.#heard, tickTime(clock)) + pingInterval;
+    return true;
+  }
+
+  /** Ends it now: everything under way is lost. */
+  close(why: string, reason?: MicroError): void {
+    if (this.closed) return;
+    const error = reason ?? errors.connectionLost(wireId, `${this.remote}: ${why}`);
+    this.flush();
+    this.closed = true;
+    this.deadline = Infinity;
+    this.socket.destroySoon();
+    this.socket.setTimeout(linger, () => this.socket.destroy());
+    this.#drained();
+    for (const stream of this.streams.values()) stream.lost(error);
+    this.streams.clear();
+    this.lost(error);
+  }
+
+  /** What the peer said of itself has changed. */
+  protected settled(): void {}
+
+  /** The peer breaks the rules: it is told so, and left. */
+  protected offend(error: MicroError): void {
+    this.say(Frame.goaway, Flag.error, this.newest, error.detail.slice(0, 1024));
+    this.close(
+      error.detail,
+      new MicroError({ id: wireId, code: "PROTOCOL", detail: `${this.remote}: ${error.detail}` }),
+    );
+  }
+
+  #read(chunk: Buffer): void {
+    if (this.closed) return;
+    this.#heard = tickTime(this.options.clock);
+    this.#asked = false;
+    try {
+      this.#reader.push(chunk);
+    } catch (error) {
+      this.offend(error as MicroError);
+    }
+  }
+
+  #send(): void {
+    const { socket, writer } = this;
+    if (this.closed) return;
+    const bytes = writer.take();
+    this.flushed = this.newest;
+    if (bytes !== undefined) socket.write(bytes);
+    if (this.#corked) {
+      this.#corked = false;
+      socket.uncork();
+    }
+    const left = socket.writableLength;
+    if (left === 0) writer.reuse();
+    else if (left > backlog && !this.#choked) {
+      this.#choked = true;
+      if (this.yields) socket.pause();
+    }
+  }
+
+  /** A full slab, or a body that is not copied: behind what left before, in one system call with what comes. */
+  #spill(bytes: Buffer): void {
+    if (this.closed) return;
+    if (!this.#corked) {
+      this.#corked = true;
+      this.socket.cork();
+    }
+    this.socket.write(bytes);
+  }
+
+  #drained(): void {
+    if (!this.#choked) return;
+    this.#choked = false;
+    if (this.yields) this.socket.resume();
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const go of waiting) go();
+  }
+}
+
+const pingPayload = Buffer.from("ts-micro");
+/** How long a socket that was ended may take to go, in milliseconds. */
+const linger = 5000;

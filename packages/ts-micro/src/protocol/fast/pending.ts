@@ -1,0 +1,64 @@
+import type { OutgoingCall } from "../../protocol.ts";
+
+/**
+ * Calls under way by id, which only grows. A ring, at the place that the id's low bits name; the few that find theirs taken by an older
+ * one that takes long go to a map.
+ */
+export class PendingCalls {
+  #ring: (OutgoingCall | undefined)[] = new Array<OutgoingCall | undefined>(256).fill(undefined);
+  #ids: number[] = new Array<number>(256).fill(0);
+  #mask = 255;
+  readonly #others = new Map<number, OutgoingCall>();
+  size = 0;
+
+  add(id: number, call: OutgoingCall): void {
+    this.size++;
+    if (this.size * 2 > this.#mask && this.#mask < 65_535) this.#grow();
+    const at = id & this.#mask;
+    if (this.#ring[at] === undefined) {
+      this.#ring[at] = call;
+      this.#ids[at] = id;
+    } else this.#others.set(id, call);
+  }
+
+  /** The call, which is under way no longer; undefined when there is none of this id. */
+  take(id: number): OutgoingCall | undefined {
+    const at = id & this.#mask;
+    const call = this.#ring[at];
+    if (call !== undefined && this.#ids[at] === id) {
+      this.#ring[at] = undefined;
+      this.size--;
+      return call;
+    }
+    if (this.#others.size === 0) return undefined;
+    const other = this.#others.get(id);
+    if (other !== undefined) {
+      this.#others.delete(id);
+      this.size--;
+    }
+    return other;
+  }
+
+  *entries(): IterableIterator<[number, OutgoingCall]> {
+    for (let at = 0; at <= this.#mask; at++) {
+      const call = this.#ring[at];
+      if (call !== undefined) yield [this.#ids[at] as number, call];
+    }
+    yield* this.#others;
+  }
+
+  #grow(): void {
+    const all = [...this.entries()];
+    this.#mask = this.#mask * 4 + 3;
+    this.#ring = new Array<OutgoingCall | undefined>(this.#mask + 1).fill(undefined);
+    this.#ids = new Array<number>(this.#mask + 1).fill(0);
+    this.#others.clear();
+    for (const [id, call] of all) {
+      const at = id & this.#mask;
+      if (this.#ring[at] === undefined) {
+        this.#ring[at] = call;
+        this.#ids[at] = id;
+      } else this.#others.set(id, call);
+    }
+  }
+}

@@ -1,0 +1,377 @@
+import type { Socket } from "node:net";
+import { Cancellation, type Kind } from "../../context.ts";
+import { MicroError, errors, fromUnknown } from "../../errors.ts";
+import { endName } from "../../internal/net-address.ts";
+import { tickTime } from "../../internal/tick.ts";
+import { Metadata } from "../../metadata.ts";
+import type { CallTarget, IncomingCall, Route, ServedCall } from "../../protocol.ts";
+import { Flag, Frame, broken, kinds, preface, requestSize, version } from "../../wire/fast/frame.ts";
+import { decodeMetadata, decodeRoute } from "../../wire/fast/text.ts";
+import { H } from "../../wire/headers.ts";
+import { utf8Slice } from "../../wire/utf8.ts";
+import type { DirectHandler } from "./by-unary.ts";
+import { Link, wireId, type LinkOptions } from "./link.ts";
+import { Stream, failureFrame, tooLarge } from "./stream.ts";
+
+/** Ids above this are not given out: the connection is exchanged for a new one. */
+export const lastId = 0x7fff_ffff;
+/** Calls and streams of one connection at once. */
+const mostActive = 65_536;
+/** Entries that a client may number, a little more than it was told. */
+const mostNumbers = 4096;
+
+/** How long a client that was told to go may take to close, in milliseconds. */
+const goodbye = 1000;
+
+interface Served {
+  readonly route: Route;
+  readonly target: CallTarget;
+  /** Why no call, or no unary one, can go there. */
+  readonly unsupported: MicroError | undefined;
+  readonly mistaken: MicroError | undefined;
+}
+
+/** What the acceptor is told of its links. */
+export interface ServerHome {
+  readonly options: LinkOptions;
+  readonly calls: DirectHandler;
+  gone(link: ServerLink): void;
+  watch(deadline: number): void;
+}
+
+/** The server's end of a connection. */
+export class ServerLink extends Link {
+  readonly calls: DirectHandler;
+  readonly active: Map<number, FastCall> = new Map<number, FastCall>();
+  protected readonly yields = true;
+  readonly #home: ServerHome;
+  readonly #routes: (Served | undefined)[] = [];
+  readonly #blocks: (string | undefined)[] = [];
+  #newest = 0;
+  /** Requests above it are not served. */
+  #last = lastId;
+  #leaving = false;
+  /** For the client to close. */
+  #waits = false;
+
+  constructor(socket: Socket, home: ServerHome) {
+    super(socket, home.options, endName(socket.remoteAddress, socket.remotePort));
+    this.calls = home.calls;
+    this.#home = home;
+    home.watch(this.deadline);
+  }
+
+  protected get newest(): number {
+    return this.#newest;
+  }
+
+  protected get attentive(): boolean {
+    return true;
+  }
+
+  /** Says its preface, then reads. */
+  begin(bytes: Buffer): void {
+    this.socket.write(preface(version));
+    this.open(bytes);
+    if (this.#leaving && !this.closed) this.say(Frame.goaway, 0, this.#last, "");
+  }
+
+  /** Serves what it has seen, and nothing new; closes when that is done. */
+  drain(): void {
+    if (this.#leaving) return;
+    this.#leaving = true;
+    this.#last = this.#newest;
+    this.say(Frame.goaway, 0, this.#last, "");
+    this.idle();
+  }
+
+  /** Something has ended. */
+  idle(): void {
+    if (!this.#leaving || this.#waits || this.active.size > 0 || this.streams.size > 0) return;
+    // The client closes: an end of ours would overtake, as a reset, what it has just sent and what it has not read.
+    this.#waits = true;
+    this.deadline = this.options.clock.now() + goodbye;
+    this.#home.watch(this.deadline);
+  }
+
+  answered(call: FastCall): void {
+    if (this.active.size === 0 || !this.active.delete(call.id)) return;
+    if (this.#leaving) this.idle();
+  }
+
+  oversize(type: number, flags: number, id: number, length: number): void {
+    if (type === Frame.request && (flags & Flag.kind) === 0 && id > this.#newest) {
+      this.#newest = id;
+      const { flags: failed, text } = failureFrame(tooLarge(this.options.maxBody), false);
+      this.say(Frame.reply, failed, id, text);
+    } else if (type === Frame.message && this.streams.has(id)) {
+      this.streams.get(id)?.cancel(tooLarge(this.options.maxBody));
+    } else if (type === Frame.message && id <= this.#newest) {
+      // Of a stream that is over.
+    } else this.offend(broken(`a frame of ${length} bytes`));
+  }
+
+  override expire(): void {
+    if (this.#waits) return this.close("the server is stopping");
+    super.expire();
+    if (!this.closed) this.#home.watch(this.deadline);
+  }
+
+  protected received(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void {
+    switch (type) {
+      case Frame.request:
+        this.#request(flags, id, bytes, from, to);
+        return;
+      case Frame.define:
+        this.#define(flags, id, utf8Slice(bytes, from, to));
+        return;
+      case Frame.end:
+        (this.streams.get(id) as ServerStream | undefined)?.peerEnded();
+        return;
+      case Frame.cancel: {
+        const error = errors.cancelled(wireId, "the caller gave up");
+        this.active.get(id)?.cancel(error);
+        (this.streams.get(id) as ServerStream | undefined)?.cancelled(error);
+        return;
+      }
+      case Frame.goaway:
+        if ((flags & Flag.error) !== 0) this.close(`the client: ${utf8Slice(bytes, from, to)}`);
+        return;
+      default:
+        // Of a later version, which may say more than is understood here.
+        if (type === Frame.reply) throw broken("a reply from a client");
+    }
+  }
+
+  protected lost(error: MicroError): void {
+    for (const call of this.active.values()) call.cancel(error);
+    this.active.clear();
+    this.#home.gone(this);
+  }
+
+  #define(flags: number, number: number, block: string): void {
+    if (number === 0 || number > mostNumbers) throw broken(`number ${number} of a table`);
+    if ((flags & Flag.metadata) !== 0) {
+      this.#blocks[number] = block;
+      return;
+    }
+    const route = decodeRoute(block);
+    if (route === undefined) throw broken("a route that does not decode");
+    const { endpoint, contentType } = route;
+    const target = this.calls.target(route);
+    this.#routes[number] = {
+      route,
+      target,
+      unsupported: this.calls.supports(contentType)
+        ? undefined
+        : errors.unsupported(wireId, `unsupported Content-Type: ${contentType}`),
+      mistaken:
+        target.kind === undefined || target.kind === "unary"
+          ? undefined
+          : errors.methodNotAllowed(wireId, `${endpoint} is a ${target.kind} stream: open it as one`),
+    };
+  }
+
+  #request(flags: number, id: number, bytes: Buffer, from: number, to: number): void {
+    if (id > this.#last) return;
+    if (id <= this.#newest || to - from < requestSize) throw broken(`request ${id} after ${this.#newest}`);
+    this.#newest = id;
+    const number = ((bytes[from] as number) << 8) | (bytes[from + 1] as number);
+    const served = this.#routes[number];
+    if (served === undefined) throw broken(`route ${number}, which was not defined`);
+    let block: string | undefined;
+    let body = from + requestSize;
+    const told = bytes.readUInt32BE(from + 2);
+    if ((flags & Flag.inline) !== 0) {
+      if (told > to - body) throw broken("metadata longer than their frame");
+      block = utf8Slice(bytes, body, body + told);
+      body += told;
+    } else if (told !== 0) {
+      block = this.#blocks[told];
+      if (block === undefined) throw broken(`metadata ${told}, which were not defined`);
+    }
+    const timeout = bytes.readUInt32BE(from + 6);
+    const deadline = timeout === 0 ? Infinity : tickTime(this.options.clock) + timeout;
+    const kind = flags & Flag.kind;
+    if (kind !== 0) return this.#open(id, kinds[kind] as Kind, served, block, deadline);
+    const call = new FastCall(this, id, served.route, block, deadline, (flags & Flag.oneway) !== 0);
+    const wrong = served.unsupported ?? served.mistaken;
+    if (wrong !== undefined) call.fail(wrong);
+    else if (this.active.size >= mostActive) call.fail(busy());
+    else this.calls.direct(call, served.target, bytes, body, to);
+  }
+
+  #open(id: number, kind: Kind, { route, target, unsupported }: Served, block: string | undefined, deadline: number): void {
+    const stream = new ServerStream(this, id);
+    if (this.streams.size >= mostActive) return stream.finishWith(busy());
+    if (unsupported !== undefined) return stream.finishWith(unsupported);
+    if (target.kind === "unary")
+      return stream.finishWith(errors.methodNotAllowed(wireId, `${route.endpoint} is unary: call it without a stream`));
+    this.streams.set(id, stream);
+    const call: IncomingCall = {
+      head: { ...route, kind: target.kind ?? kind, deadline, metadata: metadataOf(block, this), id: `fast-${id}` },
+      local: this.local,
+      remote: this.remote,
+      cancellation: stream.cancellation,
+      retries: true,
+    };
+    this.calls.stream(call, stream).then(
+      (error) => stream.finishWith(error),
+      (error: unknown) => stream.finishWith(fromUnknown(error, wireId)),
+    );
+  }
+}
+
+function busy(): MicroError {
+  const detail = `${mostActive} calls are under way on this connection, which is the limit`;
+  return new MicroError({ id: wireId, code: "RESOURCE_EXHAUSTED", detail, refused: true });
+}
+
+function metadataOf(block: string | undefined, link: ServerLink): Metadata {
+  const metadata = new Metadata();
+  if (block !== undefined) metadata.merge(decodeMetadata(block));
+  return metadata.set(H.local, link.local).set(H.remote, link.remote);
+}
+
+/** A unary call under way at the server. */
+export class FastCall implements ServedCall {
+  readonly id: number;
+  readonly deadline: number;
+  readonly retries: boolean;
+  readonly oneway: boolean;
+  #watcher: { cancelled(reason: MicroError): void } | undefined = undefined;
+  readonly #link: ServerLink;
+  readonly #route: Route;
+  readonly #block: string | undefined;
+  #metadata: Metadata | undefined = undefined;
+  #cancellation: Cancellation | undefined = undefined;
+  #reason: MicroError | undefined = undefined;
+
+  constructor(
+    link: ServerLink,
+    id: number,
+    route: Route,
+    block: string | undefined,
+    deadline: number,
+    oneway: boolean,
+  ) {
+    this.#link = link;
+    this.id = id;
+    this.#route = route;
+    this.#block = block;
+    this.deadline = deadline;
+    this.oneway = oneway;
+    this.retries = !oneway;
+  }
+
+  get service(): string {
+    return this.#route.service;
+  }
+
+  get endpoint(): string {
+    return this.#route.endpoint;
+  }
+
+  get contentType(): string {
+    return this.#route.contentType;
+  }
+
+  get local(): string {
+    return this.#link.local;
+  }
+
+  get remote(): string {
+    return this.#link.remote;
+  }
+
+  get metadata(): Metadata {
+    return (this.#metadata ??= metadataOf(this.#block, this.#link));
+  }
+
+  get cancellation(): Cancellation {
+    if (this.#cancellation === undefined) {
+      this.#cancellation = new Cancellation();
+      if (this.#reason !== undefined) this.#cancellation.cancel(this.#reason);
+    }
+    return this.#cancellation;
+  }
+
+  watch(watcher: { cancelled(reason: MicroError): void }): void {
+    this.#watcher = watcher;
+    this.#link.active.set(this.id, this);
+  }
+
+  cancel(reason: MicroError): void {
+    if (this.#reason !== undefined) return;
+    this.#reason = reason;
+    this.#cancellation?.cancel(reason);
+    this.#watcher?.cancelled(reason);
+  }
+
+  reply(body: string | Uint8Array): void {
+    const link = this.#link;
+    link.answered(this);
+    if (this.oneway || link.closed) return;
+    const most = link.maxBody;
+    if (body.length > most || (typeof body === "string" && body.length * 3 > most && Buffer.byteLength(body) > most))
+      return this.fail(tooLarge(most));
+    link.writer.frame(Frame.reply, 0, this.id, body);
+    link.dirty();
+  }
+
+  fail(error: MicroError): void {
+    const link = this.#link;
+    link.answered(this);
+    if (this.oneway || link.closed) return;
+    const { flags, text } = failureFrame(error, true);
+    link.say(Frame.reply, flags, this.id, text);
+  }
+}
+
+/** A stream at the server. Its end is the server's to say. */
+class ServerStream extends Stream {
+  readonly cancellation: Cancellation = new Cancellation();
+
+  constructor(link: ServerLink, id: number) {
+    super(link, id);
+  }
+
+  end(): void {}
+
+  cancel(reason: MicroError): void {
+    this.finishWith(reason);
+    this.cancelled(reason);
+  }
+
+  peerEnded(): void {
+    this.finish(undefined);
+  }
+
+  cancelled(reason: MicroError): void {
+    this.abandon(reason);
+    this.cancellation.cancel(reason);
+  }
+
+  override lost(error: MicroError): void {
+    super.lost(error);
+    this.cancellation.cancel(error);
+  }
+
+  /** Says how it ended, once, behind what waits to be sent. */
+  finishWith(error: MicroError | undefined): void {
+    if (error !== undefined) this.#say(error);
+    else this.afterSends(() => this.#say(undefined));
+  }
+
+  #say(error: MicroError | undefined): void {
+    if (!this.close()) return;
+    if (error === undefined) this.link.say(Frame.end, 0, this.id, "");
+    else {
+      const { flags, text } = failureFrame(error, true);
+      this.link.say(Frame.end, flags, this.id, text);
+    }
+    this.abandon(error ?? errors.cancelled(wireId, "the stream is over"));
+    this.link.streams.delete(this.id);
+    (this.link as ServerLink).idle();
+  }
+}

@@ -1,0 +1,196 @@
+import { MicroError, errors } from "../../errors.ts";
+import type { RawStream } from "../../protocol.ts";
+import { Flag, Frame, broken, encodeFailure, messageCost } from "../../wire/fast/frame.ts";
+import type { Link } from "./link.ts";
+import { wireId } from "./link.ts";
+
+const done = Promise.resolve();
+const credits = Buffer.alloc(4);
+/** Messages that may wait for credit, for senders that do not wait for their `send`. */
+const mostWaiting = 16_384;
+
+interface Waiting {
+  readonly body: Uint8Array | string;
+  readonly resolve: () => void;
+  readonly reject: (error: MicroError) => void;
+}
+
+/**
+ * One stream, the same on both ends. What is sent takes credit that the reader gives back as it reads, so a reader that stops stops the
+ * sender, and nothing piles up in between.
+ */
+export abstract class Stream implements RawStream {
+  readonly id: number;
+  protected readonly link: Link;
+  /** Bytes that may be sent; below zero after a message larger than what was left. */
+  #credit: number;
+  #waiting: Waiting[] = [];
+  #ended = false;
+  /** Received and not read yet. */
+  #items: (Buffer | undefined)[] = [];
+  #next = 0;
+  /** Credit used by what was received, and what of it was read and not given back. */
+  #used = 0;
+  #read = 0;
+  #readers: { resolve: (body: Uint8Array | undefined) => void; reject: (error: MicroError) => void }[] = [];
+  #finished = false;
+  #failure: MicroError | undefined;
+  /** Bytes the peer may have on the way. */
+  readonly #window: number;
+
+  constructor(link: Link, id: number) {
+    this.link = link;
+    this.id = id;
+    this.#credit = link.peer.credit;
+    this.#window = link.options.window;
+  }
+
+  /** Nothing can be sent any more. */
+  get over(): boolean {
+    return this.#ended || this.link.closed;
+  }
+
+  send(body: Uint8Array | string): Promise<void> {
+    if (this.#ended || this.link.closed) return Promise.reject(this.#failure ?? over());
+    const { maxBody } = this.link;
+    if (
+      body.length > maxBody ||
+      (typeof body === "string" && body.length * 3 > maxBody && Buffer.byteLength(body) > maxBody)
+    )
+      return Promise.reject(tooLarge(maxBody));
+    if (this.#credit <= 0) {
+      if (this.#waiting.length >= mostWaiting)
+        return Promise.reject(errors.resourceExhausted(wireId, `${mostWaiting} messages wait to be sent: await send`));
+      return new Promise((resolve, reject) => this.#waiting.push({ body, resolve, reject }));
+    }
+    this.#write(body);
+    if (this.#credit <= 0)
+      return new Promise((resolve, reject) => this.#waiting.push({ body: nothing, resolve, reject }));
+    return this.link.choked ? this.link.room() : done;
+  }
+
+  abstract end(): void;
+  abstract cancel(reason: MicroError): void;
+
+  read(): Promise<Uint8Array | undefined> {
+    if (this.#next < this.#items.length) return Promise.resolve(this.#take());
+    if (this.#finished) return this.#failure === undefined ? resolved : Promise.reject(this.#failure);
+    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
+  }
+
+  /** The peer's message. */
+  deliver(body: Buffer, last: boolean): void {
+    if (this.#finished) return;
+    this.#used += body.length + messageCost;
+    if (this.#used > this.#window + this.link.options.maxBody + messageCost)
+      throw broken(`stream ${this.id}: more than its credit`);
+    const reader = this.#readers.shift();
+    if (reader !== undefined) {
+      this.#gave(body.length + messageCost);
+      reader.resolve(body);
+    } else this.#items.push(body);
+    if (last) this.finish(undefined);
+  }
+
+  /** The peer reads on. */
+  grant(bytes: number): void {
+    this.#credit += bytes;
+    while (this.#credit > 0) {
+      const waiting = this.#waiting.shift();
+      if (waiting === undefined) return;
+      if (waiting.body !== nothing) this.#write(waiting.body);
+      waiting.resolve();
+    }
+  }
+
+  /** The connection is gone. */
+  lost(error: MicroError): void {
+    this.finish(error);
+  }
+
+  /** Nothing more comes: reads give what is there, then the end or `error`. */
+  protected finish(error: MicroError | undefined): void {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.#failure = error;
+    const readers = this.#readers;
+    this.#readers = [];
+    for (const reader of readers) {
+      if (error === undefined) reader.resolve(undefined);
+      else reader.reject(error);
+    }
+    if (error !== undefined) this.#dropWaiting(error);
+  }
+
+  /** What was received and not read is not wanted any more. */
+  protected abandon(error: MicroError): void {
+    this.#items = [];
+    this.#next = 0;
+    if (this.#finished) this.#failure = error;
+    this.finish(error);
+  }
+
+  /** This end has said its last. False when it had before. */
+  protected close(): boolean {
+    if (this.#ended) return false;
+    this.#ended = true;
+    return true;
+  }
+
+  /** Runs `then` when what waits for credit has left. */
+  protected afterSends(then: () => void): void {
+    if (this.#waiting.length === 0) then();
+    else this.#waiting.push({ body: nothing, resolve: then, reject: then });
+  }
+
+  #write(body: Uint8Array | string): void {
+    this.#credit -= messageCost + (typeof body === "string" ? Buffer.byteLength(body) : body.length);
+    this.link.say(Frame.message, 0, this.id, body);
+  }
+
+  #dropWaiting(error: MicroError): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const { reject } of waiting) reject(error);
+  }
+
+  #take(): Buffer {
+    const item = this.#items[this.#next] as Buffer;
+    this.#items[this.#next++] = undefined;
+    if (this.#next === this.#items.length) {
+      this.#items = [];
+      this.#next = 0;
+    } else if (this.#next > 1024 && this.#next * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#next);
+      this.#next = 0;
+    }
+    this.#gave(item.length + messageCost);
+    return item;
+  }
+
+  /** Gives credit back, in portions. */
+  #gave(cost: number): void {
+    this.#read += cost;
+    if (this.#read * 2 < this.#window || this.#finished || this.link.closed) return;
+    this.#used -= this.#read;
+    credits.writeUInt32BE(this.#read);
+    this.#read = 0;
+    this.link.say(Frame.credit, 0, this.id, credits);
+  }
+}
+
+const nothing = new Uint8Array(0);
+const resolved: Promise<undefined> = Promise.resolve(undefined);
+
+function over(): MicroError {
+  return errors.invalidState(wireId, "this end of the stream is over");
+}
+
+export function tooLarge(most: number): MicroError {
+  return errors.payloadTooLarge(wireId, `the message is larger than ${most} bytes`);
+}
+
+/** Flags and payload that say how something ended. */
+export function failureFrame(error: MicroError, refusable: boolean): { flags: number; text: string } {
+  return { flags: Flag.error | (refusable && error.refused ? Flag.refused : 0), text: encodeFailure(error) };
+}

@@ -1,0 +1,103 @@
+import type { Codec, MessageDescriptor } from "../codec.ts";
+import type { CallContext, Kind } from "../context.ts";
+import { errors, type MicroError } from "../errors.ts";
+import type { CallTarget, Route, ServedCall } from "../protocol.ts";
+import { utf8Slice } from "../wire/utf8.ts";
+import type { Dispatch } from "./dispatch.ts";
+import type { Running, RunningEntry } from "./running.ts";
+
+/** A route with everything that its calls need, looked up once. */
+export class Target implements CallTarget {
+  readonly kind: Kind | undefined;
+  readonly route: Route;
+  readonly dispatch: Dispatch | undefined;
+  readonly codec: Codec | undefined;
+  readonly request: MessageDescriptor | undefined;
+  readonly response: MessageDescriptor | undefined;
+  readonly #text: boolean;
+
+  constructor(route: Route, dispatch: Dispatch | undefined, codec: Codec | undefined) {
+    this.route = route;
+    this.kind = dispatch?.kind;
+    this.dispatch = dispatch;
+    this.codec = codec;
+    this.request = dispatch?.endpoint.descriptors?.request;
+    this.response = dispatch?.endpoint.descriptors?.response;
+    this.#text = codec?.decodeText !== undefined && codec.encodeText !== undefined;
+  }
+
+  decode(bytes: Buffer, from: number, to: number): unknown {
+    const codec = this.codec as Codec;
+    return this.#text
+      ? (codec.decodeText as NonNullable<Codec["decodeText"]>)(utf8Slice(bytes, from, to), this.request)
+      : codec.decode(bytes.subarray(from, to), this.request);
+  }
+
+  encode(value: unknown): string | Uint8Array {
+    const codec = this.codec as Codec;
+    return this.#text
+      ? (codec.encodeText as NonNullable<Codec["encodeText"]>)(value, this.response)
+      : codec.encode(value, this.response);
+  }
+}
+
+/** Who is told how a call ended. */
+export interface Outcome {
+  done(call: ServedCall, target: Target, value: unknown): void;
+  failed(call: ServedCall, error: unknown): void;
+}
+
+/** A call whose handler goes on: settled once, by the handler, its deadline or its caller. */
+export class UnderWay implements RunningEntry {
+  readonly deadline: number;
+  previous: RunningEntry | undefined = undefined;
+  next: RunningEntry | undefined = undefined;
+  readonly #outcome: Outcome;
+  readonly #running: Running;
+  readonly #call: ServedCall;
+  readonly #target: Target;
+  readonly #service: string;
+  #open = true;
+
+  constructor(outcome: Outcome, running: Running, call: ServedCall, target: Target, service: string) {
+    this.deadline = call.deadline;
+    this.#outcome = outcome;
+    this.#running = running;
+    this.#call = call;
+    this.#target = target;
+    this.#service = service;
+  }
+
+  follow(result: Promise<unknown>, ctx: CallContext): void {
+    this.#running.enter(this);
+    this.#call.watch(this);
+    result.then(
+      (value) => {
+        ctx.finish();
+        if (this.#settle()) this.#outcome.done(this.#call, this.#target, value);
+      },
+      (error: unknown) => {
+        ctx.finish();
+        if (this.#settle()) this.#outcome.failed(this.#call, error);
+      },
+    );
+  }
+
+  expire(): void {
+    if (!this.#settle()) return;
+    const error = errors.timeout(this.#service, `${this.#call.endpoint}: the deadline has passed`);
+    this.#outcome.failed(this.#call, error);
+    this.#call.cancellation.cancel(error);
+  }
+
+  cancelled(reason: MicroError): void {
+    if (this.#settle()) this.#outcome.failed(this.#call, reason);
+  }
+
+  #settle(): boolean {
+    if (!this.#open) return false;
+    this.#open = false;
+    this.#running.leave(this);
+    return true;
+  }
+}

@@ -1,0 +1,160 @@
+import { MicroError, type ErrorCode, statusOf } from "../../errors.ts";
+
+/** Our own framing, version 1: `docs/wire/fast-framing.md`. All numbers are big-endian. */
+
+/** Version that these modules speak, and its preface. */
+export const version = 1;
+const magic = "\0MICRO/";
+
+/** What both ends say first: the magic, the version in decimal, a newline. */
+export function preface(spoken: number): Buffer {
+  return Buffer.from(`${magic}${spoken}\n`, "latin1");
+}
+
+const longestPreface = magic.length + 4;
+
+/** The version of a preface and where it ends; undefined while bytes are missing, false when these are none. */
+export function readPreface(bytes: Uint8Array): { version: number; end: number } | undefined | false {
+  for (let i = 0; i < bytes.length && i < longestPreface; i++) {
+    const byte = bytes[i] as number;
+    if (i < magic.length) {
+      if (byte !== magic.charCodeAt(i)) return false;
+    } else if (byte === 0x0a) {
+      if (i === magic.length) return false;
+      return { version: Number(Buffer.from(bytes.subarray(magic.length, i)).toString("latin1")), end: i + 1 };
+    } else if (byte < 0x30 || byte > 0x39) return false;
+  }
+  return bytes.length >= longestPreface ? false : undefined;
+}
+
+/** Length (4), type (1), flags (1), id (4). */
+export const headerSize = 10;
+
+export const Frame = {
+  settings: 0,
+  define: 1,
+  request: 2,
+  reply: 3,
+  message: 4,
+  end: 5,
+  cancel: 6,
+  credit: 7,
+  ping: 8,
+  goaway: 9,
+} as const;
+
+export const Flag = {
+  /** request: the kind, see {@link kinds}. */
+  kind: 0x03,
+  /** request: metadata stand in the frame, not in the table. */
+  inline: 0x04,
+  /** request: no reply is wanted. */
+  oneway: 0x08,
+  /** define: an entry of the metadata table, not of the routes. */
+  metadata: 0x01,
+  /** reply, end, cancel: the payload is an error. */
+  error: 0x01,
+  /** reply, end: the request has not run. */
+  refused: 0x02,
+  /** message: the last one. */
+  last: 0x01,
+  /** ping: an answer. */
+  pong: 0x01,
+} as const;
+
+export const kinds = ["unary", "server", "client", "bidi"] as const;
+
+/** Route, metadata, timeout: what stands before the body of a request. */
+export const requestSize = 10;
+
+export const Setting = {
+  /** Longest payload that this end reads. */
+  maxPayload: 1,
+  /** Credit of each new stream, in bytes. */
+  credit: 2,
+  /** Entries of the table of routes, and of metadata, that this end keeps. */
+  routes: 3,
+  metadata: 4,
+} as const;
+
+export interface Settings {
+  maxPayload: number;
+  credit: number;
+  routes: number;
+  metadata: number;
+}
+
+/** What holds until the peer's settings have come. */
+export const defaults: Readonly<Settings> = { maxPayload: 4 << 20, credit: 256 << 10, routes: 1024, metadata: 64 };
+
+/** What a stream message takes of the credit beside its length. */
+export const messageCost = 32;
+
+const names = Object.keys(defaults) as (keyof Settings)[];
+
+export function encodeSettings(settings: Settings): Buffer {
+  const out = Buffer.alloc(names.length * 6);
+  names.forEach((name, i) => {
+    out.writeUInt16BE(Setting[name], i * 6);
+    out.writeUInt32BE(settings[name], i * 6 + 2);
+  });
+  return out;
+}
+
+/** Unknown settings are skipped, a half one is an error. */
+export function decodeSettings(bytes: Uint8Array): Settings {
+  if (bytes.length % 6 !== 0) throw broken("settings of odd length");
+  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const out = { ...defaults };
+  for (let at = 0; at < view.length; at += 6) {
+    const name = names.find((each) => Setting[each] === view.readUInt16BE(at));
+    if (name !== undefined) out[name] = view.readUInt32BE(at + 2);
+  }
+  // Nobody may make us keep more than we would offer ourselves.
+  out.routes = Math.min(out.routes, defaults.routes);
+  out.metadata = Math.min(out.metadata, defaults.metadata);
+  return out;
+}
+
+/** `[id, status, code, detail]` as JSON. */
+export function encodeFailure(error: MicroError): string {
+  const detail = error.detail.length > longestDetail ? `${error.detail.slice(0, longestDetail)}…` : error.detail;
+  return JSON.stringify([error.id.slice(0, 1024), error.status, error.code, detail]);
+}
+
+const longestDetail = 64 * 1024;
+
+/** The peer's error; PROTOCOL when it is none. */
+export function decodeFailure(text: string, refused: boolean): MicroError {
+  let error: MicroError;
+  try {
+    const [id, status, code, detail] = JSON.parse(text) as unknown[];
+    error = new MicroError({
+      id: typeof id === "string" ? id : "",
+      detail: typeof detail === "string" ? detail : "",
+      ...(typeof status === "number" && Number.isInteger(status) ? { status } : {}),
+      ...(isCode(code) ? { code } : {}),
+      refused,
+    });
+  } catch {
+    error = broken(`an error that does not decode: ${text.slice(0, 200)}`);
+  }
+  error.layer = "remote";
+  return error;
+}
+
+function isCode(value: unknown): value is ErrorCode {
+  return typeof value === "string" && /^[A-Z_]+$/.test(value) && known(value);
+}
+
+function known(value: string): boolean {
+  try {
+    return statusOf(value as ErrorCode) > 0;
+  } catch {
+    return false;
+  }
+}
+
+export function broken(what: string): MicroError {
+  return new MicroError({ id: "ts.micro.protocol.fast", code: "PROTOCOL", detail: what });
+}

@@ -1,0 +1,93 @@
+import { headerSize } from "./frame.ts";
+
+export interface FrameSink {
+  /** A frame whose payload is `bytes[from, to)`. The bytes stay as they are. */
+  frame(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void;
+  /** The head of a frame whose payload is longer than the limit; the payload is skipped. */
+  oversize(type: number, flags: number, id: number, length: number): void;
+  /** True while nothing more may be delivered. */
+  readonly closed: boolean;
+}
+
+/** Takes bytes apart into frames, whatever pieces they come in. */
+export class FrameReader {
+  readonly #sink: FrameSink;
+  readonly #limit: number;
+  #parts: Buffer[] = [];
+  #have = 0;
+  /** Bytes needed before the next look. */
+  #need = headerSize;
+  #skip = 0;
+
+  constructor(sink: FrameSink, limit: number) {
+    this.#sink = sink;
+    this.#limit = limit;
+  }
+
+  /** True when no part of a frame is kept. */
+  get idle(): boolean {
+    return this.#have === 0 && this.#skip === 0;
+  }
+
+  push(chunk: Buffer): void {
+    let bytes = chunk;
+    if (this.#have > 0) {
+      this.#parts.push(chunk);
+      this.#have += chunk.length;
+      if (this.#have < this.#need) return;
+      bytes = this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts, this.#have);
+      this.#parts = [];
+      this.#have = 0;
+    }
+    this.#read(bytes);
+  }
+
+  #read(bytes: Buffer): void {
+    const end = bytes.length;
+    let at = 0;
+    if (this.#skip > 0) {
+      const skipped = Math.min(this.#skip, end);
+      this.#skip -= skipped;
+      at = skipped;
+    }
+    const sink = this.#sink;
+    while (end - at >= headerSize) {
+      const length =
+        (((bytes[at] as number) << 24) |
+          ((bytes[at + 1] as number) << 16) |
+          ((bytes[at + 2] as number) << 8) |
+          (bytes[at + 3] as number)) >>>
+        0;
+      const from = at + headerSize;
+      const to = from + length;
+      const whole = to <= end;
+      if (!whole && length <= this.#limit) {
+        this.#need = headerSize + length;
+        break;
+      }
+      const type = bytes[at + 4] as number;
+      const flags = bytes[at + 5] as number;
+      const id =
+        (((bytes[at + 6] as number) << 24) |
+          ((bytes[at + 7] as number) << 16) |
+          ((bytes[at + 8] as number) << 8) |
+          (bytes[at + 9] as number)) >>>
+        0;
+      if (length > this.#limit) {
+        sink.oversize(type, flags, id, length);
+        this.#skip = whole ? 0 : to - end;
+        at = whole ? to : end;
+      } else {
+        sink.frame(type, flags, id, bytes, from, to);
+        at = to;
+      }
+      if (sink.closed) return;
+    }
+    if (at < end) {
+      if (end - at < headerSize) this.#need = headerSize;
+      // A copy when little is left: a slice would keep the whole chunk.
+      this.#parts = [end - at < 4096 ? Buffer.from(bytes.subarray(at)) : bytes.subarray(at)];
+      this.#have = end - at;
+    }
+  }
+}

@@ -1,0 +1,54 @@
+// What of ts-micro is published: dist/ mirrors src/ file by file, but what `import "ts-micro"` loads at once is one file, front.js: a file costs
+// Node's loader more than the code in it (docs/architecture.md, "Built"). Comments of code, and declarations that nobody can reach, stay here.
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
+import { dirname, isAbsolute, posix } from "node:path";
+
+/** Writes the JavaScript of the package in `folder` into its dist/, and names the files. */
+export async function rollCode(folder) {
+  // Not at once: the scripts that import this file are also what installs it.
+  const { rolldown } = await import("rolldown");
+  const src = `${folder}/src`;
+  const sources = readdirSync(src, { recursive: true, encoding: "utf8" }).filter((file) => /(?<!\.d)\.ts$/.test(file));
+  const bundle = await rolldown({
+    // Each source is an entry: no module is there twice, and each has its own path.
+    input: Object.fromEntries(sources.map((file) => [file.slice(0, -".ts".length), `${src}/${file}`])),
+    platform: "node",
+    external: (id) => !id.startsWith(".") && !isAbsolute(id),
+    preserveEntrySignatures: "strict",
+    transform: { target: "es2023" },
+    experimental: { attachDebugInfo: "none" },
+  });
+  const { output } = await bundle.write({
+    dir: `${folder}/dist`,
+    format: "esm",
+    entryFileNames: "[name].js",
+    chunkFileNames: "[name].js",
+    minifyInternalExports: false,
+    comments: false,
+    // With all that it imports.
+    codeSplitting: { groups: [{ name: "front", test: /[\\/]src[\\/]index\.ts$/ }] },
+  });
+  await bundle.close();
+  return output.map(({ fileName }) => fileName);
+}
+
+/** Copies the public declarations, and those that they mention, from `emitted` into dist/, and names the files. */
+export function copyTypes(folder, emitted) {
+  const reached = new Set();
+  const visit = (file) => {
+    if (reached.has(file) || !existsSync(`${emitted}/${file}`)) return;
+    reached.add(file);
+    const text = readFileSync(`${emitted}/${file}`, "utf8");
+    for (const [, path] of text.matchAll(/\b(?:from |import |import\()"(\.[^"]+)\.[jt]s"/g)) {
+      visit(posix.join(posix.dirname(file), `${path}.d.ts`));
+    }
+  };
+  for (const target of Object.values(JSON.parse(readFileSync(`${folder}/package.json`, "utf8")).exports)) {
+    if (target?.endsWith(".js")) visit(target.replace("./dist/", "").replace(/\.js$/, ".d.ts"));
+  }
+  for (const file of reached) {
+    mkdirSync(dirname(`${folder}/dist/${file}`), { recursive: true });
+    copyFileSync(`${emitted}/${file}`, `${folder}/dist/${file}`);
+  }
+  return [...reached];
+}
