@@ -11,6 +11,7 @@ import type { Protocol } from "../../src/protocol.ts";
 import { connectProtocol } from "../../src/protocol/connect.ts";
 import { grpcWebProtocol } from "../../src/protocol/grpc-web.ts";
 import { memoryRegistry } from "../../src/registry/memory.ts";
+import type { HttpRoute } from "../../src/server.ts";
 import { preflightRoute } from "../../src/server/preflight.ts";
 import { ServerEngine } from "../../src/server/engine.ts";
 import { endpointsOf, endpointsOfDescriptor } from "../../src/server/reflect.ts";
@@ -44,11 +45,12 @@ export async function webWorld(
       });
       waiting.get(ctx.endpoint)?.();
     });
-  const protocols: [Protocol, ...Protocol[]] = [
-    httpForTests((line) => requests.push(line)),
-    connectProtocol(options),
-    grpcWebProtocol(options),
-  ];
+  const heard: HttpRoute = {
+    name: "heard",
+    match: (method, path) => requests.push(`${method} ${path}`) === 0,
+    handle: () => Promise.reject(new Error("it matches nothing")),
+  };
+  const protocols: [Protocol, ...Protocol[]] = [httpForTests(), connectProtocol(options), grpcWebProtocol(options)];
   const engine = new ServerEngine({
     name: "greeter",
     version: "latest",
@@ -60,7 +62,7 @@ export async function webWorld(
     broker: memoryBroker(),
     protocols,
     codecs: [jsonCodec(), protobufCodec()],
-    routes: options.cors === undefined ? [] : [preflightRoute(options.cors)],
+    routes: [heard, ...(options.cors === undefined ? [] : [preflightRoute(options.cors)])],
     interceptors: [],
     subscriberInterceptors: [],
     logger: memoryLogger(),

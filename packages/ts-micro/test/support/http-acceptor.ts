@@ -6,8 +6,8 @@ import { errors, fromUnknown, type MicroError } from "../../src/errors.ts";
 import type { Acceptor, Protocol } from "../../src/protocol.ts";
 import type { HttpExchange, HttpRoute } from "../../src/server.ts";
 
-/** Serves HTTP routes over Node's HTTP/1.1 and HTTP/2 on the one port: the least that tests of routes need. `heard` gets each request's line. */
-export function httpForTests(heard?: (request: string) => void): Protocol {
+/** Serves HTTP routes over Node's HTTP/1.1 and HTTP/2 on the one port: the least that tests of routes need. */
+export function httpForTests(): Protocol {
   const close = async (): Promise<void> => {};
   return {
     name: "http-for-tests",
@@ -16,7 +16,7 @@ export function httpForTests(heard?: (request: string) => void): Protocol {
     dial() {
       throw new Error("nobody dials here");
     },
-    acceptor: (_, routes) => new NodeAcceptor(routes, heard),
+    acceptor: (_, routes) => new NodeAcceptor(routes),
     close,
     [Symbol.asyncDispose]: close,
   };
@@ -30,11 +30,9 @@ class NodeAcceptor implements Acceptor {
   readonly #two;
   readonly #sockets = new Set<Socket>();
 
-  constructor(routes: readonly HttpRoute[], heard?: (request: string) => void) {
-    const listener = (request: IncomingMessage, response: ServerResponse): void => {
-      heard?.(`${request.method} ${request.url}`);
+  constructor(routes: readonly HttpRoute[]) {
+    const listener = (request: IncomingMessage, response: ServerResponse): void =>
       void serve(routes, request, response);
-    };
     this.#one = createServer(listener);
     this.#two = createServer2((request, response) => listener(request as never, response as never));
   }
