@@ -78,7 +78,7 @@ describeChromium("a page in Chromium", () => {
     it("reads a server stream as it comes, and cancels it", async () => {
       open.cancelled.length = 0;
       expect(await listed.evaluate(([way, url]) => page.first(way, url), [way, open.url] as const)).toBe("0");
-      await expect.poll(() => open.cancelled).toEqual(["Greeter.Stream CONNECTION_LOST"]);
+      await expect.poll(() => open.cancelled, { timeout: 10_000 }).toEqual(["Greeter.Stream CONNECTION_LOST"]);
     });
 
     it("gets an error with its code, text and details", async () => {
@@ -97,7 +97,7 @@ describeChromium("a page in Chromium", () => {
       await running;
       await listed.evaluate(() => page.giveUp());
       expect(await call).toContain("[canceled]");
-      await expect.poll(() => open.cancelled).toEqual(["Greeter.Slow CONNECTION_LOST"]);
+      await expect.poll(() => open.cancelled, { timeout: 10_000 }).toEqual(["Greeter.Slow CONNECTION_LOST"]);
     });
   });
 

@@ -174,8 +174,7 @@ describe("a unary call by POST", () => {
   });
 
   it("leaves other paths to others", async () => {
-    for (const path of ["/Greeter.Hello", "/greeter/Greeter.Hello", "/a/b/c", "/"])
-      expect((await post(path, "{}")).status).toBe(404);
+    for (const path of ["/a/b/c", "/Greeter/Hello/", "/"]) expect((await post(path, "{}")).status).toBe(404);
   });
 });
 

@@ -160,7 +160,7 @@ describe.each(ways)("connect-node, $name", ({ make, httpVersion, useBinaryFormat
     world.cancelled.length = 0;
     const error = await failure(client.slow({}, { timeoutMs: 150 }));
     expect(error.code).toBe(Code.DeadlineExceeded);
-    await expect.poll(() => world.cancelled).toHaveLength(1);
+    await expect.poll(() => world.cancelled, { timeout: 10_000 }).toHaveLength(1);
     expect(world.cancelled[0]).toMatch(/^Greeter.Slow (TIMEOUT|CONNECTION_LOST)$/);
   });
 
@@ -176,7 +176,7 @@ describe.each(ways)("connect-node, $name", ({ make, httpVersion, useBinaryFormat
     await running;
     abort.abort();
     expect((await call).code).toBe(Code.Canceled);
-    await expect.poll(() => world.cancelled).toEqual([`${name} CONNECTION_LOST`]);
+    await expect.poll(() => world.cancelled, { timeout: 10_000 }).toEqual([`${name} CONNECTION_LOST`]);
   });
 
   it("is told that there is no such endpoint", async () => {
