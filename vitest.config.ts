@@ -11,7 +11,7 @@ export default defineConfig({
     ],
   },
   test: {
-    include: ["packages/*/test/**/*.test.ts", "interop/**/*.test.ts", "examples/**/*.test.ts"],
+    include: ["packages/*/test/**/*.test.ts", "interop/**/*.test.ts", "bench/*.test.ts", "examples/**/*.test.ts"],
     pool: "forks",
     testTimeout: 20_000,
     hookTimeout: 120_000,

@@ -10,6 +10,7 @@ out=${XDG_CACHE_HOME:-$HOME/.cache}/ts-micro-servers
 
 # recipe in scripts/servers: tool it needs; the order is that of the building time
 servers=(
+  protoc:python3
   go-peer-v4:go
   go-peer-v5:go
   go-micro-cli:go

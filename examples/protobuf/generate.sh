@@ -1,7 +1,5 @@
 #!/bin/sh
-# Writes gen/ from greeter.proto. Needs protoc (Debian: protobuf-compiler) and node_modules.
+# Writes gen/ from greeter.proto. Needs node_modules, and `npm run build` once.
 set -eu
 cd "$(dirname "$0")"
-mkdir -p gen
-protoc -I. --plugin=../../node_modules/.bin/protoc-gen-es --es_out=gen \
-  --es_opt=target=ts,import_extension=ts,erasable_syntax=true greeter.proto
+node ../../packages/cli/dist/main.js proto --out=gen --import_extension=ts greeter.proto

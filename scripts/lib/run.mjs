@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 export const root = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
 
 /** The public packages in the order in which they stand on each other. A folder without `src` is not built yet and is left out. */
-export const packageNames = ["ts-micro", "cli", "protoc-gen-micro", "dashboard"];
+export const packageNames = ["ts-micro", "protoc-gen-micro", "cli", "dashboard"];
 
 /** The path of an installed development tool's script, to be run by this very Node. */
 export const tool = (path) => `${root}/node_modules/${path}`;

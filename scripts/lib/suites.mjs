@@ -4,6 +4,7 @@
 const once = [
   "interop/**",
   "examples/**",
+  "bench/**",
   "packages/*/test/faults/**",
   "packages/*/test/layers.test.ts",
   "packages/*/test/package.test.ts",

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file greeter.proto.
  */
 export const file_greeter: GenFile = /*@__PURE__*/
-  fileDesc("Cg1ncmVldGVyLnByb3RvEgdncmVldGVyIhwKDEhlbGxvUmVxdWVzdBIMCgRuYW1lGAEgASgJIhkKCkhlbGxvUmVwbHkSCwoDbXNnGAEgASgJIhoKDENvdW50UmVxdWVzdBIKCgJ0bxgBIAEoAyIXCgpDb3VudFJlcGx5EgkKAW4YASABKAMydQoHR3JlZXRlchIzCgVIZWxsbxIVLmdyZWV0ZXIuSGVsbG9SZXF1ZXN0GhMuZ3JlZXRlci5IZWxsb1JlcGx5EjUKBUNvdW50EhUuZ3JlZXRlci5Db3VudFJlcXVlc3QaEy5ncmVldGVyLkNvdW50UmVwbHkwAWIGcHJvdG8z");
+  fileDesc("Cg1ncmVldGVyLnByb3RvEgdncmVldGVyIhwKDEhlbGxvUmVxdWVzdBIMCgRuYW1lGAEgASgJIhkKCkhlbGxvUmVwbHkSCwoDbXNnGAEgASgJIhoKDENvdW50UmVxdWVzdBIKCgJ0bxgBIAEoAyIXCgpDb3VudFJlcGx5EgkKAW4YASABKAMyegoHR3JlZXRlchI4CgVIZWxsbxIVLmdyZWV0ZXIuSGVsbG9SZXF1ZXN0GhMuZ3JlZXRlci5IZWxsb1JlcGx5IgOQAgESNQoFQ291bnQSFS5ncmVldGVyLkNvdW50UmVxdWVzdBoTLmdyZWV0ZXIuQ291bnRSZXBseTABYgZwcm90bzM");
 
 /**
  * @generated from message greeter.HelloRequest
@@ -85,6 +85,8 @@ export const CountReplySchema: GenMessage<CountReply> = /*@__PURE__*/
  */
 export const Greeter: GenService<{
   /**
+   * Says hello.
+   *
    * @generated from rpc greeter.Greeter.Hello
    */
   hello: {
@@ -93,6 +95,8 @@ export const Greeter: GenService<{
     output: typeof HelloReplySchema;
   },
   /**
+   * Counts from one.
+   *
    * @generated from rpc greeter.Greeter.Count
    */
   count: {

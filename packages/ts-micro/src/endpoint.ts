@@ -73,9 +73,23 @@ type KindOf<M> = M extends { methodKind: infer K }
         : "unary"
   : "unary";
 type Shape<D> = D extends { readonly $codegenv2: { a: infer M } } ? M : never;
+// What a message can be made of, by structure: message fields as literals too, at any depth (protobuf-es `MessageInitShape`).
 type Init<M> = M extends { $typeName: string }
-  ? { [F in keyof M as F extends "$typeName" | "$unknown" ? never : F]?: M[F] } | M
+  ? M | { [F in keyof M as F extends "$unknown" ? never : F]?: F extends "$typeName" ? never : InitField<M[F]> }
   : M;
+type InitField<F> = F extends Date | Uint8Array | bigint | boolean | string | number
+  ? F
+  : F extends readonly (infer U)[]
+    ? InitField<U>[]
+    : F extends { $typeName: string }
+      ? Init<F>
+      : F extends { case: infer C extends string; value: infer V extends { $typeName: string } }
+        ? { case: C; value: Init<V> }
+        : F extends { case: string | undefined }
+          ? F
+          : F extends { [key: string | number]: infer V extends { $typeName: string } }
+            ? { [key: string | number]: Init<V> }
+            : F;
 
 /** The handlers that implement a protobuf service. */
 export type ProtoImpl<D extends GenServiceLike> = {
@@ -114,6 +128,19 @@ export interface Duplex<I, O> extends Stream<O> {
   send(message: I): Promise<void>;
   /** Nothing more comes from here; replies go on. */
   end(): void;
+}
+
+/** What generated code says of an endpoint of a protobuf service. */
+export interface ProtoEndpoint {
+  /** `Greeter.Hello` */
+  readonly name: string;
+  /** The handler's method: `hello`. */
+  readonly method: string;
+  readonly kind: Kind;
+  readonly idempotent: boolean;
+  readonly deprecated: boolean;
+  /** Goes into the registry record. With a `google.api.http` rule: what Go Micro's gateway routes by. */
+  readonly metadata: Readonly<Record<string, string>>;
 }
 
 type Call<K extends Kind, I, O> = K extends "unary"

@@ -1,6 +1,6 @@
 /** ts-micro: typed services found by name. */
 export { createService } from "./service.ts";
-export type { InitOptions, Server, Service, ServiceOptions } from "./service.ts";
+export type { InitOptions, ProtoServer, Server, Service, ServiceOptions } from "./service.ts";
 export { createClient } from "./connect.ts";
 export type { ClientOptions } from "./connect.ts";
 export { createGroup } from "./group.ts";
@@ -19,6 +19,7 @@ export type {
   Handler,
   Method,
   Methods,
+  ProtoEndpoint,
   ProtoEndpoints,
   ProtoImpl,
   Remote,

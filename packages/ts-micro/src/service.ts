@@ -136,8 +136,17 @@ export interface Service<N extends string = string, E = {}> extends AsyncDisposa
   readonly options: ServiceOptions<N>;
 }
 
+/** Takes handlers of protobuf services: a {@link Service}, or its server as in Go. */
+export interface ProtoServer {
+  implement<D extends GenServiceLike>(
+    descriptor: D,
+    impl: D extends GenServiceLike ? ProtoImpl<D> : never,
+    options?: HandleOptions,
+  ): unknown;
+}
+
 /** The server of a service. */
-export interface Server {
+export interface Server extends ProtoServer {
   /** Where it listens; empty before `start`. */
   readonly address: string;
   readonly id: string;
@@ -247,6 +256,7 @@ export class MicroService {
       get registrationError() {
         return service.#engine?.registrationError;
       },
+      implement: (descriptor, impl, options) => void service.implement(descriptor, impl, options),
     };
   }
 

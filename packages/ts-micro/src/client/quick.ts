@@ -22,24 +22,25 @@ import type { Target, TypedRoute } from "./target.ts";
  * fails and may be tried again goes on as any other call.
  */
 export class QuickCall implements OutgoingCall {
-  readonly target: Target;
-  readonly typed: TypedRoute;
-  readonly options: CallOptions | undefined;
-  readonly deadline: number;
-  readonly due: number;
-  readonly sent: MetadataInit | undefined;
-  readonly cancellation: Cancellation | undefined;
-  unlink: (() => void) | undefined = undefined;
-  readonly #engine: ClientEngine;
-  readonly #request: unknown;
-  readonly #limit: number;
-  readonly #inherited: boolean;
-  readonly #unlinkCaller: (() => void) | undefined;
-  readonly #began: number;
-  #candidates!: Candidates;
-  #node!: Node;
-  #resolve!: (value: unknown) => void;
-  #reject!: (error: unknown) => void;
+  // Set by the constructor and by `start` alone: fields that a class defines cost a step each, and there is one of these for every call.
+  declare readonly target: Target;
+  declare readonly typed: TypedRoute;
+  declare readonly options: CallOptions | undefined;
+  declare readonly deadline: number;
+  declare readonly due: number;
+  declare readonly sent: MetadataInit | undefined;
+  declare readonly cancellation: Cancellation | undefined;
+  declare unlink: (() => void) | undefined;
+  declare private readonly engine: ClientEngine;
+  declare private readonly request: unknown;
+  declare private readonly limit: number;
+  declare private readonly inherited: boolean;
+  declare private readonly unlinkCaller: (() => void) | undefined;
+  declare private readonly began: number;
+  declare private candidates: Candidates;
+  declare private node: Node;
+  declare private resolve: (value: unknown) => void;
+  declare private reject: (error: unknown) => void;
 
   constructor(
     engine: ClientEngine,
@@ -49,20 +50,20 @@ export class QuickCall implements OutgoingCall {
     options: CallOptions | undefined,
   ) {
     const { clock, requestTimeout, attemptTimeout } = engine.options;
-    this.#engine = engine;
+    this.engine = engine;
     this.target = target;
     this.typed = typed;
-    this.#request = request;
+    this.request = request;
     this.options = options;
-    const now = (this.#began = tickTime(clock));
+    const now = (this.began = tickTime(clock));
     const parent = parentOf(options) ?? ambientContext();
     if (parent === undefined && options?.signal === undefined) {
-      this.#limit = options === undefined ? requestTimeout : timeoutOf(options, requestTimeout);
-      this.deadline = now + this.#limit;
-      this.#inherited = false;
+      this.limit = options === undefined ? requestTimeout : timeoutOf(options, requestTimeout);
+      this.deadline = now + this.limit;
+      this.inherited = false;
       this.sent = options?.metadata;
       this.cancellation = undefined;
-      this.#unlinkCaller = undefined;
+      this.unlinkCaller = undefined;
     } else {
       const { service, endpoint, known } = target;
       const { call, unlink } = prepare(clock, requestTimeout, {
@@ -73,13 +74,14 @@ export class QuickCall implements OutgoingCall {
         options,
         known,
       });
-      this.#limit = call.limit;
+      this.limit = call.limit;
       this.deadline = call.deadline;
-      this.#inherited = call.inherited;
+      this.inherited = call.inherited;
       this.sent = call.metadata.size === 0 ? undefined : call.metadata;
       this.cancellation = call.cancellation;
-      this.#unlinkCaller = unlink;
+      this.unlinkCaller = unlink;
     }
+    this.unlink = undefined;
     const { idempotent } = this;
     this.due = idempotent ? Math.min(this.deadline, now + attemptTimeout) : this.deadline;
   }
@@ -99,14 +101,14 @@ export class QuickCall implements OutgoingCall {
   /** Sends it to `node`. */
   start(peer: Peer, node: Node, candidates: Candidates): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-      this.#node = node;
-      this.#candidates = candidates;
+      this.resolve = resolve;
+      this.reject = reject;
+      this.node = node;
+      this.candidates = candidates;
       hold();
-      this.#engine.options.selector.started(this.target.service, node);
+      this.engine.options.selector.started(this.target.service, node);
       if (this.cancellation?.reason !== undefined) this.failed(this.cancellation.reason);
-      else if (this.due <= this.#began) this.#give(this.#engine.tooLate(this.#prepared()));
+      else if (this.due <= this.began) this.#give(this.engine.tooLate(this.#prepared()));
       else (peer.direct as NonNullable<Peer["direct"]>)(this);
     });
   }
@@ -114,8 +116,8 @@ export class QuickCall implements OutgoingCall {
   body(): string | Uint8Array {
     const { codec } = this.typed;
     return codec.encodeText === undefined
-      ? codec.encode(this.#request, this.target.request)
-      : codec.encodeText(this.#request, this.target.request);
+      ? codec.encode(this.request, this.target.request)
+      : codec.encodeText(this.request, this.target.request);
   }
 
   replied(bytes: Buffer, from: number, to: number): void {
@@ -130,24 +132,24 @@ export class QuickCall implements OutgoingCall {
             : codec.decodeText(utf8Slice(bytes, from, to), this.target.response);
       } catch (error) {
         this.#settled();
-        return this.#reject(undecodable(error, this.target));
+        return this.reject(undecodable(error, this.target));
       }
     }
     this.#settled();
-    this.#resolve(value);
+    this.resolve(value);
   }
 
   failed(failure: MicroError): void {
     this.#ended(blames(failure) ? failure : undefined);
     const { options } = this;
     failure.attempts = 1;
-    const most = options?.retries ?? this.#engine.options.retries;
+    const most = options?.retries ?? this.engine.options.retries;
     if (most < 1 || this.oneway || !retryable(failure, this.idempotent) || this.cancellation?.reason !== undefined)
       return this.#give(failure);
-    this.#engine.again(this.#prepared(), { failure, node: this.#node, candidates: this.#candidates }).then(
+    this.engine.again(this.#prepared(), { failure, node: this.node, candidates: this.candidates }).then(
       (value) => {
         this.#settled();
-        this.#resolve(value);
+        this.resolve(value);
       },
       (error: unknown) => this.#give(error),
     );
@@ -159,8 +161,8 @@ export class QuickCall implements OutgoingCall {
     const call = this.#prepared();
     let reply: Promise<Reply>;
     try {
-      const body = codec.encode(this.#request, this.target.request);
-      reply = peer.unary(this.#engine.head(call, route.contentType, this.due), body, this.cancellation);
+      const body = codec.encode(this.request, this.target.request);
+      reply = peer.unary(this.engine.head(call, route.contentType, this.due), body, this.cancellation);
     } catch (error) {
       return this.failed(fromUnknown(error));
     }
@@ -171,18 +173,18 @@ export class QuickCall implements OutgoingCall {
   }
 
   #ended(failure: MicroError | undefined): void {
-    const { selector, clock } = this.#engine.options;
-    selector.ended(this.target.service, this.#node, tickTime(clock) - this.#began, failure);
+    const { selector, clock } = this.engine.options;
+    selector.ended(this.target.service, this.node, tickTime(clock) - this.began, failure);
   }
 
   #settled(): void {
     release();
-    if (this.#unlinkCaller !== undefined) this.#unlinkCaller();
+    if (this.unlinkCaller !== undefined) this.unlinkCaller();
   }
 
   #give(error: unknown): void {
     this.#settled();
-    this.#reject(error);
+    this.reject(error);
   }
 
   /** As the rest of the engine knows calls. */
@@ -192,14 +194,14 @@ export class QuickCall implements OutgoingCall {
       service,
       endpoint,
       kind: "unary",
-      request: this.#request,
+      request: this.request,
       metadata: Metadata.from(this.sent),
       deadline: this.deadline,
       options: this.options ?? {},
       cancellation: this.cancellation,
       known,
-      limit: this.#limit,
-      inherited: this.#inherited,
+      limit: this.limit,
+      inherited: this.inherited,
     };
   }
 }

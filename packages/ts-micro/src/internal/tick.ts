@@ -31,6 +31,20 @@ export function tickTime(clock: Clock): number {
   return time;
 }
 
+/** Reads the clock for a turn that begins here and ends, at the latest, with {@link endTurn}: nothing need be scheduled for it. */
+export function beginTurn(clock: Clock): number {
+  if (clock !== systemClock) return clock.now();
+  if (!fresh) {
+    time = clock.now();
+    fresh = true;
+  }
+  return time;
+}
+
+export function endTurn(): void {
+  if (!scheduled) fresh = false;
+}
+
 function schedule(): void {
   scheduled = true;
   process.nextTick(end);

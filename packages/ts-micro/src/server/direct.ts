@@ -49,55 +49,59 @@ export interface Outcome {
 
 /** A call whose handler goes on: settled once, by the handler, its deadline or its caller. */
 export class UnderWay implements RunningEntry {
-  readonly deadline: number;
-  previous: RunningEntry | undefined = undefined;
-  next: RunningEntry | undefined = undefined;
-  readonly #outcome: Outcome;
-  readonly #running: Running;
-  readonly #call: ServedCall;
-  readonly #target: Target;
-  readonly #service: string;
-  #open = true;
+  // As in every object that is made for each call: set by the constructor alone.
+  declare readonly deadline: number;
+  declare previous: RunningEntry | undefined;
+  declare next: RunningEntry | undefined;
+  declare private readonly outcome: Outcome;
+  declare private readonly running: Running;
+  declare private readonly call: ServedCall;
+  declare private readonly target: Target;
+  declare private readonly service: string;
+  declare private open: boolean;
 
   constructor(outcome: Outcome, running: Running, call: ServedCall, target: Target, service: string) {
     this.deadline = call.deadline;
-    this.#outcome = outcome;
-    this.#running = running;
-    this.#call = call;
-    this.#target = target;
-    this.#service = service;
+    this.outcome = outcome;
+    this.running = running;
+    this.call = call;
+    this.target = target;
+    this.service = service;
+    this.previous = undefined;
+    this.next = undefined;
+    this.open = true;
   }
 
   follow(result: Promise<unknown>, ctx: CallContext): void {
-    this.#running.enter(this);
-    this.#call.watch(this);
+    this.running.enter(this);
+    this.call.watch(this);
     result.then(
       (value) => {
         ctx.finish();
-        if (this.#settle()) this.#outcome.done(this.#call, this.#target, value);
+        if (this.#settle()) this.outcome.done(this.call, this.target, value);
       },
       (error: unknown) => {
         ctx.finish();
-        if (this.#settle()) this.#outcome.failed(this.#call, error);
+        if (this.#settle()) this.outcome.failed(this.call, error);
       },
     );
   }
 
   expire(): void {
     if (!this.#settle()) return;
-    const error = errors.timeout(this.#service, `${this.#call.endpoint}: the deadline has passed`);
-    this.#outcome.failed(this.#call, error);
-    this.#call.cancellation.cancel(error);
+    const error = errors.timeout(this.service, `${this.call.endpoint}: the deadline has passed`);
+    this.outcome.failed(this.call, error);
+    this.call.cancellation.cancel(error);
   }
 
   cancelled(reason: MicroError): void {
-    if (this.#settle()) this.#outcome.failed(this.#call, reason);
+    if (this.#settle()) this.outcome.failed(this.call, reason);
   }
 
   #settle(): boolean {
-    if (!this.#open) return false;
-    this.#open = false;
-    this.#running.leave(this);
+    if (!this.open) return false;
+    this.open = false;
+    this.running.leave(this);
     return true;
   }
 }

@@ -19,7 +19,7 @@ export interface Block {
   readonly text: string;
   /** It goes on where the block before it ended: `ts more`. */
   readonly more: boolean;
-  /** The file that it shows, from its first line `// greeter.ts`. */
+  /** The file that it shows, from its first line: `// greeter.ts`, `// greeter.proto`, `# buf.gen.yaml`. */
   readonly file: string | undefined;
 }
 
@@ -60,7 +60,7 @@ export function blocksOf(page: string, text: string): Block[] {
     for (at = from; at < lines.length && lines[at]?.trim() !== fence; at++);
     if (at >= lines.length) throw new Error(`${page}:${from}: a block without an end`);
     const inside = lines.slice(from, at).map((line) => line.slice(indent.length));
-    const file = /^\/\/ (\S+\.ts)\b/.exec(inside[0] ?? "")?.[1];
+    const file = /^(?:\/\/|#) (\S+\.(?:ts|proto|yaml))\b/.exec(inside[0] ?? "")?.[1];
     blocks.push({ page, line: from + 1, ...wayOf(info), text: `${inside.join("\n")}\n`, file });
   }
   return blocks;

@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { chmodSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { serversDirectory } from "../servers/build.ts";
 import { root } from "../support/public.ts";
 import { optionsOf } from "../types/program.ts";
 import type { Block } from "./pages.ts";
@@ -11,6 +12,12 @@ export interface Outcome {
   readonly stdout: string;
   readonly stderr: string;
 }
+
+const generators = {
+  "protoc-gen-micro": "packages/protoc-gen-micro/dist/main.js",
+  buf: "node_modules/@bufbuild/buf/bin/buf",
+  "protoc-gen-es": "node_modules/@bufbuild/protoc-gen-es/bin/protoc-gen-es",
+};
 
 /** What a command may take, in ms. Nothing here takes a tenth of it. */
 const patience = 60_000;
@@ -35,7 +42,12 @@ export class PageWorld implements AsyncDisposable {
     this.#command("tsx", `exec "${process.execPath}" --import tsx "$@"`);
     for (const name of ["micro", "ts-micro-cli"]) this.#command(name, `exec "${process.execPath}" "${micro}" "$@"`);
     this.#command("npx", 'exec "$@"');
+    for (const [name, path] of Object.entries(generators))
+      this.#command(name, `exec "${process.execPath}" "${root}${path}" "$@"`);
+    const protoc = `bash "${root}scripts/servers/build.sh" protoc "${serversDirectory()}"`;
+    this.#command("protoc", `exec "$(${protoc})/bin/protoc" "$@"`);
     this.#name(blocks);
+    for (const { way, file, text } of blocks) if (way === "prose" && file !== undefined) write(file, text);
     for (const [block, file] of this.files) write(file, this.#sourceOf(blocks, block));
   }
 

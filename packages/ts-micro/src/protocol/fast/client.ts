@@ -3,12 +3,11 @@ import { MicroError, errors, fromUnknown } from "../../errors.ts";
 import { tickTime } from "../../internal/tick.ts";
 import type { MetadataInit } from "../../metadata.ts";
 import type { OutgoingCall, Route } from "../../protocol.ts";
-import { Flag, Frame, broken, decodeFailure, type Settings } from "../../wire/fast/frame.ts";
+import { Flag, Frame, broken, decodeFailure, lastId, type Settings } from "../../wire/fast/frame.ts";
 import { utf8Slice } from "../../wire/utf8.ts";
 import type { ClientStream } from "./client-stream.ts";
 import { Link, wireId, type LinkOptions } from "./link.ts";
-import { PendingCalls } from "./pending.ts";
-import { lastId } from "./server.ts";
+import { Pending } from "./pending.ts";
 import { tooLarge } from "./stream.ts";
 import { Tables, metadataBlock } from "./tables.ts";
 
@@ -26,7 +25,7 @@ export interface ClientHome {
 
 /** The client's end of a connection whose handshake is done. */
 export class ClientLink extends Link {
-  readonly calls: PendingCalls = new PendingCalls();
+  readonly calls: Pending<OutgoingCall> = new Pending<OutgoingCall>();
   protected readonly yields = false;
   readonly #home: ClientHome;
   readonly #tables: Tables;
@@ -62,9 +61,7 @@ export class ClientLink extends Link {
     let body: string | Uint8Array;
     try {
       body = call.body();
-      const most = this.maxBody;
-      if (body.length > most || (typeof body === "string" && body.length * 3 > most && Buffer.byteLength(body) > most))
-        throw tooLarge(most);
+      if (!this.fits(body)) throw tooLarge(this.maxBody);
     } catch (error) {
       return call.failed(fromUnknown(error, wireId));
     }
@@ -134,19 +131,22 @@ export class ClientLink extends Link {
     this.#tables.limit(routes, metadata);
   }
 
+  override frame(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void {
+    if (type !== Frame.reply) return super.frame(type, flags, id, bytes, from, to);
+    const call = this.calls.take(id);
+    if (call === undefined) {
+      // Late, for a call that was given up.
+      if (id >= this.#next) throw broken(`a reply to ${id}, which was not asked`);
+      return;
+    }
+    if (call.unlink !== undefined) call.unlink();
+    if (flags === 0) call.replied(bytes, from, to);
+    else call.failed(decodeFailure(utf8Slice(bytes, from, to), (flags & Flag.refused) !== 0));
+    if (this.#leaving !== undefined) this.idle();
+  }
+
   protected received(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void {
-    if (type === Frame.reply) {
-      const call = this.calls.take(id);
-      if (call === undefined) {
-        // Late, for a call that was given up.
-        if (id >= this.#next) throw broken(`a reply to ${id}, which was not asked`);
-        return;
-      }
-      if (call.unlink !== undefined) call.unlink();
-      if (flags === 0) call.replied(bytes, from, to);
-      else call.failed(decodeFailure(utf8Slice(bytes, from, to), (flags & Flag.refused) !== 0));
-      if (this.#leaving !== undefined) this.idle();
-    } else if (type === Frame.end) {
+    if (type === Frame.end) {
       const stream = this.streams.get(id) as ClientStream | undefined;
       if (stream === undefined) return;
       stream.ended(

@@ -1,8 +1,8 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../../clock.ts";
-import { errors, MicroError } from "../../errors.ts";
+import { MicroError, errors, fromUnknown } from "../../errors.ts";
 import { endName } from "../../internal/net-address.ts";
-import { atTickEnd, tickTime, type Flushing } from "../../internal/tick.ts";
+import { atTickEnd, beginTurn, endTurn, tickTime, type Flushing } from "../../internal/tick.ts";
 import {
   Flag,
   Frame,
@@ -45,6 +45,8 @@ export abstract class Link implements FrameSink, Flushing {
   readonly streams: Map<number, Stream> = new Map<number, Stream>();
   /** What the peer takes. */
   peer: Settings = { ...defaults };
+  /** Most bytes of a body that the peer takes. */
+  maxBody: number;
   closed = false;
   /** When to look whether the peer is still there; for the owner's table of deadlines. */
   deadline: number = Infinity;
@@ -62,6 +64,7 @@ export abstract class Link implements FrameSink, Flushing {
   constructor(socket: Socket, options: LinkOptions, remote: string) {
     this.socket = socket;
     this.options = options;
+    this.maxBody = Math.min(this.peer.maxPayload - requestSize, options.maxBody);
     this.local = endName(socket.localAddress, socket.localPort);
     this.remote = remote;
     this.writer = new FrameWriter((bytes) => this.#spill(bytes));
@@ -97,9 +100,11 @@ export abstract class Link implements FrameSink, Flushing {
     if (!this.closed && !(this.#choked && this.yields)) this.socket.resume();
   }
 
-  /** Most bytes of a body that the peer takes. */
-  get maxBody(): number {
-    return Math.min(this.peer.maxPayload - requestSize, this.options.maxBody);
+  /** Whether the peer takes a body of this length. */
+  fits(body: string | Uint8Array): boolean {
+    const most = this.maxBody;
+    if (typeof body !== "string") return body.length <= most;
+    return body.length * 3 <= most || Buffer.byteLength(body) <= most;
   }
 
   /** True while the peer does not read what it was sent. */
@@ -135,6 +140,7 @@ export abstract class Link implements FrameSink, Flushing {
     switch (type) {
       case Frame.settings:
         this.peer = decodeSettings(bytes.subarray(from, to));
+        this.maxBody = Math.min(this.peer.maxPayload - requestSize, this.options.maxBody);
         this.settled();
         return;
       case Frame.ping:
@@ -208,13 +214,14 @@ export abstract class Link implements FrameSink, Flushing {
 
   #read(chunk: Buffer): void {
     if (this.closed) return;
-    this.#heard = tickTime(this.options.clock);
+    this.#heard = beginTurn(this.options.clock);
     this.#asked = false;
     try {
       this.#reader.push(chunk);
     } catch (error) {
-      this.offend(error as MicroError);
+      this.offend(fromUnknown(error, wireId));
     }
+    endTurn();
   }
 
   #send(): void {

@@ -1,17 +1,17 @@
-import type { OutgoingCall } from "../../protocol.ts";
+const first = 64;
 
 /**
  * Calls under way by id, which only grows. A ring, at the place that the id's low bits name; the few that find theirs taken by an older
  * one that takes long go to a map.
  */
-export class PendingCalls {
-  #ring: (OutgoingCall | undefined)[] = new Array<OutgoingCall | undefined>(256).fill(undefined);
-  #ids: number[] = new Array<number>(256).fill(0);
-  #mask = 255;
-  readonly #others = new Map<number, OutgoingCall>();
+export class Pending<T> {
+  #ring: (T | undefined)[] = new Array<T | undefined>(first).fill(undefined);
+  #ids: number[] = new Array<number>(first).fill(0);
+  #mask = first - 1;
+  readonly #others = new Map<number, T>();
   size = 0;
 
-  add(id: number, call: OutgoingCall): void {
+  add(id: number, call: T): void {
     this.size++;
     if (this.size * 2 > this.#mask && this.#mask < 65_535) this.#grow();
     const at = id & this.#mask;
@@ -22,7 +22,8 @@ export class PendingCalls {
   }
 
   /** The call, which is under way no longer; undefined when there is none of this id. */
-  take(id: number): OutgoingCall | undefined {
+  take(id: number): T | undefined {
+    if (this.size === 0) return undefined;
     const at = id & this.#mask;
     const call = this.#ring[at];
     if (call !== undefined && this.#ids[at] === id) {
@@ -39,7 +40,12 @@ export class PendingCalls {
     return other;
   }
 
-  *entries(): IterableIterator<[number, OutgoingCall]> {
+  get(id: number): T | undefined {
+    const at = id & this.#mask;
+    return this.#ids[at] === id ? this.#ring[at] : this.#others.get(id);
+  }
+
+  *entries(): IterableIterator<[number, T]> {
     for (let at = 0; at <= this.#mask; at++) {
       const call = this.#ring[at];
       if (call !== undefined) yield [this.#ids[at] as number, call];
@@ -50,7 +56,7 @@ export class PendingCalls {
   #grow(): void {
     const all = [...this.entries()];
     this.#mask = this.#mask * 4 + 3;
-    this.#ring = new Array<OutgoingCall | undefined>(this.#mask + 1).fill(undefined);
+    this.#ring = new Array<T | undefined>(this.#mask + 1).fill(undefined);
     this.#ids = new Array<number>(this.#mask + 1).fill(0);
     this.#others.clear();
     for (const [id, call] of all) {

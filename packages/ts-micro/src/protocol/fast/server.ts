@@ -5,16 +5,15 @@ import { endName } from "../../internal/net-address.ts";
 import { tickTime } from "../../internal/tick.ts";
 import { Metadata } from "../../metadata.ts";
 import type { CallTarget, IncomingCall, Route, ServedCall } from "../../protocol.ts";
-import { Flag, Frame, broken, kinds, preface, requestSize, version } from "../../wire/fast/frame.ts";
+import { Flag, Frame, broken, kinds, lastId, preface, requestSize, version } from "../../wire/fast/frame.ts";
 import { decodeMetadata, decodeRoute } from "../../wire/fast/text.ts";
 import { H } from "../../wire/headers.ts";
-import { utf8Slice } from "../../wire/utf8.ts";
+import { uint32, utf8Slice } from "../../wire/utf8.ts";
 import type { DirectHandler } from "./by-unary.ts";
 import { Link, wireId, type LinkOptions } from "./link.ts";
+import { Pending } from "./pending.ts";
 import { Stream, failureFrame, tooLarge } from "./stream.ts";
 
-/** Ids above this are not given out: the connection is exchanged for a new one. */
-export const lastId = 0x7fff_ffff;
 /** Calls and streams of one connection at once. */
 const mostActive = 65_536;
 /** Entries that a client may number, a little more than it was told. */
@@ -42,7 +41,7 @@ export interface ServerHome {
 /** The server's end of a connection. */
 export class ServerLink extends Link {
   readonly calls: DirectHandler;
-  readonly active: Map<number, FastCall> = new Map<number, FastCall>();
+  readonly active: Pending<FastCall> = new Pending<FastCall>();
   protected readonly yields = true;
   readonly #home: ServerHome;
   readonly #routes: (Served | undefined)[] = [];
@@ -95,7 +94,7 @@ export class ServerLink extends Link {
   }
 
   answered(call: FastCall): void {
-    if (this.active.size === 0 || !this.active.delete(call.id)) return;
+    if (this.active.take(call.id) === undefined) return;
     if (this.#leaving) this.idle();
   }
 
@@ -117,11 +116,13 @@ export class ServerLink extends Link {
     if (!this.closed) this.#home.watch(this.deadline);
   }
 
+  override frame(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void {
+    if (type === Frame.request) this.#request(flags, id, bytes, from, to);
+    else super.frame(type, flags, id, bytes, from, to);
+  }
+
   protected received(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void {
     switch (type) {
-      case Frame.request:
-        this.#request(flags, id, bytes, from, to);
-        return;
       case Frame.define:
         this.#define(flags, id, utf8Slice(bytes, from, to));
         return;
@@ -144,8 +145,7 @@ export class ServerLink extends Link {
   }
 
   protected lost(error: MicroError): void {
-    for (const call of this.active.values()) call.cancel(error);
-    this.active.clear();
+    for (const [, call] of this.active.entries()) call.cancel(error);
     this.#home.gone(this);
   }
 
@@ -181,7 +181,7 @@ export class ServerLink extends Link {
     if (served === undefined) throw broken(`route ${number}, which was not defined`);
     let block: string | undefined;
     let body = from + requestSize;
-    const told = bytes.readUInt32BE(from + 2);
+    const told = uint32(bytes, from + 2);
     if ((flags & Flag.inline) !== 0) {
       if (told > to - body) throw broken("metadata longer than their frame");
       block = utf8Slice(bytes, body, body + told);
@@ -190,7 +190,7 @@ export class ServerLink extends Link {
       block = this.#blocks[told];
       if (block === undefined) throw broken(`metadata ${told}, which were not defined`);
     }
-    const timeout = bytes.readUInt32BE(from + 6);
+    const timeout = uint32(bytes, from + 6);
     const deadline = timeout === 0 ? Infinity : tickTime(this.options.clock) + timeout;
     const kind = flags & Flag.kind;
     if (kind !== 0) return this.#open(id, kinds[kind] as Kind, served, block, deadline);
@@ -201,7 +201,13 @@ export class ServerLink extends Link {
     else this.calls.direct(call, served.target, bytes, body, to);
   }
 
-  #open(id: number, kind: Kind, { route, target, unsupported }: Served, block: string | undefined, deadline: number): void {
+  #open(
+    id: number,
+    kind: Kind,
+    { route, target, unsupported }: Served,
+    block: string | undefined,
+    deadline: number,
+  ): void {
     const stream = new ServerStream(this, id);
     if (this.streams.size >= mostActive) return stream.finishWith(busy());
     if (unsupported !== undefined) return stream.finishWith(unsupported);
@@ -235,17 +241,17 @@ function metadataOf(block: string | undefined, link: ServerLink): Metadata {
 
 /** A unary call under way at the server. */
 export class FastCall implements ServedCall {
-  readonly id: number;
-  readonly deadline: number;
-  readonly retries: boolean;
-  readonly oneway: boolean;
-  #watcher: { cancelled(reason: MicroError): void } | undefined = undefined;
-  readonly #link: ServerLink;
-  readonly #route: Route;
-  readonly #block: string | undefined;
-  #metadata: Metadata | undefined = undefined;
-  #cancellation: Cancellation | undefined = undefined;
-  #reason: MicroError | undefined = undefined;
+  // Set by the constructor alone: fields that a class defines cost a step each, and there is one of these for every call.
+  declare readonly id: number;
+  declare readonly deadline: number;
+  declare readonly oneway: boolean;
+  declare private readonly link: ServerLink;
+  declare private readonly route: Route;
+  declare private readonly block: string | undefined;
+  declare private watcher: { cancelled(reason: MicroError): void } | undefined;
+  declare private made: Metadata | undefined;
+  declare private cancelling: Cancellation | undefined;
+  declare private reason: MicroError | undefined;
 
   constructor(
     link: ServerLink,
@@ -255,72 +261,78 @@ export class FastCall implements ServedCall {
     deadline: number,
     oneway: boolean,
   ) {
-    this.#link = link;
+    this.link = link;
     this.id = id;
-    this.#route = route;
-    this.#block = block;
+    this.route = route;
+    this.block = block;
     this.deadline = deadline;
     this.oneway = oneway;
-    this.retries = !oneway;
+    this.watcher = undefined;
+    this.made = undefined;
+    this.cancelling = undefined;
+    this.reason = undefined;
+  }
+
+  /** Who waits for no reply does not hear of a refusal. */
+  get retries(): boolean {
+    return !this.oneway;
   }
 
   get service(): string {
-    return this.#route.service;
+    return this.route.service;
   }
 
   get endpoint(): string {
-    return this.#route.endpoint;
+    return this.route.endpoint;
   }
 
   get contentType(): string {
-    return this.#route.contentType;
+    return this.route.contentType;
   }
 
   get local(): string {
-    return this.#link.local;
+    return this.link.local;
   }
 
   get remote(): string {
-    return this.#link.remote;
+    return this.link.remote;
   }
 
   get metadata(): Metadata {
-    return (this.#metadata ??= metadataOf(this.#block, this.#link));
+    return (this.made ??= metadataOf(this.block, this.link));
   }
 
   get cancellation(): Cancellation {
-    if (this.#cancellation === undefined) {
-      this.#cancellation = new Cancellation();
-      if (this.#reason !== undefined) this.#cancellation.cancel(this.#reason);
+    if (this.cancelling === undefined) {
+      this.cancelling = new Cancellation();
+      if (this.reason !== undefined) this.cancelling.cancel(this.reason);
     }
-    return this.#cancellation;
+    return this.cancelling;
   }
 
   watch(watcher: { cancelled(reason: MicroError): void }): void {
-    this.#watcher = watcher;
-    this.#link.active.set(this.id, this);
+    this.watcher = watcher;
+    this.link.active.add(this.id, this);
   }
 
   cancel(reason: MicroError): void {
-    if (this.#reason !== undefined) return;
-    this.#reason = reason;
-    this.#cancellation?.cancel(reason);
-    this.#watcher?.cancelled(reason);
+    if (this.reason !== undefined) return;
+    this.reason = reason;
+    this.cancelling?.cancel(reason);
+    this.watcher?.cancelled(reason);
   }
 
   reply(body: string | Uint8Array): void {
-    const link = this.#link;
+    const link = this.link;
     link.answered(this);
     if (this.oneway || link.closed) return;
-    const most = link.maxBody;
-    if (body.length > most || (typeof body === "string" && body.length * 3 > most && Buffer.byteLength(body) > most))
-      return this.fail(tooLarge(most));
+    if (!link.fits(body)) return this.fail(tooLarge(link.maxBody));
     link.writer.frame(Frame.reply, 0, this.id, body);
     link.dirty();
   }
 
   fail(error: MicroError): void {
-    const link = this.#link;
+    const link = this.link;
     link.answered(this);
     if (this.oneway || link.closed) return;
     const { flags, text } = failureFrame(error, true);

@@ -52,12 +52,7 @@ export abstract class Stream implements RawStream {
 
   send(body: Uint8Array | string): Promise<void> {
     if (this.#ended || this.link.closed) return Promise.reject(this.#failure ?? over());
-    const { maxBody } = this.link;
-    if (
-      body.length > maxBody ||
-      (typeof body === "string" && body.length * 3 > maxBody && Buffer.byteLength(body) > maxBody)
-    )
-      return Promise.reject(tooLarge(maxBody));
+    if (!this.link.fits(body)) return Promise.reject(tooLarge(this.link.maxBody));
     if (this.#credit <= 0) {
       if (this.#waiting.length >= mostWaiting)
         return Promise.reject(errors.resourceExhausted(wireId, `${mostWaiting} messages wait to be sent: await send`));

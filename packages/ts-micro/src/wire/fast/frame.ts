@@ -64,6 +64,9 @@ export const Flag = {
 
 export const kinds = ["unary", "server", "client", "bidi"] as const;
 
+/** Ids above this are not given out: the connection is exchanged for a new one. */
+export const lastId = 0x7fff_ffff;
+
 /** Route, metadata, timeout: what stands before the body of a request. */
 export const requestSize = 10;
 

@@ -1,3 +1,4 @@
+import { uint32 } from "../utf8.ts";
 import { headerSize } from "./frame.ts";
 
 export interface FrameSink {
@@ -52,12 +53,7 @@ export class FrameReader {
     }
     const sink = this.#sink;
     while (end - at >= headerSize) {
-      const length =
-        (((bytes[at] as number) << 24) |
-          ((bytes[at + 1] as number) << 16) |
-          ((bytes[at + 2] as number) << 8) |
-          (bytes[at + 3] as number)) >>>
-        0;
+      const length = uint32(bytes, at);
       const from = at + headerSize;
       const to = from + length;
       const whole = to <= end;
@@ -67,12 +63,7 @@ export class FrameReader {
       }
       const type = bytes[at + 4] as number;
       const flags = bytes[at + 5] as number;
-      const id =
-        (((bytes[at + 6] as number) << 24) |
-          ((bytes[at + 7] as number) << 16) |
-          ((bytes[at + 8] as number) << 8) |
-          (bytes[at + 9] as number)) >>>
-        0;
+      const id = uint32(bytes, at + 6);
       if (length > this.#limit) {
         sink.oversize(type, flags, id, length);
         this.#skip = whole ? 0 : to - end;

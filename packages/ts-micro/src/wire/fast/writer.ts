@@ -108,7 +108,7 @@ export class FrameWriter {
       const rest = start > this.#from ? old.subarray(this.#from, start) : undefined;
       if (rest !== undefined) this.#out(rest);
       this.#slab = Buffer.allocUnsafeSlow(Math.max(slabSize, need));
-      old.copy(this.#slab, headerSize, start + headerSize, start + headerSize + before);
+      if (before > 0) old.copy(this.#slab, headerSize, start + headerSize, start + headerSize + before);
       start = this.#from = 0;
     }
     this.#head(start, before + n, type, flags, id);

@@ -1,0 +1,151 @@
+import { execFile } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { evaluate } from "./goals.mjs";
+import { parseCell } from "./lib/cells.mjs";
+import { json, protobuf, Reader, Writer } from "./lib/wire.mjs";
+import { chosenPeers, peers } from "./peers.mjs";
+import { page } from "./report.mjs";
+
+const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+const read = (path: string): string => readFileSync(at(path), "utf8");
+
+interface Cell {
+  rate: number;
+  ratio: number;
+  p50: number;
+  p99: number;
+  client: number;
+  server: number;
+  layer: number;
+}
+interface Results {
+  runs: {
+    pin: string;
+    peers: Record<
+      string,
+      { cells: Record<string, Cell>; memory: { idle: Record<string, number>; loaded: Record<string, number> } }
+    >;
+  }[];
+}
+
+describe("npm run bench", () => {
+  const folder = mkdtempSync(`${tmpdir()}/tsb-test-`);
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+  let said: string;
+  let results: Results;
+  beforeAll(async () => {
+    const args = ["--peers=ts-micro,ts-micro-mucp", "--rounds=1", "--cells=tiny:16", "--ms=60", "--pin=none"];
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      [at("bench.mjs"), ...args, `--json=${folder}/results.json`],
+      { timeout: 110_000 },
+    );
+    said = stdout;
+    results = JSON.parse(readFileSync(`${folder}/results.json`, "utf8")) as Results;
+  });
+
+  it.each(["ts-micro", "ts-micro-mucp"])("measures %s beside the raw socket", (name) => {
+    const [run] = results.runs;
+    expect(run?.pin).toBe("none");
+    const { cells, memory } = run?.peers[name] ?? expect.fail(`no ${name}`);
+    expect(Object.keys(cells)).toEqual(["tiny:16"]);
+    const cell = cells["tiny:16"] as Cell;
+    for (const key of ["rate", "ratio", "p50", "p99", "client", "server"] as const)
+      expect(cell[key], key).toBeGreaterThan(0);
+    expect(cell.p99).toBeGreaterThanOrEqual(cell.p50);
+    expect(Number.isFinite(cell.layer)).toBe(true);
+    for (const of of [memory.idle, memory.loaded])
+      expect(of).toEqual({ server: expect.any(Number), client: expect.any(Number) });
+  });
+
+  it("says what it measured, and which goals it did not", () => {
+    expect(said).toMatch(/^\| ts-micro \| [\d.]+ \|$/m);
+    expect(said).toMatch(/^\| \*\*G1\*\* \|.*\| not measured \|$/m);
+    expect(said).not.toMatch(/undefined|NaN/);
+  });
+});
+
+describe("the goals", () => {
+  const cell = (ratio: number): object => ({ cells: { "tiny:128": { ratio, layer: 0.3 } } });
+  const measured = (ours: number, aa: number) =>
+    evaluate({
+      runs: [{ pin: "shared", peers: { "ts-micro": cell(ours), "ts-micro-full": cell(ours), "raw-aa": cell(aa) } }],
+    });
+  const first = (ours: number, aa: number): unknown =>
+    measured(ours, aa).find(({ id, at: where }: { id: string; at?: string }) => id === "G1" && where === "tiny:128")
+      ?.met;
+
+  it("count times the run's own A/A", () => {
+    expect(first(0.8, 1)).toBe(true);
+    expect(first(0.79, 1)).toBe(false);
+    expect(first(0.77, 0.96)).toBe(true);
+    expect(first(0.8, 1.02)).toBe(false);
+  });
+
+  it("that were not measured are neither met nor missed", () => {
+    expect(measured(1, 1).find(({ id }: { id: string }) => id === "G5")?.met).toBeUndefined();
+  });
+
+  it("have a gate on each of G1, G2, G5, G7, G10a, G14, G15, G17 and G18", () => {
+    const gates = measured(1, 1).filter(({ gate }: { gate: boolean }) => gate);
+    expect([...new Set(gates.map(({ id }: { id: string }) => id))]).toEqual(
+      "G1 G2 G5 G7 G10a G14 G15 G17 G18".split(" "),
+    );
+  });
+});
+
+describe("the reference's wire", () => {
+  const values = [
+    { name: "John" },
+    { name: "Jöhn" },
+    { name: "x".repeat(1000) },
+    { name: "ü".repeat(300_000) },
+    { name: "" },
+  ];
+
+  it.each([
+    ["json", json],
+    ["protobuf", protobuf(["name"])],
+  ])("carries %s, however it is cut", (_, codec) => {
+    const sent: Buffer[] = [];
+    const writer = new Writer({ write: (bytes: Buffer) => sent.push(Buffer.from(bytes)), writableLength: 0 });
+    for (const value of values) {
+      writer.begin(1, 0, 0);
+      codec.encode(writer, value);
+      writer.end();
+    }
+    writer.flush();
+    const bytes = Buffer.concat(sent);
+    for (const step of [1, 7, 65_536, bytes.length]) {
+      const got: unknown[] = [];
+      const reader = new Reader((chunk: Buffer, from: number, to: number) =>
+        got.push(codec.decode(chunk, from + 6, to)),
+      );
+      for (let i = 0; i < bytes.length; i += step) {
+        const part = bytes.subarray(i, i + step);
+        reader.push(part, part.length);
+      }
+      expect(got).toEqual(values);
+    }
+  });
+});
+
+describe("bench/", () => {
+  it("refuses peers and cells that are not there, and lists those that are", () => {
+    expect(() => chosenPeers("raw,nobody")).toThrow(/no peer nobody; there are .*grpc-js/);
+    expect(() => parseCell("tiny:x")).toThrow(/no cell tiny:x: .*64k:128/);
+    expect(chosenPeers("all")).toEqual(Object.keys(peers).filter((name) => name !== "bare"));
+  });
+
+  it("wrote docs/benchmarks.md from bench/results.json: npm run bench:docs", () => {
+    expect(read("../docs/benchmarks.md")).toBe(page(JSON.parse(read("results.json"))));
+  });
+
+  it("has one Go program, the import path of Go Micro apart", () => {
+    expect(read("go/v5/main.go")).toBe(read("go/v4/main.go").replaceAll("go-micro.dev/v4/", "go-micro.dev/v5/"));
+  });
+});
