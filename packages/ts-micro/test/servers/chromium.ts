@@ -7,6 +7,9 @@ import { chromium, type BrowserContext } from "playwright-core";
 import { describe } from "vitest";
 import { hasCommand } from "./build.ts";
 
+/** Another one than Debian's. */
+const chosen = process.env["TS_MICRO_TEST_CHROMIUM"];
+const available = (): boolean => chosen !== undefined || hasCommand("chromium");
 const required = process.env["TS_MICRO_REQUIRE_SERVERS"] === "1";
 const install = fileURLToPath(new URL("../../../../scripts/install-test-servers.sh", import.meta.url));
 
@@ -17,7 +20,7 @@ export interface Chromium extends AsyncDisposable {
 
 /** `describe` for tests in a real browser. Without Debian's chromium: skipped loudly; TS_MICRO_REQUIRE_SERVERS=1: it is installed, or the tests fail. */
 export function describeChromium(name: string, body: () => void): void {
-  const skip = !hasCommand("chromium") && !required;
+  const skip = !available() && !required;
   if (skip) console.warn(`SKIPPED, no chromium on the path: ${name}`);
   // oxlint-disable-next-line vitest/valid-title, vitest/valid-describe-callback -- the caller gives them
   describe(name, { skip }, body);
@@ -25,12 +28,12 @@ export function describeChromium(name: string, body: () => void): void {
 
 export async function startChromium(): Promise<Chromium> {
   // The script waits for one that is installing already.
-  if (!hasCommand("chromium")) spawnSync("bash", [install, "chromium"], { stdio: "inherit" });
+  if (!available()) spawnSync("bash", [install, "chromium"], { stdio: "inherit" });
   const profile = mkdtempSync(join(tmpdir(), "ts-micro-chromium-"));
   const discard = (): void => rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
   const context = await chromium
     .launchPersistentContext(profile, {
-      executablePath: process.env["TS_MICRO_TEST_CHROMIUM"] ?? "/usr/bin/chromium",
+      executablePath: chosen ?? "/usr/bin/chromium",
       args: [
         "--no-sandbox",
         "--disable-gpu",
