@@ -2,7 +2,7 @@ import type { Broker } from "./broker.ts";
 import type { CallInterceptor, ClientInterceptor } from "./client.ts";
 import type { ClientEngine } from "./client/engine.ts";
 import type { ShellOptions } from "./client/shell.ts";
-import type { LocalService } from "./server.ts";
+import type { CorsOptions, LocalService } from "./server.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import type { Codec } from "./codec.ts";
 import type { Filter } from "./context.ts";
@@ -108,11 +108,12 @@ export function environment(env: Env | undefined): Readonly<Record<string, strin
   return env === false ? {} : (env ?? process.env);
 }
 
-/** What the http broker takes from the server beside it: subscribers are reached as handlers are. */
+/** What components take from the server beside them: the http broker, that subscribers are reached as handlers are; protocols, who may call. */
 export interface ServerFacts {
   readonly address?: string | undefined;
   readonly advertise?: string | undefined;
   readonly tls?: TlsOptions | undefined;
+  readonly cors?: CorsOptions | undefined;
 }
 
 /** Chooses and makes the components: options, then environment and flags over them. */
@@ -152,6 +153,7 @@ export function assemble(
         transport,
         selector: settings.selector ?? options.selector,
         codecs: options.codecs ?? [],
+        cors: server.cors,
         serving: servingNames ?? options.protocols,
         calling: callingNames ?? options.protocols,
         tls: client.tls,

@@ -1,7 +1,7 @@
 import { milliseconds, type Duration } from "./duration.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import { MicroError, errors, fromUnknown } from "./errors.ts";
-import { Metadata, type MetadataInit } from "./metadata.ts";
+import { Metadata, ResponseMetadata, type MetadataInit } from "./metadata.ts";
 import type { ServiceRecord } from "./wire/registry-record.ts";
 
 /** How an endpoint talks: one request and one reply, or a stream of either or both. */
@@ -61,6 +61,10 @@ export interface Context extends CallOptions {
   readonly signal: AbortSignal;
   /** What the caller sent. */
   readonly metadata: Metadata;
+  /** Goes to the caller before the first reply, on wires that have a place for it (gRPC, gRPC-Web, Connect). Later additions are lost. */
+  readonly responseHeader: Metadata;
+  /** Goes to the caller behind the last reply, or with the error, on the same wires. */
+  readonly responseTrailer: Metadata;
   /** Time of the process's monotonic clock (`performance.now()`) by which the reply is due; Infinity without one. */
   readonly deadline: number;
   readonly service: string;
@@ -146,6 +150,8 @@ export interface ContextSource {
   readonly local: string;
   readonly remote: string;
   readonly cancellation: Cancellation;
+  /** Where what the handler adds to its reply goes; undefined on wires without a place for it. */
+  readonly response?: ResponseMetadata | undefined;
 }
 
 /** The engines' context. Getters live on the prototype, so that a spread copies nothing but the way to it. */
@@ -155,6 +161,7 @@ export class CallContext implements Context {
   readonly #service: string;
   readonly #log: Log;
   readonly #clock: Clock;
+  #response: ResponseMetadata | undefined;
   #finished = false;
 
   /** `service` is the one that serves, whatever name it was called by. */
@@ -192,6 +199,18 @@ export class CallContext implements Context {
 
   get signal(): AbortSignal {
     return this.#source.cancellation.signal;
+  }
+
+  get responseHeader(): Metadata {
+    return this.#reply.header;
+  }
+
+  get responseTrailer(): Metadata {
+    return this.#reply.trailer;
+  }
+
+  get #reply(): ResponseMetadata {
+    return (this.#response ??= this.#source.response ?? new ResponseMetadata());
   }
 
   get log(): Log {

@@ -14,6 +14,7 @@ import type { Registry } from "./registry.ts";
 import { cachedRegistry, type CachedRegistry } from "./registry/cached.ts";
 import type { Selector } from "./selector.ts";
 import { p2cSelector } from "./selector/p2c.ts";
+import type { CorsOptions } from "./server.ts";
 import type { ClientTlsOptions } from "./tls.ts";
 import type { Transport } from "./transport.ts";
 
@@ -40,11 +41,12 @@ export async function makeCore(of: {
   calling: readonly (Protocol | string)[] | undefined;
   tls: ClientTlsOptions | undefined;
   http: HttpOptions;
+  cors: CorsOptions | undefined;
   clock: Clock;
   env: Readonly<Record<string, string | undefined>>;
 }): Promise<Core> {
-  const { registry, transport, selector, codecs, clock, env, tls, http } = of;
-  const protocols = new Protocols({ transport, tls, http, clock });
+  const { registry, transport, selector, codecs, clock, env, tls, http, cors } = of;
+  const protocols = new Protocols({ transport, tls, http: { ...http, cors }, cors, clock });
   const [serving, calling] = await Promise.all([protocols.choose(of.serving), protocols.choose(of.calling)]);
   return {
     cached: cachedRegistry(registry, { clock }),

@@ -33,6 +33,8 @@ export interface EndpointDefinition<Q, R, K extends Kind> {
   stream?: K;
   /** Running twice does no harm: clients may retry it after it may have run. Default false. */
   idempotent?: boolean;
+  /** It only reads: idempotent, and browsers may call it by GET (Connect). Default false. */
+  noSideEffects?: boolean;
   /** Goes into the registry record. */
   metadata?: Readonly<Record<string, string>>;
 }

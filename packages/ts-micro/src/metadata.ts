@@ -81,3 +81,17 @@ export class Metadata implements Iterable<[string, string]> {
     return { ...this.toObject() };
   }
 }
+
+/** What a handler adds to its reply: before its first message, and behind its last. Made when somebody asks. */
+export class ResponseMetadata {
+  #header: Metadata | undefined;
+  #trailer: Metadata | undefined;
+
+  get header(): Metadata {
+    return (this.#header ??= new Metadata());
+  }
+
+  get trailer(): Metadata {
+    return (this.#trailer ??= new Metadata());
+  }
+}

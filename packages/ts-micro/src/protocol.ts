@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import type { Component } from "./lifecycle.ts";
 import type { Cancellation, Kind } from "./context.ts";
 import type { MicroError } from "./errors.ts";
-import type { Metadata, MetadataInit } from "./metadata.ts";
+import type { Metadata, MetadataInit, ResponseMetadata } from "./metadata.ts";
 import type { HttpRoute } from "./server.ts";
 import type { Node } from "./wire/registry-record.ts";
 
@@ -99,6 +99,8 @@ export interface IncomingCall {
   readonly remote: string;
   /** Cancelled by the protocol when the peer is gone or gave up, by the engine at the deadline. */
   readonly cancellation: Cancellation;
+  /** What the handler adds to its reply; given by protocols that have a place for it. */
+  readonly response?: ResponseMetadata | undefined;
   /** The caller understands a refusal and will try another node. */
   readonly retries: boolean;
 }
@@ -142,6 +144,8 @@ export interface IncomingMessage {
 export interface CallHandler {
   /** Kind of an endpoint; undefined when it is unknown. */
   kindOf(endpoint: string): Kind | undefined;
+  /** True for an endpoint that only reads, so that it may be called by GET, which browsers send without asking. */
+  noSideEffects?(endpoint: string): boolean;
   /** True when there is a codec for this content type. */
   supports(contentType: string): boolean;
   unary(call: IncomingCall, body: Uint8Array): Promise<Reply>;

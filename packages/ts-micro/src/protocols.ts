@@ -2,6 +2,7 @@ import type { Clock } from "./clock.ts";
 import { errors } from "./errors.ts";
 import type { Protocol } from "./protocol.ts";
 import type { HttpOptions } from "./protocol/http.ts";
+import type { CorsOptions } from "./server.ts";
 import type { ClientTlsOptions } from "./tls.ts";
 import type { Transport } from "./transport.ts";
 
@@ -9,8 +10,9 @@ import type { Transport } from "./transport.ts";
 export interface ProtocolParts {
   readonly transport: Transport;
   readonly tls: ClientTlsOptions | undefined;
-  /** Pool, TLS and CORS of plain HTTP. */
+  /** Pool and TLS of plain HTTP. */
   readonly http: HttpOptions;
+  readonly cors: CorsOptions | undefined;
   readonly clock: Clock;
 }
 
@@ -21,6 +23,8 @@ export interface ProtocolParts {
 const makers: Readonly<Record<string, (parts: ProtocolParts) => Promise<Protocol>>> = {
   fast: async ({ clock, tls }) => (await import("./protocol/fast.ts")).fast({ clock, tls }),
   mucp: async ({ clock, transport }) => (await import("./protocol/mucp.ts")).mucp({ transport, clock }),
+  connect: async ({ clock, cors }) => (await import("./protocol/connect.ts")).connectProtocol({ clock, cors }),
+  "grpc-web": async ({ clock, cors }) => (await import("./protocol/grpc-web.ts")).grpcWebProtocol({ clock, cors }),
   http: async ({ http }) => (await import("./protocol/http.ts")).http(http),
 };
 

@@ -7,6 +7,8 @@ import type { BrokerEvent, SubscribeOptions } from "./broker.ts";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 
+export type { CorsOptions } from "./wire/http/browser.ts";
+
 /** A request as handler interceptors see it. */
 export interface ServerCall {
   readonly ctx: Context;

@@ -19,6 +19,7 @@ import { until } from "./internal/signals.ts";
 import type { Logger } from "./logger.ts";
 import type { Registry } from "./registry.ts";
 import type {
+  CorsOptions,
   HandleOptions,
   HandlerInterceptor,
   HttpApp,
@@ -57,6 +58,8 @@ export interface ServiceOptions<N extends string = string> extends ComponentOpti
    * `node:http`, an Express or Fastify app. Default true; false: none of it.
    */
   http?: boolean | HttpApp | HttpServiceOptions | undefined;
+  /** Web pages that may call it, by every protocol that browsers speak. Default: none. */
+  cors?: CorsOptions | undefined;
   /** Lifetime of a registration. Default 90s. */
   registerTtl?: Duration | undefined;
   /** Time between registrations; 0 for one only. Default 30s. */
@@ -351,13 +354,15 @@ export class MicroService {
     const { options } = this;
     const parts = this.#components;
     const { settings } = parts;
-    const [{ ServerEngine }, { recordOf }, { debugEndpoints }, { httpParts }, { serving, codecs }] = await Promise.all([
-      import("./server/engine.ts"),
-      import("./server/record.ts"),
-      import("./debug/handlers.ts"),
-      import("./server/http/parts.ts"),
-      parts.core(),
-    ]);
+    const [{ ServerEngine }, { recordOf }, { debugEndpoints }, { httpParts }, { preflightRoute }, { serving, codecs }] =
+      await Promise.all([
+        import("./server/engine.ts"),
+        import("./server/record.ts"),
+        import("./debug/handlers.ts"),
+        import("./server/http/parts.ts"),
+        import("./server/preflight.ts"),
+        parts.core(),
+      ]);
     const { protocols, advertised, routes, fallback } = await httpParts(
       options.http,
       serving,
@@ -381,7 +386,7 @@ export class MicroService {
       broker: parts.broker,
       protocols,
       codecs,
-      routes,
+      routes: options.cors === undefined ? routes : [preflightRoute(options.cors), ...routes],
       fallback,
       advertised,
       interceptors: options.interceptors ?? [],

@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { CallContext, Cancellation, abortReason, linkSignal, parentOf } from "../src/context.ts";
 import { errors } from "../src/errors.ts";
-import { Metadata } from "../src/metadata.ts";
+import { Metadata, ResponseMetadata } from "../src/metadata.ts";
 import { virtualClock } from "../src/testing/clock.ts";
 import { noopLogger } from "../src/logger/noop.ts";
 
@@ -48,6 +48,24 @@ describe("Context", () => {
     const ctx = context();
     expect(ctx.remaining()).toBe(2000);
     expect(ctx.span).toEqual({ traceId: "a".repeat(32), spanId: "b".repeat(16), sampled: true });
+  });
+
+  it("takes what is added to the reply where the wire has a place for it, and on others in vain", () => {
+    const response = new ResponseMetadata();
+    const source = { metadata: new Metadata(), deadline: 1, endpoint: "a", local: "", remote: "" };
+    const ctx = new CallContext(
+      { ...source, cancellation: new Cancellation(), response },
+      "greeter",
+      noopLogger(),
+      clock,
+    );
+    ctx.responseHeader.set("x-seen", "yes");
+    ctx.responseTrailer.set("x-cost", "3");
+    expect([response.header.get("X-Seen"), response.trailer.get("X-Cost")]).toEqual(["yes", "3"]);
+    const elsewhere = context();
+    elsewhere.responseHeader.set("x-seen", "yes");
+    expect(elsewhere.responseHeader.get("x-seen")).toBe("yes");
+    expect(elsewhere.metadata.has("x-seen")).toBe(false);
   });
 
   it("makes no AbortController by being spread", () => {

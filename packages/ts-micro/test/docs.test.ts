@@ -18,6 +18,7 @@ const notRun: readonly string[] = [
   "docs/cli.md: a session; packages/cli/test/commands.test.ts runs these commands",
   "docs/protobuf.md: examples/protobuf/main.ts, which examples/examples.test.ts runs",
   "docs/protobuf.md: packages/protoc-gen-micro/test/generated.test.ts does this",
+  "docs/web-clients.md: the code of your protobuf file",
   "packages/ts-micro/README.md: needs the package registry",
 ];
 

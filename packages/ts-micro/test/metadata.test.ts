@@ -71,6 +71,18 @@ describe("Metadata", () => {
       "Grpc-Timeout",
       ":authority",
       "Authorization",
+      // A page's and its browser's.
+      "Access-Control-Request-Method",
+      "Cache-Control",
+      "Connect-Timeout-Ms",
+      "Cookie",
+      "Origin",
+      "Pragma",
+      "Priority",
+      "Referer",
+      "Sec-Fetch-Site",
+      "X-Grpc-Web",
+      "X-User-Agent",
     ];
     const kept = [
       "Micro-From-Service",

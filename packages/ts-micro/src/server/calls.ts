@@ -50,6 +50,10 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
     return this.#options.routes.get(endpoint)?.kind;
   }
 
+  noSideEffects(endpoint: string): boolean {
+    return this.#options.routes.get(endpoint)?.endpoint.definition.noSideEffects === true;
+  }
+
   supports(contentType: string): boolean {
     return this.#options.codecs.get(contentType) !== undefined;
   }
@@ -264,8 +268,8 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
     const metadata = call.head.metadata ?? new Metadata();
     if (call.local !== "") metadata.set(H.local, call.local);
     if (call.remote !== "") metadata.set(H.remote, call.remote);
-    const { local, remote, cancellation } = call;
-    const source = { metadata, deadline: call.head.deadline, endpoint, local, remote, cancellation };
+    const { local, remote, cancellation, response } = call;
+    const source = { metadata, deadline: call.head.deadline, endpoint, local, remote, cancellation, response };
     return new CallContext(source, service, log, clock);
   }
 

@@ -45,7 +45,7 @@ function endpointRecord(endpoint: RoutedEndpoint): EndpointRecord {
     metadata: {
       ...definition.metadata,
       ...(kind === "unary" ? {} : { stream: "true", kind }),
-      ...(definition.idempotent === true ? { idempotent: "true" } : {}),
+      ...(definition.idempotent === true || definition.noSideEffects === true ? { idempotent: "true" } : {}),
     },
   };
 }

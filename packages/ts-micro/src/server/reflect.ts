@@ -74,6 +74,7 @@ export function endpointsOfDescriptor(
     const endpoint = `${descriptor.name}.${name}`;
     const definition: EndpointDefinition<unknown, unknown, Kind> = {
       idempotent: idempotency === 1 || idempotency === 2,
+      noSideEffects: idempotency === 1,
       metadata: { ...(options.metadata?.[endpoint] ?? options.metadata?.[local]) },
     };
     return {

@@ -46,14 +46,20 @@ const keep = new Set(["micro-from-service", "micro-namespace", "micro-trace-id",
 const hop = new Set([
   "accept",
   "accept-encoding",
+  "cache-control",
   "connection",
   "content-encoding",
   "content-length",
   "content-type",
+  "cookie",
   "expect",
   "host",
   "keep-alive",
   "local",
+  "origin",
+  "pragma",
+  "priority",
+  "referer",
   "remote",
   "te",
   "timeout",
@@ -61,13 +67,16 @@ const hop = new Set([
   "transfer-encoding",
   "upgrade",
   "user-agent",
+  "x-grpc-web",
+  "x-user-agent",
 ]);
+const hopPrefix = /^(?:x-micro-|proxy-|grpc-|connect-|sec-|access-control-|:)/;
 
-/** True for a header that belongs to one hop and must not be forwarded (wire spec §1.9 and appendix A). `key` in lower case. */
+/** True for a header that belongs to one hop, or to a page and its browser, and must not be forwarded (wire spec §1.9 and appendix A). `key` in lower case. */
 export function isPerHop(key: string): boolean {
   if (hop.has(key)) return true;
   if (key.startsWith("micro-")) return !keep.has(key);
-  return key.startsWith("x-micro-") || key.startsWith("proxy-") || key.startsWith("grpc-") || key.startsWith(":");
+  return hopPrefix.test(key);
 }
 
 /** Go's textproto canonical form: `x-user-ID` → `X-User-Id`. A name that is no token is returned as it is. */

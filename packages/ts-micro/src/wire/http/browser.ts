@@ -66,7 +66,7 @@ export function browserRule(cors?: CorsOptions): BrowserRule {
       if (cors === undefined || allows === undefined)
         throw errors.forbidden(id, "calls from web pages are off: the option `cors` names the origins that may call");
       if (!allows(origin)) throw errors.forbidden(id, `calls from ${origin.slice(0, 200)} are not allowed`);
-      return (answer) => ({ ...allowed(cors, origin), ...exposure(cors, answer) });
+      return (answer) => ({ ...allowed(cors, origin, answer["vary"]), ...exposure(cors, answer) });
     },
     preflight(method, headers) {
       const { origin, "access-control-request-method": wanted } = headers;
@@ -125,9 +125,9 @@ function normal(origin: string, given: string): string {
   return `${url.protocol}//${url.host}`;
 }
 
-function allowed(cors: CorsOptions, origin: string): Headers {
+function allowed(cors: CorsOptions, origin: string, vary?: string): Headers {
   if (cors.origins === "*") return { "access-control-allow-origin": "*" };
-  const headers = { "access-control-allow-origin": origin, vary: "origin" };
+  const headers = { "access-control-allow-origin": origin, vary: vary === undefined ? "origin" : `${vary}, origin` };
   return cors.credentials === true ? { ...headers, "access-control-allow-credentials": "true" } : headers;
 }
 

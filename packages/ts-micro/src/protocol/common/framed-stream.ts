@@ -1,0 +1,145 @@
+import { errors, fromUnknown, type MicroError } from "../../errors.ts";
+import type { IncomingCall, RawStream } from "../../protocol.ts";
+import { Base64Reader } from "../../wire/grpc-web/body.ts";
+import { compressedFlag, frame, FrameReader, tooLarge } from "../../wire/grpc/frame.ts";
+import type { Headers } from "../../wire/http/browser.ts";
+import { gunzip, gzip, worthwhile } from "./gzip.ts";
+import { begin, incoming, unknownEndpoint, type WebCall } from "./web-call.ts";
+
+const id = "go.micro.server";
+
+/** How a protocol writes bodies of several messages. */
+export interface Framing {
+  /** Headers of the answer. */
+  readonly headers: Headers;
+  /** The answer's messages may be compressed. */
+  readonly gzip: boolean;
+  /** What the request says of itself; throws for what is malformed. `zipped`: its messages may be compressed. */
+  asked(): { readonly timeout: number; readonly zipped: boolean };
+  /** The last frame of the answer. */
+  end(error: MicroError | undefined): { readonly flags: number; readonly body: Uint8Array };
+  /** Both bodies are base64. */
+  readonly base64: boolean;
+}
+
+/** The server's end of a stream, or of a unary call, whose messages are frames of one HTTP exchange. */
+class FramedStream implements RawStream {
+  readonly #call: WebCall;
+  readonly #framing: Framing;
+  readonly #reader: FrameReader;
+  /** Messages of the piece that was read last. */
+  #arrived: { readonly body: Uint8Array; readonly flags: number }[] = [];
+  readonly #text: Base64Reader | undefined;
+  /** The request's messages may be compressed. */
+  zipped = false;
+  #begun = false;
+  #ended = false;
+  #over: MicroError | undefined;
+  #interrupt: ((reason: MicroError) => void) | undefined;
+
+  constructor(call: WebCall, framing: Framing) {
+    this.#call = call;
+    this.#framing = framing;
+    this.#text = framing.base64 ? new Base64Reader() : undefined;
+    this.#reader = new FrameReader(call.maxMessageSize, (body, flags) => this.#arrived.push({ body, flags }));
+  }
+
+  async send(body: Uint8Array): Promise<void> {
+    const { maxMessageSize, exchange } = this.#call;
+    if (this.#over !== undefined) throw this.#over;
+    if (this.#ended) throw errors.invalidState(id, "send after the end of the stream's own side");
+    if (body.length > maxMessageSize) throw tooLarge(body.length, maxMessageSize);
+    const small = !this.#framing.gzip || body.length < worthwhile;
+    const message = small ? frame(body) : frame(await gzip(body), compressedFlag);
+    // While it was compressed the stream may have ended.
+    if (this.#over !== undefined) throw this.#over;
+    this.#begin();
+    await exchange.write(this.#wire(message));
+  }
+
+  end(): void {
+    this.#ended = true;
+  }
+
+  read(): Promise<Uint8Array | undefined> {
+    return new Promise((resolve, reject) => {
+      if (this.#over !== undefined) return reject(this.#over);
+      this.#interrupt = reject;
+      this.#next().then(resolve, reject);
+    });
+  }
+
+  cancel(reason: MicroError): void {
+    this.finish(reason);
+  }
+
+  /** Tells the client how it ended. */
+  finish(error: MicroError | undefined): void {
+    if (this.#over !== undefined) return;
+    this.#over = error ?? errors.invalidState(id, "the stream is over");
+    this.#interrupt?.(this.#over);
+    const { exchange } = this.#call;
+    if (exchange.cancellation.reason !== undefined) return;
+    const { flags, body } = this.#framing.end(error);
+    this.#begin();
+    exchange.end(this.#wire(frame(body, flags)));
+  }
+
+  #begin(): void {
+    if (this.#begun) return;
+    this.#begun = true;
+    begin(this.#call, 200, this.#framing.headers);
+  }
+
+  #wire(message: Buffer): Buffer {
+    return this.#text === undefined ? message : Buffer.from(message.toString("base64"), "latin1");
+  }
+
+  async #next(): Promise<Uint8Array | undefined> {
+    const { exchange, maxMessageSize } = this.#call;
+    for (let message = this.#arrived.shift(); ; message = this.#arrived.shift()) {
+      if (message !== undefined) {
+        const { body, flags } = message;
+        if (flags === 0) return body;
+        if (flags !== compressedFlag) throw errors.badRequest(id, `a message with flags ${flags}`);
+        if (!this.zipped) throw errors.badRequest(id, "a compressed message without an encoding");
+        return await gunzip(body, maxMessageSize);
+      }
+      const chunk = await exchange.read();
+      if (chunk !== undefined) {
+        const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
+        this.#reader.push(this.#text === undefined ? bytes : this.#text.push(bytes));
+        continue;
+      }
+      this.#text?.end();
+      if (this.#reader.held > 0) throw errors.badRequest(id, "the body ends inside of a message");
+      return undefined;
+    }
+  }
+}
+
+/** Answers a call of any kind over frames; a unary one has exactly one each way. Resolves when the client was told how it ended. */
+export async function answerFramed(web: WebCall, framing: Framing): Promise<void> {
+  const stream = new FramedStream(web, framing);
+  let failure: MicroError | undefined;
+  try {
+    const { timeout, zipped } = framing.asked();
+    const kind = web.calls.kindOf(web.target.endpoint);
+    if (kind === undefined) throw unknownEndpoint(web.target.endpoint);
+    stream.zipped = zipped;
+    const call = incoming(web, kind, timeout);
+    failure = kind === "unary" ? await unary(web, stream, call) : await web.calls.stream(call, stream);
+  } catch (error) {
+    failure = fromUnknown(error, id);
+  }
+  stream.finish(failure);
+}
+
+async function unary(web: WebCall, stream: FramedStream, call: IncomingCall): Promise<MicroError | undefined> {
+  const request = await stream.read();
+  if (request === undefined || (await stream.read()) !== undefined)
+    throw errors.badRequest(id, `${call.head.endpoint} is unary: it takes one message`);
+  const { body, error } = await web.calls.unary(call, request);
+  if (error === undefined) await stream.send(body);
+  return error;
+}

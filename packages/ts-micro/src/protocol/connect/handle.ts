@@ -1,0 +1,125 @@
+import type { Kind } from "../../context.ts";
+import { errors, fromUnknown, type MicroError } from "../../errors.ts";
+import type { HttpExchange } from "../../server.ts";
+import { connectStatus, encodeConnectEnd, encodeConnectError } from "../../wire/connect/error.ts";
+import { connectQuery, connectTimeout, connectType, type ConnectType } from "../../wire/connect/request.ts";
+import { tooLarge } from "../../wire/grpc/frame.ts";
+import type { Headers } from "../../wire/http/browser.ts";
+import { answerFramed } from "../common/framed-stream.ts";
+import { acceptsGzip, gunzip, gzip, isGzip, worthwhile } from "../common/gzip.ts";
+import type { Target } from "../common/target.ts";
+import { added, begin, incoming, openCall, unknownEndpoint, type WebCall, type WebSetup } from "../common/web-call.ts";
+
+const id = "go.micro.server";
+const endFlag = 2;
+
+/** Answers one request of Connect (https://connectrpc.com/docs/protocol). Throws only FORBIDDEN, to what a page may not send. */
+export async function handleConnect(exchange: HttpExchange, target: Target, setup: WebSetup): Promise<void> {
+  const { headers, method } = exchange;
+  const type = connectType(headers["content-type"] ?? "application/json");
+  const call = openCall(exchange, target, setup, type?.codec ?? "application/json");
+  const kind = setup.calls.kindOf(target.endpoint);
+  if (method === "GET") {
+    if (kind !== "unary" || setup.calls.noSideEffects?.(target.endpoint) !== true)
+      return fail(call, errors.methodNotAllowed(id, `${target.endpoint} is called by POST`), 405, { allow: "POST" });
+    return byQuery(call);
+  }
+  if (type === undefined || !setup.calls.supports(type.codec)) {
+    const { "content-type": given = "" } = headers;
+    return fail(call, errors.unsupported(id, `content type ${given}: application/json or application/proto`), 415);
+  }
+  if (kind !== undefined && type.stream !== (kind !== "unary")) {
+    const wanted = type.stream ? "application/json or application/proto" : "application/connect+json or +proto";
+    const detail = `${target.endpoint} is a ${kind} ${kind === "unary" ? "call" : "stream"}: its content type is ${wanted}`;
+    return fail(call, errors.unsupported(id, detail), 415);
+  }
+  return type.stream ? streamed(call, type) : byPost(call, kind, type);
+}
+
+async function byQuery(call: WebCall): Promise<void> {
+  const { exchange, maxMessageSize } = call;
+  try {
+    const { type, compression, message } = connectQuery(exchange.query);
+    const timeout = connectTimeout(exchange.headers["connect-timeout-ms"]);
+    const body = isGzip(compression) ? await gunzip(message, maxMessageSize) : message;
+    if (body.length > maxMessageSize) throw tooLarge(body.length, maxMessageSize);
+    await run({ ...call, codec: type.codec }, type, body, timeout);
+  } catch (error) {
+    await fail(call, fromUnknown(error, id));
+  }
+}
+
+async function byPost(call: WebCall, kind: Kind | undefined, type: ConnectType): Promise<void> {
+  const { exchange, target, maxMessageSize } = call;
+  const { headers } = exchange;
+  try {
+    checkVersion(headers);
+    if (kind === undefined) throw unknownEndpoint(target.endpoint);
+    const timeout = connectTimeout(headers["connect-timeout-ms"]);
+    const zipped = isGzip(headers["content-encoding"]);
+    const sent = await exchange.readAll(maxMessageSize);
+    await run(call, type, zipped ? await gunzip(sent, maxMessageSize) : sent, timeout);
+  } catch (error) {
+    await fail(call, fromUnknown(error, id));
+  }
+}
+
+async function run(web: WebCall, type: ConnectType, body: Uint8Array, timeout: number): Promise<void> {
+  const { body: reply, error } = await web.calls.unary(incoming(web, "unary", timeout), body);
+  if (error !== undefined) throw error;
+  if (reply.length > web.maxMessageSize) throw tooLarge(reply.length, web.maxMessageSize);
+  await answer(web, 200, { "content-type": type.answer }, reply);
+}
+
+function fail(web: WebCall, error: MicroError, status = connectStatus(error), more: Headers = {}): Promise<void> {
+  const headers: Headers = { "content-type": "application/json", ...more };
+  return answer(web, status, error.refused ? { ...headers, "micro-refused": "1" } : headers, encodeConnectError(error));
+}
+
+async function answer(web: WebCall, status: number, headers: Headers, body: Uint8Array): Promise<void> {
+  const { exchange, response } = web;
+  const small = body.length < worthwhile || !acceptsGzip(exchange.headers["accept-encoding"]);
+  const sent = small ? body : await gzip(body);
+  if (exchange.cancellation.reason !== undefined) return;
+  const encoding: Headers = small ? {} : { "content-encoding": "gzip" };
+  const trailers = added(response.trailer, "trailer-");
+  begin(web, status, {
+    ...trailers,
+    ...headers,
+    ...encoding,
+    vary: "accept-encoding",
+    "content-length": String(sent.length),
+  });
+  exchange.end(sent);
+}
+
+function streamed(call: WebCall, type: ConnectType): Promise<void> {
+  const { headers } = call.exchange;
+  const zips = acceptsGzip(headers["connect-accept-encoding"]);
+  return answerFramed(call, {
+    headers: {
+      "content-type": type.answer,
+      "connect-accept-encoding": "gzip",
+      ...(zips ? { "connect-content-encoding": "gzip" } : {}),
+    },
+    gzip: zips,
+    asked() {
+      checkVersion(headers);
+      return {
+        timeout: connectTimeout(headers["connect-timeout-ms"]),
+        zipped: isGzip(headers["connect-content-encoding"]),
+      };
+    },
+    end(error) {
+      const refused: Headers = error?.refused === true ? { "micro-refused": "1" } : {};
+      return { flags: endFlag, body: encodeConnectEnd(error, { ...added(call.response.trailer), ...refused }) };
+    },
+    base64: false,
+  });
+}
+
+function checkVersion(headers: Headers): void {
+  const version = headers["connect-protocol-version"];
+  if (version !== undefined && version !== "1")
+    throw errors.badRequest(id, `connect-protocol-version ${JSON.stringify(version)}: 1 is what there is`);
+}
