@@ -1,7 +1,7 @@
 import { MicroError, codeOf } from "../errors.ts";
 
 // Go's net/http StatusText, for the `status` member that Go writes beside the number.
-const statusText: Record<number, string> = {
+const statusTexts: Record<number, string> = {
   400: "Bad Request",
   401: "Unauthorized",
   402: "Payment Required",
@@ -42,6 +42,11 @@ const statusText: Record<number, string> = {
   511: "Network Authentication Required",
 };
 
+/** Go's text of a status; empty when there is none. */
+export function statusText(status: number): string {
+  return statusTexts[status] ?? "";
+}
+
 /** End of a mucp stream, in place of an error text (wire spec §3.2). */
 export const EOS = "EOS";
 
@@ -55,7 +60,7 @@ export function encodeError(error: MicroError): string {
   if (error.id) out["id"] = error.id;
   if (error.status) out["code"] = error.status;
   if (error.detail) out["detail"] = error.detail;
-  const text = statusText[error.status];
+  const text = statusText(error.status);
   if (text) out["status"] = text;
   return JSON.stringify(out).replace(
     /[<>&\u2028\u2029]/g,
