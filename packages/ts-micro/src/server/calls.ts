@@ -4,6 +4,7 @@ import { CallContext, type Kind, type Log } from "../context.ts";
 import { MicroError, errors, fromUnknown, isMicroError } from "../errors.ts";
 import { Metadata } from "../metadata.ts";
 import type { CallHandler, IncomingCall, IncomingMessage, RawStream, Reply } from "../protocol.ts";
+import type { RoutedEndpoint } from "../server.ts";
 import { encodeError } from "../wire/error.ts";
 import { H } from "../wire/headers.ts";
 import { contained, type Dispatch } from "./dispatch.ts";
@@ -38,6 +39,10 @@ export class Calls implements CallHandler {
 
   kindOf(endpoint: string): Kind | undefined {
     return this.#options.routes.get(endpoint)?.kind;
+  }
+
+  endpoints(): readonly RoutedEndpoint[] {
+    return this.#options.routes.all();
   }
 
   supports(contentType: string): boolean {

@@ -1,11 +1,11 @@
 import { abortReason } from "../context.ts";
 import { errors, type MicroError } from "../errors.ts";
+import { dialFailure, openSocket } from "../internal/dial.ts";
 import type { Driver } from "../internal/driver.ts";
 import type { Acceptor } from "../protocol.ts";
 import type { Connection, DialOptions, Transport } from "../transport.ts";
 import type { Node } from "../wire/registry-record.ts";
 import { ClientEnd } from "./http/client.ts";
-import { failure, openSocket } from "./http/dial.ts";
 import { Ends } from "./http/ends.ts";
 import { id } from "./http/end.ts";
 import { settingsOf, type HttpTransportOptions, type Settings } from "./http/options.ts";
@@ -44,7 +44,7 @@ class HttpTransport implements Transport {
   async dial(node: Node, options: DialOptions): Promise<Connection> {
     const { deadline, reuse } = options;
     if (this.#closed) throw closed();
-    if (deadline <= this.#settings.clock.now()) throw failure(`dial ${node.address}: no time left`, "TIMEOUT");
+    if (deadline <= this.#settings.clock.now()) throw dialFailure(id, `dial ${node.address}: no time left`, "TIMEOUT");
     const { address } = node;
     const tls = this.#settings.tls ?? (node.metadata["secure"] === "true" ? {} : undefined);
     const key = tls === undefined ? address : `tls ${address}`;
@@ -54,7 +54,9 @@ class HttpTransport implements Transport {
       return new Lease(known);
     }
     if (options.signal?.aborted) throw abortReason(options.signal, id);
-    const socket = await openSocket(address, tls, options, this.#settings);
+    const { clock, dialTimeout } = this.#settings;
+    const { signal } = options;
+    const socket = await openSocket(address, tls, { id, alpn: "http/1.1", clock, dialTimeout, deadline, signal });
     if (this.#closed) {
       socket.destroy();
       throw closed();

@@ -16,11 +16,16 @@ export function encodeStatus(error: MicroError): Trailers {
   const told = bounded(error);
   const message = encodeError(told);
   const code = grpcCodeOf(told);
-  const trailers: Trailers = { "grpc-status": String(code), "grpc-message": encodeMessage(message) };
+  const trailers = plainStatus(code, message);
   // Go's plain errors have none either.
   if (told.status !== 0) trailers["grpc-status-details-bin"] = encodeDetails(told, code, message);
   if (error.refused) trailers["micro-refused"] = "1";
   return trailers;
+}
+
+/** The trailers of gRPC's own refusals: a code and words (wire spec §4.1). */
+export function plainStatus(code: number, message: string): Trailers {
+  return { "grpc-status": String(code), "grpc-message": encodeMessage(message) };
 }
 
 /** Go's table knows numbers of its own only; any other is Unknown there as here. */

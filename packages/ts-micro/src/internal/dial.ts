@@ -1,13 +1,23 @@
 import { connect, isIP, type Socket } from "node:net";
 import type { ConnectionOptions } from "node:tls";
-import { abortReason } from "../../context.ts";
-import { MicroError } from "../../errors.ts";
-import { exitAmbient } from "../../internal/ambient.ts";
-import { parseAddress, type NetAddress } from "../../internal/net-address.ts";
-import type { ClientTlsOptions } from "../../tls.ts";
-import type { DialOptions } from "../../transport.ts";
-import { id } from "./end.ts";
-import type { Settings } from "./options.ts";
+import type { Clock } from "../clock.ts";
+import { abortReason } from "../context.ts";
+import { MicroError } from "../errors.ts";
+import { exitAmbient } from "./ambient.ts";
+import { parseAddress, type NetAddress } from "./net-address.ts";
+
+export interface SocketOptions {
+  /** Who reports the errors. */
+  readonly id: string;
+  /** TLS protocol name. */
+  readonly alpn: string;
+  readonly clock: Clock;
+  /** Limit of the dial, handshake included, in milliseconds. */
+  readonly dialTimeout: number;
+  /** Clock time; Infinity for none. */
+  readonly deadline: number;
+  readonly signal?: AbortSignal | undefined;
+}
 
 /**
  * Opens a socket to `address`, with TLS when `tls` is given. It does not keep the process alive.
@@ -15,21 +25,19 @@ import type { Settings } from "./options.ts";
  */
 export async function openSocket(
   address: string,
-  tls: ClientTlsOptions | undefined,
-  options: DialOptions,
-  settings: Settings,
+  tls: ConnectionOptions | undefined,
+  options: SocketOptions,
 ): Promise<Socket> {
   const target = parseAddress(address);
   const secure = tls === undefined ? undefined : await import("node:tls");
   return new Promise((resolve, reject) => {
-    const { clock, dialTimeout } = settings;
-    const { signal, deadline } = options;
+    const { id, alpn, clock, dialTimeout, signal, deadline } = options;
     const now = clock.now();
     const own = now + dialTimeout;
     const limit = Math.min(own, deadline);
     // The first request's context must not stick to a socket that many will use.
     const socket = exitAmbient(() =>
-      tls === undefined || secure === undefined ? connect(place(target)) : secure.connect(tlsOptions(target, tls)),
+      tls === undefined || secure === undefined ? connect(place(target)) : secure.connect(tlsOptions(target, tls, alpn)),
     );
     socket.unref().setNoDelay(true).setKeepAlive(true, 60_000);
     const settle = (error?: MicroError): void => {
@@ -42,11 +50,11 @@ export async function openSocket(
     };
     const connected = (): void => settle();
     let cause: Error | undefined;
-    const closed = (): void => settle(failure(`dial ${address}: ${reason(cause)}`, "UNAVAILABLE", cause));
+    const closed = (): void => settle(dialFailure(id, `dial ${address}: ${reason(cause)}`, "UNAVAILABLE", cause));
     const aborted = (): void => settle(abortReason(signal as AbortSignal, id));
     const timer = clock.after(limit - now, () => {
-      if (deadline <= own) settle(failure(`dial ${address}: no connection within the deadline`, "TIMEOUT"));
-      else settle(failure(`dial ${address}: no connection within ${dialTimeout} ms`, "UNAVAILABLE"));
+      if (deadline <= own) settle(dialFailure(id, `dial ${address}: no connection within the deadline`, "TIMEOUT"));
+      else settle(dialFailure(id, `dial ${address}: no connection within ${dialTimeout} ms`, "UNAVAILABLE"));
     });
     signal?.addEventListener("abort", aborted, { once: true });
     socket.on("error", (error) => (cause = error));
@@ -54,7 +62,12 @@ export async function openSocket(
   });
 }
 
-export function failure(detail: string, code: "UNAVAILABLE" | "TIMEOUT", cause?: Error): MicroError {
+export function dialFailure(
+  id: string,
+  detail: string,
+  code: "UNAVAILABLE" | "TIMEOUT",
+  cause?: Error,
+): MicroError {
   return new MicroError({ id, code, detail, refused: true, cause });
 }
 
@@ -62,9 +75,9 @@ function place(target: NetAddress): { host: string; port: number } | { path: str
   return "path" in target ? { path: target.path } : { host: target.host, port: target.port };
 }
 
-function tlsOptions(target: NetAddress, tls: ClientTlsOptions): ConnectionOptions {
+function tlsOptions(target: NetAddress, tls: ConnectionOptions, alpn: string): ConnectionOptions {
   if (tls.rejectUnauthorized === false) warn();
-  const options: ConnectionOptions = { ...place(target), ALPNProtocols: ["http/1.1"], ...tls };
+  const options: ConnectionOptions = { ...place(target), ALPNProtocols: [alpn], ...tls };
   // An IP address is no server name (RFC 6066 §3).
   if (options.servername === undefined && "host" in target && isIP(target.host) === 0) options.servername = target.host;
   return options;
