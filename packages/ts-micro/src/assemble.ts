@@ -134,6 +134,7 @@ export function assemble(
         transport,
         selector: settings.selector ?? options.selector,
         codecs: options.codecs ?? [],
+        tls: client.tls,
         clock,
         env,
       }),

@@ -8,11 +8,13 @@ import { protobufCodec } from "./codec/protobuf.ts";
 import { textCodec } from "./codec/text.ts";
 import { loadDriver } from "./drivers.ts";
 import type { Protocol } from "./protocol.ts";
+import { grpc } from "./protocol/grpc.ts";
 import { mucp } from "./protocol/mucp.ts";
 import type { Registry } from "./registry.ts";
 import { cachedRegistry, type CachedRegistry } from "./registry/cached.ts";
 import type { Selector } from "./selector.ts";
 import { p2cSelector } from "./selector/p2c.ts";
+import type { ClientTlsOptions } from "./tls.ts";
 import type { Transport } from "./transport.ts";
 
 /** What the first call, the first publish, or `start` needs at once; loaded then, so that importing the package costs little. */
@@ -29,10 +31,11 @@ export async function makeCore(of: {
   transport: Transport;
   selector: Selector | string | undefined;
   codecs: readonly Codec[];
+  tls: ClientTlsOptions | undefined;
   clock: Clock;
   env: Readonly<Record<string, string | undefined>>;
 }): Promise<Core> {
-  const { registry, transport, selector, codecs, clock, env } = of;
+  const { registry, transport, selector, codecs, tls, clock, env } = of;
   return {
     cached: cachedRegistry(registry, { clock }),
     selector:
@@ -41,7 +44,7 @@ export async function makeCore(of: {
         : selector === undefined || selector === "p2c"
           ? p2cSelector({ clock })
           : (await loadDriver("selector", selector)).fromAddress(undefined, env),
-    protocols: [mucp({ transport, clock })],
+    protocols: [mucp({ transport, clock }), grpc({ tls, clock })],
     codecs: [jsonCodec(), protobufCodec(), bytesCodec(), textCodec(), jsonRpcCodec(), protoRpcCodec(), ...codecs],
   };
 }
