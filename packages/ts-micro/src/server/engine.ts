@@ -127,7 +127,9 @@ export class ServerEngine {
     for (const protocol of protocols) await protocol.start();
     const routes = [...this.options.routes, ...protocols.flatMap((protocol) => protocol.routes?.(this.#calls) ?? [])];
     const acceptors: Acceptor[] = [];
-    for (const protocol of protocols) {
+    // Where the first one has no port (a transport in memory, a queue), `address` is none, and the others have nothing to stand on.
+    const port = protocols[0].acceptor !== undefined;
+    for (const protocol of port ? protocols : [protocols[0]]) {
       const acceptor = protocol.acceptor?.(this.#calls, routes);
       if (acceptor !== undefined) acceptors.push(acceptor);
       else if (protocol.listen !== undefined) this.#listeners.push(await protocol.listen(address, this.#calls));
