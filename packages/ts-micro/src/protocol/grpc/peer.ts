@@ -1,8 +1,7 @@
-import type { Http2Session } from "../../backends/http2.ts";
+import { Http2Dialer } from "../../backends/http2/dialer.ts";
 import type { Cancellation } from "../../context.ts";
 import type { MicroError } from "../../errors.ts";
 import { Deadlines } from "../../internal/deadlines.ts";
-import { openSocket } from "../../internal/dial.ts";
 import type { CallHead, Peer, RawStream, Reply } from "../../protocol.ts";
 import type { Node } from "../../wire/registry-record.ts";
 import { clientId, closedPeer, tooLate } from "../mucp/owner.ts";
@@ -21,24 +20,28 @@ export class GrpcPeer implements Peer, Owner {
   readonly node: Node;
   readonly settings: Settings;
   readonly heads: RequestHeads;
-  readonly #secure: boolean;
+  readonly #dialer: Http2Dialer;
   readonly #left: (peer: GrpcPeer) => void;
   readonly #pending = new Set<Entry>();
   readonly #deadlines: Deadlines<Entry>;
-  readonly #sessions = new Set<Http2Session>();
   /** Calls that wait for the connection. */
   #waiting = new Set<Entry>();
-  #session: Http2Session | undefined;
-  #dialling: AbortController | undefined;
+  #dialling = false;
   #closed = false;
 
   constructor(node: Node, settings: Settings, left: (peer: GrpcPeer) => void) {
     this.node = node;
     this.settings = settings;
     this.#left = left;
-    this.#secure = settings.tls !== undefined || node.metadata["secure"] === "true";
-    const authority = node.address.startsWith("unix:") ? "localhost" : node.address;
-    this.heads = new RequestHeads(this.#secure ? "https" : "http", authority, settings.gzip);
+    const { tls, dialTimeout, maxHeader, keepalive, keepaliveTimeout, clock } = settings;
+    this.#dialer = new Http2Dialer({
+      id: clientId,
+      address: node.address,
+      tls: tls ?? (node.metadata["secure"] === "true" ? {} : undefined),
+      keepalive: keepalive ?? (node.metadata["ts-wire"] === undefined ? otherKeepalive : ourKeepalive),
+      ...{ dialTimeout, maxHeader, window, keepaliveTimeout, clock },
+    });
+    this.heads = new RequestHeads(this.#dialer.scheme, this.#dialer.authority, settings.gzip);
     this.#deadlines = new Deadlines(
       settings.clock,
       () => this.#pending,
@@ -82,8 +85,7 @@ export class GrpcPeer implements Peer, Owner {
     this.#closed = true;
     for (const entry of this.#pending) entry.abandon();
     this.#deadlines.close();
-    this.#dialling?.abort(closedPeer(this.node, true));
-    for (const session of this.#sessions) session.destroy();
+    this.#dialer.close();
     this.#left(this);
   }
 
@@ -95,58 +97,26 @@ export class GrpcPeer implements Peer, Owner {
   #begin(entry: Entry): void {
     // A cancellation may have come before it.
     if (!this.#pending.has(entry)) return;
-    if (this.#session?.usable) return entry.begin(this.#session);
+    const { session } = this.#dialer;
+    if (session !== undefined) return entry.begin(session);
     this.#waiting.add(entry);
-    if (this.#dialling === undefined) void this.#dial();
+    if (!this.#dialling) void this.#dial();
   }
 
   async #dial(): Promise<void> {
-    const { clock, dialTimeout, tls } = this.settings;
-    const abort = (this.#dialling = new AbortController());
-    let session: Http2Session | undefined;
+    this.#dialling = true;
     let failure: unknown;
     try {
-      const [{ nodeHttp2 }, socket] = await Promise.all([
-        import("../../backends/http2/node.ts"),
-        openSocket(this.node.address, this.#secure ? (tls ?? {}) : undefined, {
-          id: clientId,
-          alpn: "h2",
-          clock,
-          dialTimeout,
-          deadline: Infinity,
-          signal: abort.signal,
-        }),
-      ]);
-      session = nodeHttp2.client(socket, this.#clientOptions());
-      this.#sessions.add(session);
-      if (this.#closed) session.destroy();
-      else this.#session = session;
+      await this.#dialer.dial();
     } catch (error) {
       failure = error;
     }
-    this.#dialling = undefined;
+    this.#dialling = false;
     const waiting = this.#waiting;
     this.#waiting = new Set();
     for (const entry of waiting) {
-      if (session === undefined) entry.undialled(failure);
+      if (failure !== undefined) entry.undialled(failure);
       else this.#begin(entry);
     }
-  }
-
-  #clientOptions(): Parameters<typeof import("../../backends/http2/node.ts").nodeHttp2.client>[1] {
-    const { clock, maxHeader, keepalive, keepaliveTimeout } = this.settings;
-    return {
-      scheme: this.#secure ? "https" : "http",
-      authority: this.node.address.startsWith("unix:") ? "localhost" : this.node.address,
-      clock,
-      maxHeader,
-      window,
-      keepalive: keepalive ?? (this.node.metadata["ts-wire"] === undefined ? otherKeepalive : ourKeepalive),
-      keepaliveTimeout,
-      left: (session) => {
-        if (this.#session === session) this.#session = undefined;
-      },
-      gone: (session) => this.#sessions.delete(session),
-    };
   }
 }
