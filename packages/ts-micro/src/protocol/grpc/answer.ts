@@ -41,7 +41,7 @@ export function lostError(owner: Owner, how: Http2End, code: number): MicroError
     return new MicroError({ id: clientId, code: "UNAVAILABLE", detail, refused: true });
   }
   if (how === "lost") return errors.connectionLost(clientId, `the connection to ${address} was lost`);
-  if (how === "complete") return errors.protocol(clientId, `${address}: an answer without a status`);
+  if (how === "complete") return errors.connectionLost(clientId, `${address}: the answer ended without a status`);
   const detail = `${address}: the server reset the stream with code ${code}`;
   return new MicroError({ id: clientId, code: byReset[code] ?? "PROTOCOL", detail });
 }

@@ -49,6 +49,8 @@ export class NodeSession implements Http2Session {
       if (this.#timer !== undefined) options.clock.cancel(this.#timer);
       options.gone(this);
     });
+    // HTTP/2 has no half-closed connections, and a `finish` that waits for a peer who is gone would never come.
+    socket.once("end", () => socket.destroy());
     session.unref();
   }
 

@@ -38,7 +38,6 @@ export class NodeConnection implements Expiring {
     this.deadline = this.#resetAt + options.greeting;
     // Node hands the session what it was given; a `resume` after that would pour it away.
     if (bytes.length > 0) socket.unshift(bytes);
-    socket.allowHalfOpen = false;
     this.#session = exitAmbient(() =>
       performServerHandshake(socket, {
         maxSessionMemory: memory,
@@ -60,7 +59,8 @@ export class NodeConnection implements Expiring {
       socket.destroy();
       this.#server.left(this);
     });
-    socket.once("close", () => session.destroy());
+    // HTTP/2 has no half-closed connections.
+    socket.once("end", () => socket.destroy()).once("close", () => session.destroy());
   }
 
   /** Requests are under way. */
@@ -78,14 +78,21 @@ export class NodeConnection implements Expiring {
     if (!late) this.#goaway();
   }
 
-  destroy(): void {
-    this.#session.destroy();
-    this.#socket.destroy();
+  /** Cuts it off. With a code the clients know at once that nothing more comes; without one they would wait for their streams. */
+  destroy(): Promise<void> {
+    this.#session.destroy(undefined, http2Codes.cancel);
+    return new Promise((resolve) => {
+      // In a turn of its own, so that this is on its way.
+      setImmediate(() => {
+        this.#socket.destroy();
+        resolve();
+      });
+    });
   }
 
   /** Nothing was heard for as long as the connection's state allows. */
   expire(): void {
-    if (this.lost) return this.destroy();
+    if (this.lost) return void this.destroy();
     if (!this.#greeted) return this.#drop("no settings", http2Codes.protocol);
     if (this.#streams === 0) return this.#goaway();
     const { keepalive, keepaliveTimeout } = this.#server.options;

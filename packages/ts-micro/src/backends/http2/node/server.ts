@@ -41,7 +41,8 @@ export class NodeServer implements Http2Server {
   async close(): Promise<void> {
     this.#closed = true;
     this.#deadlines.close();
-    for (const connection of this.#connections) connection.destroy();
+    const closed = [...this.#connections].map((connection) => connection.destroy());
+    await Promise.all(closed);
     this.wake();
   }
 
