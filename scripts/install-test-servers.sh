@@ -12,6 +12,9 @@ servers=(
   go-peer-v4:go
   go-peer-v5:go
   go-micro-cli:go
+  envoy:python3
+  h2spec:go
+  grpcurl:go
 )
 
 for name in "$@"; do

@@ -80,7 +80,7 @@ export class NodeConnection implements Expiring {
 
   /** Cuts it off. With a code the clients know at once that nothing more comes; without one they would wait for their streams. */
   destroy(): Promise<void> {
-    this.#session.destroy(undefined, http2Codes.cancel);
+    this.#session.destroy(new Error("cut off"), http2Codes.cancel);
     return new Promise((resolve) => {
       // In a turn of its own, so that this is on its way.
       setImmediate(() => {
@@ -142,7 +142,7 @@ export class NodeConnection implements Expiring {
     if (this.#reason !== "") return;
     this.#reason = reason;
     this.#server.dropped({ local: this.local, remote: this.remote, reason });
-    this.#session.destroy(undefined, code);
+    this.#session.destroy(new Error(reason), code);
     // A peer that does not read would keep the socket until its bytes have left.
     if (code === http2Codes.none) this.#socket.destroy();
   }
