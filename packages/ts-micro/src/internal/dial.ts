@@ -37,7 +37,9 @@ export async function openSocket(
     const limit = Math.min(own, deadline);
     // The first request's context must not stick to a socket that many will use.
     const socket = exitAmbient(() =>
-      tls === undefined || secure === undefined ? connect(place(target)) : secure.connect(tlsOptions(target, tls, alpn)),
+      tls === undefined || secure === undefined
+        ? connect(place(target))
+        : secure.connect(tlsOptions(target, tls, alpn)),
     );
     socket.unref().setNoDelay(true).setKeepAlive(true, 60_000);
     const settle = (error?: MicroError): void => {
@@ -62,12 +64,7 @@ export async function openSocket(
   });
 }
 
-export function dialFailure(
-  id: string,
-  detail: string,
-  code: "UNAVAILABLE" | "TIMEOUT",
-  cause?: Error,
-): MicroError {
+export function dialFailure(id: string, detail: string, code: "UNAVAILABLE" | "TIMEOUT", cause?: Error): MicroError {
   return new MicroError({ id, code, detail, refused: true, cause });
 }
 

@@ -9,11 +9,11 @@ export class Room {
   }
 
   open(): void {
-    for (const { resolve } of this.#take()) resolve();
+    for (const each of this.#take()) each.resolve();
   }
 
   close(error: MicroError): void {
-    for (const { reject } of this.#take()) reject(error);
+    for (const each of this.#take()) each.reject(error);
   }
 
   #take(): { resolve(): void; reject(error: MicroError): void }[] {

@@ -60,8 +60,7 @@ class GrpcTransport implements Transport {
     const unlink = signal === undefined ? undefined : linkSignal(signal, cancellation, id);
     try {
       const dialer = this.#dialer(node.address, key, tls);
-      const session =
-        dialer.session ?? (await bounded({ clock, deadline, cancellation, late }, () => dialer.dial()));
+      const session = dialer.session ?? (await bounded({ clock, deadline, cancellation, late }, () => dialer.dial()));
       if (cancellation.reason !== undefined) throw cancellation.reason;
       const of = { scheme: dialer.scheme, authority: dialer.authority, key, maxBody };
       const end = new ClientEnd(
@@ -114,7 +113,8 @@ class GrpcTransport implements Transport {
 
   #dialer(address: string, key: string, tls: Settings["tls"]): Http2Dialer {
     let dialer = this.#dialers.get(key);
-    if (dialer === undefined) this.#dialers.set(key, (dialer = new Http2Dialer({ ...this.#settings, id, address, tls })));
+    if (dialer === undefined)
+      this.#dialers.set(key, (dialer = new Http2Dialer({ ...this.#settings, id, address, tls })));
     return dialer;
   }
 }

@@ -1,6 +1,13 @@
 /** What links and peers do to gRPC: each call settles once, nothing grows, nothing is left (lessons: RT9 to RT13). */
 import { channel } from "node:diagnostics_channel";
-import { connect as connectHttp2, constants, createServer, type ClientHttp2Session, type Http2Server, type ServerHttp2Stream } from "node:http2";
+import {
+  connect as connectHttp2,
+  constants,
+  createServer,
+  type ClientHttp2Session,
+  type Http2Server,
+  type ServerHttp2Stream,
+} from "node:http2";
 import { connect, type AddressInfo } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, describe, expect, it } from "vitest";
@@ -22,13 +29,23 @@ afterEach(async () => {
 });
 
 const nothing = new Uint8Array(0);
-const requestHeaders = { ":method": "POST", ":path": "/test.Test/Echo", "content-type": "application/grpc+bytes", te: "trailers" };
+const requestHeaders = {
+  ":method": "POST",
+  ":path": "/test.Test/Echo",
+  "content-type": "application/grpc+bytes",
+  te: "trailers",
+};
 
 /** A server of ours with `Test.Echo`, `Test.Hang`, `Test.Flood`, `Test.Big`. */
-async function served(options: GrpcOptions = {}): Promise<{ address: string; running: () => number; close: () => Promise<void>; drain: () => Promise<void> }> {
+async function served(
+  options: GrpcOptions = {},
+): Promise<{ address: string; running: () => number; close: () => Promise<void>; drain: () => Promise<void> }> {
   let running = 0;
   const calls: CallHandler = {
-    kindOf: (name) => ({ "Test.Echo": "unary", "Test.Hang": "unary", "Test.Big": "unary", "Test.Flood": "server" }) [name] as "unary" | undefined,
+    kindOf: (name) =>
+      ({ "Test.Echo": "unary", "Test.Hang": "unary", "Test.Big": "unary", "Test.Flood": "server" })[name] as
+        | "unary"
+        | undefined,
     supports: () => true,
     async unary(call, body) {
       if (call.head.endpoint === "Test.Big") return { body: new Uint8Array(1 << 20) };
@@ -42,7 +59,8 @@ async function served(options: GrpcOptions = {}): Promise<{ address: string; run
       running++;
       const block = new Uint8Array(64 * 1024);
       try {
-        for (let sent = 0; sent < 64 << 20 && call.cancellation.reason === undefined; sent += block.length) await stream.send(block);
+        for (let sent = 0; sent < 64 << 20 && call.cancellation.reason === undefined; sent += block.length)
+          await stream.send(block);
       } catch {
         // its caller has gone
       }
@@ -59,7 +77,14 @@ async function served(options: GrpcOptions = {}): Promise<{ address: string; run
 
 let ids = 0;
 const head = (endpoint: string, init: Partial<CallHead> = {}): CallHead => ({
-  ...{ service: "test", endpoint, contentType: "application/octet-stream", kind: "unary", deadline: Infinity, metadata: undefined },
+  ...{
+    service: "test",
+    endpoint,
+    contentType: "application/octet-stream",
+    kind: "unary",
+    deadline: Infinity,
+    metadata: undefined,
+  },
   id: `ts-${++ids}`,
   ...init,
 });
@@ -77,7 +102,9 @@ const outcome = (work: Promise<unknown>): Promise<string> =>
   );
 
 /** A server on bare node:http2, with the faults that we do not make ourselves. */
-async function bare(stream: (stream: ServerHttp2Stream, server: Http2Server) => void): Promise<{ address: string; server: Http2Server; sessions: number }> {
+async function bare(
+  stream: (stream: ServerHttp2Stream, server: Http2Server) => void,
+): Promise<{ address: string; server: Http2Server; sessions: number }> {
   const server = createServer();
   const seen = { address: "", server, sessions: 0 };
   const sessions = new Set<import("node:http2").ServerHttp2Session>();
@@ -106,7 +133,10 @@ function answer(stream: ServerHttp2Stream): void {
   stream.end(frame(Buffer.from("hi")));
 }
 
-async function raw(address: string, settings: import("node:http2").ClientSessionOptions = {}): Promise<ClientHttp2Session> {
+async function raw(
+  address: string,
+  settings: import("node:http2").ClientSessionOptions = {},
+): Promise<ClientHttp2Session> {
   const session = connectHttp2(`http://${address}`, settings);
   session.on("error", () => {});
   closing.push(() => session.destroy());
@@ -117,7 +147,9 @@ async function raw(address: string, settings: import("node:http2").ClientSession
 describe("a client of ours", () => {
   it("goes on with a new connection after GOAWAY: idle, with a call under way, twice", async () => {
     const held: ServerHttp2Stream[] = [];
-    const node = await bare((stream) => (stream.session?.closed === false && held.length < 1 ? held.push(stream) : answer(stream)));
+    const node = await bare((stream) =>
+      stream.session?.closed === false && held.length < 1 ? held.push(stream) : answer(stream),
+    );
     const peer = dial(node.address);
     const first = outcome(peer.unary(head("Test.Echo"), nothing));
     await eventually(() => held.length === 1, "the first call arrives");
@@ -145,7 +177,9 @@ describe("a client of ours", () => {
     const peer = dial(node.address);
     const first = outcome(peer.unary(head("Test.Echo"), nothing));
     await eventually(() => node.sessions === 1, "the connection is there");
-    expect(await outcome(within(peer.unary(head("Test.Echo"), nothing), "the second call"))).toBe("UNAVAILABLE refused");
+    expect(await outcome(within(peer.unary(head("Test.Echo"), nothing), "the second call"))).toBe(
+      "UNAVAILABLE refused",
+    );
     await peer.close();
     expect(await first).toBe("CONNECTION_LOST");
   });
@@ -175,16 +209,21 @@ describe("a client of ours", () => {
     let n = 0;
     const node = await bare((stream) => stream.respond(replies[n]?.[0] as never, { endStream: true }));
     const peer = dial(node.address);
-    for (; n < replies.length; n++) expect(await outcome(within(peer.unary(head("Test.Echo"), nothing), "a call"))).toBe(replies[n]?.[1]);
+    for (; n < replies.length; n++)
+      expect(await outcome(within(peer.unary(head("Test.Echo"), nothing), "a call"))).toBe(replies[n]?.[1]);
   });
 
   it("settles when the other end does not speak HTTP/2, or hangs up in the handshake", async () => {
     const { createServer: plain } = await import("node:net");
-    const server = plain((socket) => socket.on("error", () => {}).once("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")));
+    const server = plain((socket) =>
+      socket.on("error", () => {}).once("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")),
+    );
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
     closing.push(() => server.close());
     const peer = dial(`127.0.0.1:${(server.address() as AddressInfo).port}`);
-    expect(await outcome(within(peer.unary(head("Test.Echo"), nothing), "the call"))).toMatch(/CONNECTION_LOST|PROTOCOL/);
+    expect(await outcome(within(peer.unary(head("Test.Echo"), nothing), "the call"))).toMatch(
+      /CONNECTION_LOST|PROTOCOL/,
+    );
     const secure = dial(`127.0.0.1:${(server.address() as AddressInfo).port}`, { tls: {} });
     expect(await outcome(within(secure.unary(head("Test.Echo"), nothing), "the TLS call"))).toBe("UNAVAILABLE refused");
   });
@@ -201,35 +240,44 @@ describe("a client of ours", () => {
       link.up.stop();
       link.down.stop();
     }
-    clock.advance(10_000); // what came in meanwhile counts as a sign of life
-    clock.advance(10_000); // the ping leaves
+    await clock.advance(10_000); // what came in meanwhile counts as a sign of life
+    await clock.advance(10_000); // the ping leaves
     await turn();
     expect(peer.pending).toBe(1);
-    await eventually(() => (clock.advance(10_000), peer.pending === 0), "the call settles");
+    await eventually(async () => {
+      await clock.advance(10_000);
+      return peer.pending === 0;
+    }, "the call settles");
     expect(await call).toBe("CONNECTION_LOST");
   });
 
-  it("leaves no trace of ten thousand cancelled calls, and no neighbour loses its own", { timeout: 120_000 }, async () => {
-    const ours = await served();
-    const peer = dial(ours.address);
-    let echoes = 0;
-    let on = true;
-    const neighbour = (async () => {
-      for (; on; echoes++) await peer.unary(head("Test.Echo"), Buffer.from("x"));
-    })();
-    for (let round = 0; round < 10; round++) {
-      const cancellations = Array.from({ length: 1000 }, () => new Cancellation());
-      const calls = cancellations.map((cancellation) => outcome(peer.unary(head("Test.Hang"), nothing, cancellation)));
-      await turn();
-      for (const cancellation of cancellations) cancellation.cancel(errors.cancelled("me", "enough"));
-      expect(new Set(await Promise.all(calls))).toEqual(new Set(["CANCELLED"]));
-    }
-    on = false;
-    await neighbour;
-    expect(echoes).toBeGreaterThan(0);
-    expect(peer.pending).toBe(0);
-    await eventually(() => ours.running() === 0, "every handler ends");
-  });
+  it(
+    "leaves no trace of ten thousand cancelled calls, and no neighbour loses its own",
+    { timeout: 120_000 },
+    async () => {
+      const ours = await served();
+      const peer = dial(ours.address);
+      let echoes = 0;
+      let on = true;
+      const neighbour = (async () => {
+        for (; on; echoes++) await peer.unary(head("Test.Echo"), Buffer.from("x"));
+      })();
+      for (let round = 0; round < 10; round++) {
+        const cancellations = Array.from({ length: 1000 }, () => new Cancellation());
+        const calls = cancellations.map((cancellation) =>
+          outcome(peer.unary(head("Test.Hang"), nothing, cancellation)),
+        );
+        await turn();
+        for (const cancellation of cancellations) cancellation.cancel(errors.cancelled("me", "enough"));
+        expect(new Set(await Promise.all(calls))).toEqual(new Set(["CANCELLED"]));
+      }
+      on = false;
+      await neighbour;
+      expect(echoes).toBeGreaterThan(0);
+      expect(peer.pending).toBe(0);
+      await eventually(() => ours.running() === 0, "every handler ends");
+    },
+  );
 
   it("refuses to send or take what is too large", async () => {
     const ours = await served();
@@ -322,22 +370,29 @@ describe("a server of ours", () => {
     const silentGone = new Promise((resolve) => silent.once("close", resolve));
     silent.on("error", () => {}).resume();
     await new Promise((resolve) => silent.once("data", resolve));
-    clock.advance(6000);
+    await clock.advance(6000);
     await within(silentGone, "the silent one is cut off");
 
     const idle = await raw(ours.address);
     await within(new Promise((resolve) => idle.ping(() => resolve(undefined))), "a ping");
     const idleGone = new Promise((resolve) => idle.once("close", resolve));
-    clock.advance(121_000);
+    await clock.advance(121_000);
     await within(idleGone, "the idle one is closed");
 
     const proxy = await faultProxy(ours.address);
     closing.push(() => proxy.close());
     const stuck = await raw(proxy.address);
-    stuck.request({ ...requestHeaders, ":path": "/test.Test/Hang" }).on("error", () => {}).end(frame(nothing));
+    stuck
+      .request({ ...requestHeaders, ":path": "/test.Test/Hang" })
+      .on("error", () => {})
+      .end(frame(nothing));
     await eventually(() => ours.running() === 1, "its call arrives");
     for (const link of proxy.links) link.up.stop();
-    await eventually(() => (clock.advance(10_000), ours.running() === 0), "the handler is cancelled");
+    await eventually(async () => {
+      await clock.advance(10_000);
+      return ours.running() === 0;
+    }, "the handler is cancelled");
+    expect(await outcome(dial(ours.address).unary(head("Test.Echo"), nothing))).toBe("ok");
   });
 
   it("sends no faster than a stopped reader reads: 64 MiB, memory bounded", { timeout: 60_000 }, async () => {
@@ -392,7 +447,9 @@ describe("whole services", () => {
     expect(ours.seen.at(-1)?.metadata.get("user-agent")).toBe("grpc-node-ts-micro");
     const { createClient } = await import("../../src/index.ts");
     await using direct = createClient({ env: false, logLevel: "fatal" });
-    expect(await direct.service("greeter", Greeter).hello({ name: "h1" }, { address: ours.address })).toMatchObject({ msg: "Hello h1" });
+    expect(await direct.service("greeter", Greeter).hello({ name: "h1" }, { address: ours.address })).toMatchObject({
+      msg: "Hello h1",
+    });
     expect(ours.seen.at(-1)?.metadata.get("micro-endpoint")).toBe("Greeter.Hello");
   });
 });

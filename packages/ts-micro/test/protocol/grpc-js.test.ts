@@ -39,9 +39,17 @@ function stubOf(address: string, credentials = grpcJs.credentials.createInsecure
   return new Client(address, credentials, options) as unknown as Stub;
 }
 
-function call(stub: Stub, method: keyof typeof Greeter.method, request: object, metadata = new grpcJs.Metadata(), options: object = {}): Promise<never> {
+function call(
+  stub: Stub,
+  method: keyof typeof Greeter.method,
+  request: object,
+  metadata = new grpcJs.Metadata(),
+  options: object = {},
+): Promise<never> {
   return new Promise((resolve, reject) => {
-    stub[method](request, metadata, options, (error: unknown, value: never) => (error ? reject(error as Error) : resolve(value)));
+    stub[method](request, metadata, options, (error: unknown, value: never) =>
+      error ? reject(error) : resolve(value),
+    );
   });
 }
 
@@ -67,7 +75,9 @@ describe("grpc-js calls a service of ours", () => {
     const got = ours.seen.at(-1)?.metadata;
     expect([got?.get("X-User"), got?.get("x-many"), got?.get("key-bin")]).toEqual(["ann", "a, b", "AP8="]);
     const replies = Array.from({ length: 500 }, (_, i) => call(stub, "hello", { name: `n${i}` }));
-    expect((await Promise.all(replies)).map(({ msg }) => msg)).toEqual(Array.from({ length: 500 }, (_, i) => `Hello n${i}`));
+    expect((await Promise.all(replies)).map(({ msg }) => msg)).toEqual(
+      Array.from({ length: 500 }, (_, i) => `Hello n${i}`),
+    );
   });
 
   it("errors have code, message and details; what is not there is UNIMPLEMENTED", async () => {
@@ -75,16 +85,23 @@ describe("grpc-js calls a service of ours", () => {
       code: grpcJs.status.ALREADY_EXISTS,
       details: '{"id":"greeter","code":409,"detail":"é sold","status":"Conflict"}',
     });
-    await expect(call(stub, "fail", { kind: "?", detail: "boom" })).rejects.toMatchObject({ code: grpcJs.status.INTERNAL });
+    await expect(call(stub, "fail", { kind: "?", detail: "boom" })).rejects.toMatchObject({
+      code: grpcJs.status.INTERNAL,
+    });
     const Other = grpcJs.makeGenericClientConstructor(definition("x.Nope"), "Nope");
     const other = new Other(ours.address, grpcJs.credentials.createInsecure()) as unknown as Stub;
-    await expect(call(other, "hello", {})).rejects.toMatchObject({ code: grpcJs.status.UNIMPLEMENTED, details: "unknown service Nope.Hello" });
+    await expect(call(other, "hello", {})).rejects.toMatchObject({
+      code: grpcJs.status.UNIMPLEMENTED,
+      details: "unknown service Nope.Hello",
+    });
     other.close();
   });
 
   it("a deadline and a cancellation reach the handler", async () => {
     const late = { deadline: Date.now() + 200 };
-    await expect(call(stub, "slow", { ms: 1n }, undefined, late)).rejects.toMatchObject({ code: grpcJs.status.DEADLINE_EXCEEDED });
+    await expect(call(stub, "slow", { ms: 1n }, undefined, late)).rejects.toMatchObject({
+      code: grpcJs.status.DEADLINE_EXCEEDED,
+    });
     await eventually(() => ours.cancelled.length === 1, "the handler is cancelled at the deadline");
     const running = ours.seen.length;
     const left = stub.slow({ ms: 1n }, () => {}) as grpcJs.ClientUnaryCall;
@@ -100,7 +117,9 @@ describe("grpc-js calls a service of ours", () => {
     for await (const { n } of stream) got.push(n);
     expect(got).toEqual(Array.from({ length: 1000 }, (_, n) => BigInt(n)));
     const answer = new Promise<{ count: bigint; last: string }>((resolve, reject) => {
-      const collect = stub.collect((error: unknown, value: never) => (error ? reject(error as Error) : resolve(value))) as grpcJs.ClientWritableStream<object>;
+      const collect = stub.collect((error: unknown, value: never) =>
+        error ? reject(error) : resolve(value),
+      ) as grpcJs.ClientWritableStream<object>;
       for (const text of ["a", "b", "c"]) collect.write({ text });
       collect.end();
     });
@@ -124,9 +143,16 @@ describe("grpc-js calls a service of ours", () => {
   });
 
   it("messages above the limit are RESOURCE_EXHAUSTED, either way, and the connection goes on", async () => {
-    const wide = stubOf(ours.address, undefined, { "grpc.max_send_message_length": -1, "grpc.max_receive_message_length": -1 });
-    await expect(call(wide, "big", { data: new Uint8Array(5 << 20) })).rejects.toMatchObject({ code: grpcJs.status.RESOURCE_EXHAUSTED });
-    await expect(call(wide, "big", { want: BigInt(5 << 20) })).rejects.toMatchObject({ code: grpcJs.status.RESOURCE_EXHAUSTED });
+    const wide = stubOf(ours.address, undefined, {
+      "grpc.max_send_message_length": -1,
+      "grpc.max_receive_message_length": -1,
+    });
+    await expect(call(wide, "big", { data: new Uint8Array(5 << 20) })).rejects.toMatchObject({
+      code: grpcJs.status.RESOURCE_EXHAUSTED,
+    });
+    await expect(call(wide, "big", { want: BigInt(5 << 20) })).rejects.toMatchObject({
+      code: grpcJs.status.RESOURCE_EXHAUSTED,
+    });
     expect(await call(wide, "hello", { name: "after" })).toMatchObject({ msg: "Hello after" });
     wide.close();
   });
@@ -173,7 +199,11 @@ describe("clients of ours call a grpc-js server", () => {
         one.on("end", () => reply(null, { count }));
       },
     });
-    const port = await new Promise<number>((resolve, reject) => server.bindAsync("127.0.0.1:0", grpcJs.ServerCredentials.createInsecure(), (error, bound) => (error ? reject(error) : resolve(bound))));
+    const port = await new Promise<number>((resolve, reject) =>
+      server.bindAsync("127.0.0.1:0", grpcJs.ServerCredentials.createInsecure(), (error, bound) =>
+        error ? reject(error) : resolve(bound),
+      ),
+    );
     address = `127.0.0.1:${port}`;
   });
   afterAll(() => server?.forceShutdown());

@@ -28,18 +28,36 @@ describeServer("grpcurl", "go", () => {
   it("lists and describes by reflection", async () => {
     const listed = (await run(ours.address, "list")).trim().split("\n");
     expect(listed).toEqual(
-      ["Plain", "greeter.Greeter", "grpc.health.v1.Health", "grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection"].toSorted(),
+      [
+        "Plain",
+        "greeter.Greeter",
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+      ].toSorted(),
     );
-    expect(await run(ours.address, "describe", "greeter.Greeter")).toContain("rpc Chat ( stream .greeter.ChatMessage ) returns ( stream .greeter.ChatMessage )");
-    expect(await run(ours.address, "describe", "greeter.AllKinds")).toContain(".google.protobuf.Timestamp created_at = 8");
-    await expect(run(ours.address, "describe", "Plain")).rejects.toMatchObject({ stderr: expect.stringContaining("Symbol not found") });
+    expect(await run(ours.address, "describe", "greeter.Greeter")).toContain(
+      "rpc Chat ( stream .greeter.ChatMessage ) returns ( stream .greeter.ChatMessage )",
+    );
+    expect(await run(ours.address, "describe", "greeter.AllKinds")).toContain(
+      ".google.protobuf.Timestamp created_at = 8",
+    );
+    await expect(run(ours.address, "describe", "Plain")).rejects.toMatchObject({
+      stderr: expect.stringContaining("Symbol not found"),
+    });
   });
 
   it("calls by reflection, unary and streams, and shows the error", async () => {
-    expect(JSON.parse(await run("-d", '{"name":"curl"}', ours.address, "greeter.Greeter/Hello"))).toEqual({ msg: "Hello curl" });
+    expect(JSON.parse(await run("-d", '{"name":"curl"}', ours.address, "greeter.Greeter/Hello"))).toEqual({
+      msg: "Hello curl",
+    });
     expect((await run("-d", '{"count":3}', ours.address, "greeter.Greeter/Stream")).match(/\{/g)).toHaveLength(3);
-    expect(JSON.parse(await run("-d", '{"text":"a"}{"text":"b"}', ours.address, "greeter.Greeter/Collect"))).toMatchObject({ last: "b" });
-    await expect(run("-d", '{"kind":"conflict","detail":"sold"}', ours.address, "greeter.Greeter/Fail")).rejects.toMatchObject({
+    expect(
+      JSON.parse(await run("-d", '{"text":"a"}{"text":"b"}', ours.address, "greeter.Greeter/Collect")),
+    ).toMatchObject({ last: "b" });
+    await expect(
+      run("-d", '{"kind":"conflict","detail":"sold"}', ours.address, "greeter.Greeter/Fail"),
+    ).rejects.toMatchObject({
       stderr: expect.stringContaining("AlreadyExists"),
     });
   });
@@ -50,8 +68,19 @@ describeServer("grpcurl", "go", () => {
     const { writeFileSync } = await import("node:fs");
     writeFileSync(proto, text);
     try {
-      const ask = (service: string): Promise<string> => run("-import-path", join(proto, ".."), "-proto", "health.proto", "-d", JSON.stringify({ service }), ours.address, "grpc.health.v1.Health/Check");
-      for (const service of ["", "greeter.Greeter", "Plain"]) expect(JSON.parse(await ask(service))).toEqual({ status: "SERVING" });
+      const ask = (service: string): Promise<string> =>
+        run(
+          "-import-path",
+          join(proto, ".."),
+          "-proto",
+          "health.proto",
+          "-d",
+          JSON.stringify({ service }),
+          ours.address,
+          "grpc.health.v1.Health/Check",
+        );
+      for (const service of ["", "greeter.Greeter", "Plain"])
+        expect(JSON.parse(await ask(service))).toEqual({ status: "SERVING" });
       await expect(ask("nope")).rejects.toMatchObject({ stderr: expect.stringContaining("NotFound") });
     } finally {
       rmSync(join(proto, ".."), { recursive: true });
@@ -64,7 +93,9 @@ describeServer("h2spec", "go", () => {
     await using ours = await greeter();
     const binary = join(await toolPath("h2spec"), "bin/h2spec");
     const port = ours.address.slice(ours.address.lastIndexOf(":") + 1);
-    const { stdout } = await execute(binary, ["-h", "127.0.0.1", "-p", port, "-S", "-o", "5"], { maxBuffer: 1 << 24 }).catch((error: { stdout: string }) => error);
+    const { stdout } = await execute(binary, ["-h", "127.0.0.1", "-p", port, "-S", "-o", "5"], {
+      maxBuffer: 1 << 24,
+    }).catch((error: { stdout: string }) => error);
     const [, total, passed] = /(\d+) tests, (\d+) passed/.exec(stdout) ?? [];
     expect(Number(total)).toBeGreaterThanOrEqual(140);
     // Node 24 and later do less by themselves.
@@ -84,14 +115,30 @@ describeServer("envoy", "python3", () => {
       .replaceAll("@PORT@", String(port))
       .replaceAll("@ADMIN@", String(await freePort()))
       .replaceAll("@BACKEND@", backend);
-    const envoy = spawn(join(built, "bin/envoy"), ["--config-yaml", config, "--concurrency", "1", "--disable-hot-restart", "--log-level", "critical", "--use-dynamic-base-id"], { cwd: folder, stdio: "ignore" });
+    const envoy = spawn(
+      join(built, "bin/envoy"),
+      [
+        "--config-yaml",
+        config,
+        "--concurrency",
+        "1",
+        "--disable-hot-restart",
+        "--log-level",
+        "critical",
+        "--use-dynamic-base-id",
+      ],
+      { cwd: folder, stdio: "ignore" },
+    );
     const ended = new Promise((resolve) => envoy.once("exit", resolve));
     try {
       await reachable(port);
       await using client = clientOf(`127.0.0.1:${port}`);
       const stub = client.service("greeter", Greeter);
       expect(await stub.hello({ name: "envoy" })).toMatchObject({ msg: "Hello envoy" });
-      await expect(stub.fail({ kind: "conflict", detail: "sold" })).rejects.toMatchObject({ code: "CONFLICT", detail: "sold" });
+      await expect(stub.fail({ kind: "conflict", detail: "sold" })).rejects.toMatchObject({
+        code: "CONFLICT",
+        detail: "sold",
+      });
       const got: bigint[] = [];
       for await (const { n } of stub.stream({ count: 300n })) got.push(n);
       expect(got).toHaveLength(300);

@@ -1,6 +1,14 @@
 /** A whole service of ours for strangers to call. */
 import { Greeter } from "../../../../interop/proto/gen/greeter_pb.ts";
-import { createClient, createService, errors, type Client, type Context, type Service, type ServiceOptions } from "../../src/index.ts";
+import {
+  createClient,
+  createService,
+  errors,
+  type Client,
+  type Context,
+  type Service,
+  type ServiceOptions,
+} from "../../src/index.ts";
 import { memoryRegistry } from "../../src/registry/memory.ts";
 
 export interface Ours extends AsyncDisposable {
@@ -62,7 +70,10 @@ export async function greeter(options: Partial<ServiceOptions> = {}): Promise<Ou
 }
 
 /** A client of ours that knows one gRPC node. */
-export function clientOf(address: string, options: Parameters<typeof createClient>[0] & { name?: string } = {}): Client {
+export function clientOf(
+  address: string,
+  options: Parameters<typeof createClient>[0] & { name?: string } = {},
+): Client {
   const { name = "greeter", ...rest } = options;
   const node = { id: `${name}-1`, address, metadata: { protocol: "grpc" } };
   const services = [{ name, version: "1", metadata: {}, endpoints: [], nodes: [node] }];

@@ -1,4 +1,11 @@
-import { http2Codes, type Http2End, type Http2AnswerEvents, type Http2Headers, type Http2Request, type Http2Session } from "../../backends/http2.ts";
+import {
+  http2Codes,
+  type Http2End,
+  type Http2AnswerEvents,
+  type Http2Headers,
+  type Http2Request,
+  type Http2Session,
+} from "../../backends/http2.ts";
 import type { Cancellation } from "../../context.ts";
 import { errors, fromUnknown, type MicroError } from "../../errors.ts";
 import { MessageQueue } from "../../internal/message-queue.ts";

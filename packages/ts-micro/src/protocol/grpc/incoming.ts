@@ -21,7 +21,15 @@ export class Incoming implements IncomingCall {
     this.remote = exchange.remote;
     this.retries = headers["user-agent"] === userAgent;
     const deadline = deadlineOf(headers, now);
-    this.head = { service: serviceOf(headers, endpoint), endpoint, contentType, kind, deadline, metadata: metadataOf(headers), id: "" };
+    this.head = {
+      service: serviceOf(headers, endpoint),
+      endpoint,
+      contentType,
+      kind,
+      deadline,
+      metadata: metadataOf(headers),
+      id: "",
+    };
   }
 }
 

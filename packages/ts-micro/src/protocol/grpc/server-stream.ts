@@ -51,7 +51,8 @@ export class ServerStream implements RawStream, Http2Events {
 
   send(body: Uint8Array): Promise<void> {
     if (this.#over !== undefined) return Promise.reject(this.#over);
-    if (this.#ended) return Promise.reject(errors.invalidState(serverId, "send after the end of the stream's own side"));
+    if (this.#ended)
+      return Promise.reject(errors.invalidState(serverId, "send after the end of the stream's own side"));
     if (body.length > this.#most) return Promise.reject(oversized(body.length, this.#most));
     const { exchange } = this.#call;
     if (!this.#sent) {

@@ -84,7 +84,7 @@ export class GrpcServer implements Http2Server {
       return refuse(exchange, contentType as string, encodeStatus(errors.unsupported(id, detail)));
     }
     if (kind === "unary") exchange.receive(new ServerUnary(call, target, this.#settings, this.#arriving));
-    else new ServerStream(call, this.#settings).serve(target);
+    else void new ServerStream(call, this.#settings).serve(target);
   }
 }
 

@@ -1,4 +1,11 @@
-import { http2Codes, type Http2End, type Http2AnswerEvents, type Http2Headers, type Http2Request, type Http2Session } from "../../backends/http2.ts";
+import {
+  http2Codes,
+  type Http2End,
+  type Http2AnswerEvents,
+  type Http2Headers,
+  type Http2Request,
+  type Http2Session,
+} from "../../backends/http2.ts";
 import type { Cancellation } from "../../context.ts";
 import { MicroError, errors, fromUnknown } from "../../errors.ts";
 import type { CallHead, Reply } from "../../protocol.ts";
@@ -113,7 +120,8 @@ export class UnaryCall implements Entry, Http2AnswerEvents {
   }
 
   #take(body: Buffer, flags: number): void {
-    if (this.#message !== undefined) throw errors.protocol(clientId, `${this.#where}: more than one reply to a unary call`);
+    if (this.#message !== undefined)
+      throw errors.protocol(clientId, `${this.#where}: more than one reply to a unary call`);
     this.#message = unpack(body, flags, this.#encoding, this.#owner.settings.maxMessage);
   }
 
@@ -122,7 +130,8 @@ export class UnaryCall implements Entry, Http2AnswerEvents {
     if (this.#over) return;
     const error = decodeStatus(this.#status as Http2Headers);
     if (error !== undefined) return this.#give(error);
-    if (this.#message === undefined) return this.#give(errors.protocol(clientId, `${this.#where}: no reply in the answer`));
+    if (this.#message === undefined)
+      return this.#give(errors.protocol(clientId, `${this.#where}: no reply in the answer`));
     this.#finish();
     this.#resolve({ body: this.#message });
   }

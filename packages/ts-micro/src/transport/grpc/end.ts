@@ -1,4 +1,10 @@
-import { http2Codes, type Http2AnswerEvents, type Http2End, type Http2Headers, type Http2Stream } from "../../backends/http2.ts";
+import {
+  http2Codes,
+  type Http2AnswerEvents,
+  type Http2End,
+  type Http2Headers,
+  type Http2Stream,
+} from "../../backends/http2.ts";
 import { errors, fromUnknown, type MicroError } from "../../errors.ts";
 import { Room } from "../../internal/room.ts";
 import type { Connection, Message, Receiver } from "../../transport.ts";
@@ -98,7 +104,9 @@ export abstract class GrpcEnd implements Connection, Http2AnswerEvents {
     this.#encoding = headers["grpc-encoding"];
     const status = headers["grpc-status"];
     if (headers[":status"] !== "200" || (status !== undefined && status !== "0"))
-      this.#end(`${this.remote} has no grpc transport: ${headers["grpc-message"] ?? `HTTP status ${headers[":status"]}`}`);
+      this.#end(
+        `${this.remote} has no grpc transport: ${headers["grpc-message"] ?? `HTTP status ${headers[":status"]}`}`,
+      );
   }
 
   trailers(): void {}

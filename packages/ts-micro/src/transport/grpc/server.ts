@@ -108,7 +108,8 @@ export class GrpcTransportServer implements Http2Server {
 
   #request(exchange: Http2Exchange): void {
     const { headers } = exchange;
-    if (headers[":path"] !== transportPath || messageType(headers["content-type"]) === undefined) return refuse(exchange);
+    if (headers[":path"] !== transportPath || messageType(headers["content-type"]) === undefined)
+      return refuse(exchange);
     const end = new ServerEnd(exchange, this.#ends, this.#settings.maxBody);
     this.#ends.add(end);
     this.#serve(end);

@@ -20,7 +20,11 @@ export class ProtoWriter {
 
   /** Bytes or a message, written also when empty. */
   bytes(field: number, value: Uint8Array): this {
-    this.#parts.push(varint(field * 8 + 2), varint(value.length), Buffer.from(value.buffer, value.byteOffset, value.length));
+    this.#parts.push(
+      varint(field * 8 + 2),
+      varint(value.length),
+      Buffer.from(value.buffer, value.byteOffset, value.length),
+    );
     return this;
   }
 

@@ -53,7 +53,12 @@ function bounded(error: MicroError): MicroError {
 function cut(text: string, most: number): string {
   const bytes = Buffer.from(text);
   // A character that is cut through decodes to the replacement character.
-  return bytes.length <= most ? text : `${bytes.subarray(0, most).toString().replace(/\uFFFD+$/, "")}…`;
+  return bytes.length <= most
+    ? text
+    : `${bytes
+        .subarray(0, most)
+        .toString()
+        .replace(/\uFFFD+$/, "")}…`;
 }
 
 /** gRPC status → our code, where the peer is no Go Micro and says no more (wire spec §4.5). */
@@ -89,7 +94,12 @@ export function decodeStatus(trailers: Readonly<Record<string, string | undefine
   const refused = trailers["micro-refused"] === "1";
   const code = text !== undefined && /^\d{1,3}$/.test(text) ? Number(text) : unknown;
   const message = decodeMessage(trailers["grpc-message"] ?? "");
-  const { id, status, detail, code: name } = detailed(trailers["grpc-status-details-bin"]) ?? told(message) ?? bare(code, message);
+  const {
+    id,
+    status,
+    detail,
+    code: name,
+  } = detailed(trailers["grpc-status-details-bin"]) ?? told(message) ?? bare(code, message);
   const error = new MicroError({ id, code: name, status, detail, refused });
   error.layer = "remote";
   return error;
@@ -108,7 +118,12 @@ function detailed(value: string | undefined): MicroError | undefined {
     if (protoText(fields.get(1)) !== errorType) return undefined;
     const error = new Map(protoFields(fields.get(2) as Uint8Array).map((each) => [each.field, each.value]));
     const status = Number(error.get(2) ?? 0) | 0;
-    return new MicroError({ id: protoText(error.get(1)), status, code: codeOf(status), detail: protoText(error.get(3)) });
+    return new MicroError({
+      id: protoText(error.get(1)),
+      status,
+      code: codeOf(status),
+      detail: protoText(error.get(3)),
+    });
   } catch {
     // Somebody else's bytes; the message is left.
     return undefined;

@@ -87,15 +87,18 @@ describe("gRPC of Go Micro", () => {
     for (const headers of missing) expect(decodeStatus(headers)).toMatchObject({ code: "NOT_FOUND" });
   });
 
-  it.each(["v4-transport-grpc", "v5-transport-grpc"])("%s: messages of the transport keep their header and body", (name) => {
-    let messages = 0;
-    for (const bytes of decoded(name).bodies.values())
-      for (const body of framesOf(bytes)) {
-        const message = decodeTransportMessage(body);
-        expect(message.header["Micro-Id"]).toMatch(/^\d+$/);
-        expect(decodeTransportMessage(encodeTransportMessage(message.header, message.body))).toEqual(message);
-        messages++;
-      }
-    expect(messages).toBeGreaterThan(3);
-  });
+  it.each(["v4-transport-grpc", "v5-transport-grpc"])(
+    "%s: messages of the transport keep their header and body",
+    (name) => {
+      let messages = 0;
+      for (const bytes of decoded(name).bodies.values())
+        for (const body of framesOf(bytes)) {
+          const message = decodeTransportMessage(body);
+          expect(message.header["Micro-Id"]).toMatch(/^\d+$/);
+          expect(decodeTransportMessage(encodeTransportMessage(message.header, message.body))).toEqual(message);
+          messages++;
+        }
+      expect(messages).toBeGreaterThan(3);
+    },
+  );
 });

@@ -1,4 +1,16 @@
-import { array, assert, boolean, constantFrom, dictionary, double, integer, property, string, tuple, uint8Array } from "fast-check";
+import {
+  array,
+  assert,
+  boolean,
+  constantFrom,
+  dictionary,
+  double,
+  integer,
+  property,
+  string,
+  tuple,
+  uint8Array,
+} from "fast-check";
 import { describe, expect, it } from "vitest";
 import { MicroError, errors } from "ts-micro/errors";
 import { grpcType, messageType } from "ts-micro/wire/grpc/content-type";
@@ -27,14 +39,18 @@ describe("message framing", () => {
 
   it("is read however it is cut", () => {
     assert(
-      property(array(tuple(uint8Array({ maxLength: 300 }), boolean()), { maxLength: 8 }), integer({ min: 1, max: 64 }), (messages, size) => {
-        const bytes = Buffer.concat(messages.map(([body, packed]) => frame(body, packed ? 1 : 0)));
-        const got: [Buffer, number][] = [];
-        const reader = new FrameReader(300, (body, flags) => got.push([Buffer.from(body), flags]));
-        for (let at = 0; at < bytes.length; at += size) reader.push(bytes.subarray(at, at + size));
-        expect(got).toEqual(messages.map(([body, packed]) => [Buffer.from(body), packed ? 1 : 0]));
-        expect(reader.held).toBe(0);
-      }),
+      property(
+        array(tuple(uint8Array({ maxLength: 300 }), boolean()), { maxLength: 8 }),
+        integer({ min: 1, max: 64 }),
+        (messages, size) => {
+          const bytes = Buffer.concat(messages.map(([body, packed]) => frame(body, packed ? 1 : 0)));
+          const got: [Buffer, number][] = [];
+          const reader = new FrameReader(300, (body, flags) => got.push([Buffer.from(body), flags]));
+          for (let at = 0; at < bytes.length; at += size) reader.push(bytes.subarray(at, at + size));
+          expect(got).toEqual(messages.map(([body, packed]) => [Buffer.from(body), packed ? 1 : 0]));
+          expect(reader.held).toBe(0);
+        },
+      ),
     );
   });
 
@@ -106,8 +122,11 @@ describe("grpc-timeout", () => {
   });
 
   it("is read in every unit, and nothing else is", () => {
-    expect(["1H", "2M", "3S", "4m", "5u", "6n"].map(decodeTimeout)).toEqual([3_600_000, 120_000, 3000, 4, 0.005, 0.000006]);
-    for (const bad of ["", "1", "m", "-1m", "1.5S", "123456789m", "1 m", "1h"]) expect(decodeTimeout(bad)).toBeUndefined();
+    expect(["1H", "2M", "3S", "4m", "5u", "6n"].map(decodeTimeout)).toEqual([
+      3_600_000, 120_000, 3000, 4, 0.005, 0.000006,
+    ]);
+    for (const bad of ["", "1", "m", "-1m", "1.5S", "123456789m", "1 m", "1h"])
+      expect(decodeTimeout(bad)).toBeUndefined();
   });
 });
 
@@ -124,7 +143,13 @@ describe("grpc-message", () => {
   });
 
   it("keeps what is no escape", () => {
-    expect(["100%", "%zz", "%4", "a%41b", "%C3%28"].map(decodeMessage)).toEqual(["100%", "%zz", "%4", "aAb", "\uFFFD("]);
+    expect(["100%", "%zz", "%4", "a%41b", "%C3%28"].map(decodeMessage)).toEqual([
+      "100%",
+      "%zz",
+      "%4",
+      "aAb",
+      "\uFFFD(",
+    ]);
   });
 });
 
@@ -141,23 +166,41 @@ describe("status", () => {
   it("comes back with id, status and detail, refusals too; details are errors.Error alone", () => {
     const codes = constantFrom("CONFLICT", "DRAINING", "TIMEOUT", "INTERNAL", "UNSUPPORTED" as const);
     assert(
-      property(string(), string({ minLength: 1, unit: "grapheme", maxLength: 500 }), codes, boolean(), (id, detail, code, refused) => {
-        const trailers = encodeStatus(new MicroError({ id, detail, code, refused }));
-        const back = decodeStatus(trailers);
-        expect(back).toMatchObject({ id: Buffer.from(id).toString(), detail: Buffer.from(detail).toString(), refused });
-        expect(Object.values(trailers).every((value) => /^[\x20-\x7e]*$/.test(value))).toBe(true);
-        const types = protoFields(Buffer.from(trailers["grpc-status-details-bin"] as string, "base64"))
-          .filter(({ field }) => field === 3)
-          .map(({ value }) => protoText(protoFields(value as Uint8Array)[0]?.value));
-        expect(types).toEqual(["type.googleapis.com/errors.Error"]);
-      }),
+      property(
+        string(),
+        string({ minLength: 1, unit: "grapheme", maxLength: 500 }),
+        codes,
+        boolean(),
+        (id, detail, code, refused) => {
+          const trailers = encodeStatus(new MicroError({ id, detail, code, refused }));
+          const back = decodeStatus(trailers);
+          expect(back).toMatchObject({
+            id: Buffer.from(id).toString(),
+            detail: Buffer.from(detail).toString(),
+            refused,
+          });
+          expect(Object.values(trailers).every((value) => /^[\x20-\x7e]*$/.test(value))).toBe(true);
+          const types = protoFields(Buffer.from(trailers["grpc-status-details-bin"] as string, "base64"))
+            .filter(({ field }) => field === 3)
+            .map(({ value }) => protoText(protoFields(value as Uint8Array)[0]?.value));
+          expect(types).toEqual(["type.googleapis.com/errors.Error"]);
+        },
+      ),
     );
   });
 
   it("falls back to Go's JSON, then to code and message; a stranger's details are passed over", () => {
     expect(decodeStatus({ "grpc-status": "0" })).toBeUndefined();
-    expect(decodeStatus({ "grpc-status": "6", "grpc-message": '{"id":"a","code":409,"detail":"d"}' })).toMatchObject({ id: "a", status: 409, detail: "d" });
-    const foreign = new ProtoWriter().int(1, 3).text(2, "x").bytes(3, new ProtoWriter().text(1, "type.googleapis.com/google.rpc.BadRequest").bytes(2, Buffer.alloc(3)).done()).done();
+    expect(decodeStatus({ "grpc-status": "6", "grpc-message": '{"id":"a","code":409,"detail":"d"}' })).toMatchObject({
+      id: "a",
+      status: 409,
+      detail: "d",
+    });
+    const foreign = new ProtoWriter()
+      .int(1, 3)
+      .text(2, "x")
+      .bytes(3, new ProtoWriter().text(1, "type.googleapis.com/google.rpc.BadRequest").bytes(2, Buffer.alloc(3)).done())
+      .done();
     const trailers = { ...plainStatus(3, "bad"), "grpc-status-details-bin": foreign.toString("base64") };
     expect(decodeStatus(trailers)).toMatchObject({ code: "BAD_REQUEST", status: 400, detail: "bad" });
     expect(decodeStatus({})).toMatchObject({ code: "INTERNAL" });
@@ -174,12 +217,22 @@ describe("status", () => {
 
   it("stands any trailers", () => {
     assert(
-      property(dictionary(constantFrom("grpc-status", "grpc-message", "grpc-status-details-bin"), string()), (trailers) => {
-        decodeStatus(trailers);
-      }),
+      property(
+        dictionary(constantFrom("grpc-status", "grpc-message", "grpc-status-details-bin"), string()),
+        (trailers) => {
+          decodeStatus(trailers);
+        },
+      ),
       { numRuns: 1000 },
     );
-    assert(property(uint8Array({ maxLength: 80 }), (bytes) => void decodeStatus({ "grpc-status": "2", "grpc-status-details-bin": Buffer.from(bytes).toString("base64") })), { numRuns: 1000 });
+    assert(
+      property(
+        uint8Array({ maxLength: 80 }),
+        (bytes) =>
+          void decodeStatus({ "grpc-status": "2", "grpc-status-details-bin": Buffer.from(bytes).toString("base64") }),
+      ),
+      { numRuns: 1000 },
+    );
   });
 });
 
@@ -188,17 +241,50 @@ describe("paths and content types", () => {
     expect(callPath("greeter", "Greeter.Hello")).toBe("/greeter.Greeter/Hello");
     expect(callPath("", "Greeter.Hello")).toBe("/Greeter/Hello");
     expect(callPath("x", "/helloworld.Greeter/SayHello")).toBe("/helloworld.Greeter/SayHello");
-    for (const path of ["/greeter.Greeter/Hello", "/go.micro.srv.greeter.Greeter/Hello", "/Greeter/Hello", "/a.b.Greeter/Hello"])
+    for (const path of [
+      "/greeter.Greeter/Hello",
+      "/go.micro.srv.greeter.Greeter/Hello",
+      "/Greeter/Hello",
+      "/a.b.Greeter/Hello",
+    ])
       expect(endpointOf(path)).toBe("Greeter.Hello");
-    for (const path of ["/a/b/c", "/", "", "//x", "/a/", "a/b", "/greeter./Hello", "*"]) expect(endpointOf(path)).toBeUndefined();
+    for (const path of ["/a/b/c", "/", "", "//x", "/a/", "a/b", "/greeter./Hello", "*"])
+      expect(endpointOf(path)).toBeUndefined();
   });
 
   it("name the messages' codec, and gRPC-Web is another protocol", () => {
-    const types = ["application/grpc", "application/grpc+proto", "application/grpc+json", "application/grpc+bytes", "application/grpc+msgpack", "application/grpc;x=1"];
-    expect(types.map(messageType)).toEqual(["application/protobuf", "application/protobuf", "application/json", "application/octet-stream", "application/msgpack", "application/protobuf"]);
-    for (const other of ["application/grpc-web", "application/grpc-web+proto", "application/json", "text/html", undefined, ""])
+    const types = [
+      "application/grpc",
+      "application/grpc+proto",
+      "application/grpc+json",
+      "application/grpc+bytes",
+      "application/grpc+msgpack",
+      "application/grpc;x=1",
+    ];
+    expect(types.map(messageType)).toEqual([
+      "application/protobuf",
+      "application/protobuf",
+      "application/json",
+      "application/octet-stream",
+      "application/msgpack",
+      "application/protobuf",
+    ]);
+    for (const other of [
+      "application/grpc-web",
+      "application/grpc-web+proto",
+      "application/json",
+      "text/html",
+      undefined,
+      "",
+    ])
       expect(messageType(other)).toBeUndefined();
-    for (const type of ["application/protobuf", "application/json", "application/octet-stream", "text/plain", "application/x-nope"])
+    for (const type of [
+      "application/protobuf",
+      "application/json",
+      "application/octet-stream",
+      "text/plain",
+      "application/x-nope",
+    ])
       expect(messageType(grpcType(type))).toBe(type);
   });
 });
@@ -213,21 +299,33 @@ describe("gRPC's own messages", () => {
   it("reflection: questions, and answers that repeat them", () => {
     expect(decodeReflectionRequest(hex("3a 00"))).toEqual({ ask: "services" });
     expect(decodeReflectionRequest(hex("22 03 612e62"))).toEqual({ ask: "symbol", name: "a.b" });
-    expect(decodeReflectionRequest(hex("2a 07 0a 03 612e62 10 05"))).toEqual({ ask: "extension", name: "a.b", number: 5 });
+    expect(decodeReflectionRequest(hex("2a 07 0a 03 612e62 10 05"))).toEqual({
+      ask: "extension",
+      name: "a.b",
+      number: 5,
+    });
     expect(encodeReflectionResponse(hex("3a00"), { services: ["a"] })).toEqual(hex("12 02 3a00 32 05 0a 03 0a 01 61"));
-    expect(encodeReflectionResponse(Buffer.alloc(0), { code: 5, message: "n" })).toEqual(hex("12 00 3a 05 08 05 12 01 6e"));
+    expect(encodeReflectionResponse(Buffer.alloc(0), { code: 5, message: "n" })).toEqual(
+      hex("12 00 3a 05 08 05 12 01 6e"),
+    );
   });
 
   it("transport: both spellings of the id are written, names are read in canonical form", () => {
     const bytes = encodeTransportMessage({ "Micro-Id": "7", "X-Empty": "" }, Buffer.from("b"));
     expect(bytes.includes("Micro-ID") && bytes.includes("Micro-Id")).toBe(true);
-    expect(decodeTransportMessage(bytes)).toEqual({ header: Object.assign(Object.create(null), { "Micro-Id": "7", "X-Empty": "" }), body: Buffer.from("b") });
+    expect(decodeTransportMessage(bytes)).toEqual({
+      header: Object.assign(Object.create(null), { "Micro-Id": "7", "X-Empty": "" }),
+      body: Buffer.from("b"),
+    });
   });
 
   it("are read from any bytes without harm", () => {
     for (const read of [decodeHealthRequest, decodeReflectionRequest, decodeTransportMessage, protoFields])
-      assert(property(uint8Array({ maxLength: 100 }), (bytes) => {
+      assert(
+        property(uint8Array({ maxLength: 100 }), (bytes) => {
           expect(["ok", "BAD_REQUEST"]).toContain(outcome(() => read(bytes)));
-        }), { numRuns: 2000 });
+        }),
+        { numRuns: 2000 },
+      );
   });
 });

@@ -2,7 +2,15 @@ import { connect, type ClientHttp2Session, type ClientHttp2Stream, type Incoming
 import type { Socket } from "node:net";
 import type { Timer } from "../../../clock.ts";
 import { exitAmbient } from "../../../internal/ambient.ts";
-import { http2Codes, type Http2ClientOptions, type Http2End, type Http2AnswerEvents, type Http2Headers, type Http2Request, type Http2Session } from "../../http2.ts";
+import {
+  http2Codes,
+  type Http2ClientOptions,
+  type Http2End,
+  type Http2AnswerEvents,
+  type Http2Headers,
+  type Http2Request,
+  type Http2Session,
+} from "../../http2.ts";
 import { NodeStream, fromNode, ignore } from "./stream.ts";
 
 /**
@@ -185,7 +193,8 @@ class NodeRequest extends NodeStream implements Http2Request {
     const { stream } = this;
     const code = this.#reset ?? stream.rstCode ?? http2Codes.none;
     const session = this.#session;
-    const complete = this.ended && this.#answered && code === http2Codes.none && (this.#sentAll || stream.writableEnded);
+    const complete =
+      this.ended && this.#answered && code === http2Codes.none && (this.#sentAll || stream.writableEnded);
     const refused = !this.#answered && (code === http2Codes.refused || session.unprocessed(stream.id));
     this.events?.closed(this.#how(complete, refused, code), code);
     this.events = undefined;

@@ -1,4 +1,9 @@
-import { performServerHandshake, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from "node:http2";
+import {
+  performServerHandshake,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
 import type { Socket } from "node:net";
 import { exitAmbient } from "../../../internal/ambient.ts";
 import type { Expiring } from "../../../internal/deadlines.ts";

@@ -132,5 +132,4 @@ export function fromNode(headers: IncomingHttpHeaders): Http2Headers {
   return out as Http2Headers;
 }
 
-// oxlint-disable-next-line no-control-regex
 const beyondAscii = /[^\0-\x7f]/;
