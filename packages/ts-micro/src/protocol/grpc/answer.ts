@@ -1,5 +1,5 @@
 import type { Http2End, Http2Headers } from "../../backends/http2.ts";
-import { MicroError, errors, type ErrorCode } from "../../errors.ts";
+import { MicroError, errors, fromUnknown, type ErrorCode } from "../../errors.ts";
 import { messageType } from "../../wire/grpc/content-type.ts";
 import type { Owner } from "./owner.ts";
 import { clientId } from "../mucp/owner.ts";
@@ -28,6 +28,12 @@ export function headFault(owner: Owner, headers: Http2Headers): MicroError | und
   if (headers["grpc-status"] === undefined && messageType(headers["content-type"]) === undefined)
     return errors.protocol(clientId, `${where}: the answer is no gRPC, its content type is ${headers["content-type"]}`);
   return undefined;
+}
+
+/** The error of a call that the engine did not take: nothing of it was sent. */
+export function unsentError(owner: Owner, error: unknown): MicroError {
+  const detail = `${owner.node.address}: the call could not be sent: ${fromUnknown(error).detail}`;
+  return new MicroError({ id: clientId, code: "UNAVAILABLE", detail, cause: error, refused: true });
 }
 
 /** Codes of RST_STREAM (gRPC over HTTP/2, "Errors"). */

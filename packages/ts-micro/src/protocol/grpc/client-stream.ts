@@ -14,7 +14,7 @@ import { FrameReader, frame } from "../../wire/grpc/frame.ts";
 import { gzipFrame, unpack } from "../../wire/grpc/gzip.ts";
 import { decodeStatus } from "../../wire/grpc/status.ts";
 import { clientId, closedPeer, tooLate } from "../mucp/owner.ts";
-import { headFault, lostError } from "./answer.ts";
+import { headFault, lostError, unsentError } from "./answer.ts";
 import type { Entry, Owner } from "./owner.ts";
 import { Room } from "../../internal/room.ts";
 import { oversized } from "./unary.ts";
@@ -72,7 +72,7 @@ export class ClientStream implements RawStream, Entry, Http2AnswerEvents {
     try {
       this.#request = session.open(heads.of(this.#head, settings.clock.now()), this);
     } catch (error) {
-      return this.#finish(fromUnknown(error, clientId));
+      return this.#finish(unsentError(this.#owner, error));
     }
     const waiting = this.#waiting;
     this.#waiting = [];

@@ -13,7 +13,7 @@ import { FrameReader, frame, wholeFrame } from "../../wire/grpc/frame.ts";
 import { gzipFrame, unpack } from "../../wire/grpc/gzip.ts";
 import { decodeStatus } from "../../wire/grpc/status.ts";
 import { clientId, closedPeer, tooLate } from "../mucp/owner.ts";
-import { headFault, lostError } from "./answer.ts";
+import { headFault, lostError, unsentError } from "./answer.ts";
 import type { Entry, Owner } from "./owner.ts";
 
 /** One request and its reply on a stream of the shared connection. */
@@ -58,10 +58,10 @@ export class UnaryCall implements Entry, Http2AnswerEvents {
     try {
       const headers = heads.of(this.#head, settings.clock.now());
       this.#request = session.open(headers, this);
-      this.#request.end(settings.gzip ? gzipFrame(this.#body) : frame(this.#body));
     } catch (error) {
-      this.#give(fromUnknown(error, clientId));
+      return this.#give(unsentError(this.#owner, error));
     }
+    this.#request.end(settings.gzip ? gzipFrame(this.#body) : frame(this.#body));
   }
 
   undialled(error: unknown): void {

@@ -113,7 +113,7 @@ function told(message: string): MicroError | undefined {
 function detailed(value: string | undefined): MicroError | undefined {
   if (value === undefined) return undefined;
   try {
-    const [any] = protoFields(Buffer.from(value, "base64")).filter(({ field }) => field === 3);
+    const any = protoFields(Buffer.from(value, "base64")).find(({ field }) => field === 3);
     const fields = new Map(protoFields(any?.value as Uint8Array).map((each) => [each.field, each.value]));
     if (protoText(fields.get(1)) !== errorType) return undefined;
     const error = new Map(protoFields(fields.get(2) as Uint8Array).map((each) => [each.field, each.value]));

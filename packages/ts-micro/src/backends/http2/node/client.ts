@@ -31,7 +31,7 @@ export class NodeSession implements Http2Session {
   #resets = 0;
   #resetAt: number;
   #timer: Timer | undefined;
-  #read = 0;
+  #read = -1;
   #pinging = false;
 
   constructor(socket: Socket, options: Http2ClientOptions) {

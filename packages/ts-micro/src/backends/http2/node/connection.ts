@@ -29,7 +29,7 @@ export class NodeConnection implements Expiring {
   #draining = false;
   #resets = 0;
   #resetAt: number;
-  #read = 0;
+  #read = -1;
   #pinging = false;
   #reason = "";
 
@@ -83,11 +83,11 @@ export class NodeConnection implements Expiring {
     if (!late) this.#goaway();
   }
 
-  /** Cuts it off. With a code the clients know at once that nothing more comes; without one they would wait for their streams. */
+  /** Cuts it off. */
   destroy(): Promise<void> {
-    this.#session.destroy(new Error("cut off"), http2Codes.cancel);
+    this.#session.destroy();
     return new Promise((resolve) => {
-      // In a turn of its own, so that this is on its way.
+      // In a turn of its own, so that what tells the client is on its way: cut off sooner, one on TLS may not notice.
       setImmediate(() => {
         this.#socket.destroy();
         resolve();
