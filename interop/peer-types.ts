@@ -132,6 +132,10 @@ export interface GoPeerOptions extends CallLimits {
   readonly nodeId?: string;
   /** server.Version. Default "latest". */
   readonly serviceVersion?: string;
+  /** Client and server: mucp (default), or the grpc plugins of v4, v5's own grpc. */
+  readonly protocol?: "mucp" | "grpc";
+  /** What mucp stands on. Default http. */
+  readonly transport?: "http" | "grpc";
   /** Default 127.0.0.1:0. */
   readonly address?: string;
   readonly advertise?: string;

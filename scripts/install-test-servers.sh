@@ -14,6 +14,9 @@ servers=(
   go-peer-v4:go
   go-peer-v5:go
   go-micro-cli:go
+  envoy:python3
+  h2spec:go
+  grpcurl:go
 )
 
 # packages of Debian, with the command of each; they take root

@@ -31,6 +31,8 @@ type settings struct {
 	Metadata      map[string]string `json:"metadata"`
 	Registry      string            `json:"registry"`
 	BrokerAddress string            `json:"brokerAddress"`
+	Protocol      string            `json:"protocol"`
+	Transport     string            `json:"transport"`
 	Wait          bool              `json:"wait"`
 	Debug         string            `json:"debug"`
 	Trace         bool              `json:"trace"`
@@ -132,6 +134,7 @@ func (p *peer) makeClient() error {
 		client.Broker(p.broker),
 		func(o *client.Options) { s.callLimits.apply(&o.CallOptions) },
 	}
+	var secured *tls.Config
 	if s.ClientSecure {
 		config := &tls.Config{InsecureSkipVerify: s.InsecureSkipVerify}
 		if s.CaPem != "" {
@@ -144,9 +147,10 @@ func (p *peer) makeClient() error {
 		if s.InsecureSkipVerify || s.CaPem != "" { // else Go Micro's own default
 			secure = append(secure, transport.TLSConfig(config))
 		}
-		opts = append(opts, client.Transport(transport.NewHTTPTransport(secure...)))
+		secured = config
+		opts = append(opts, client.Transport(p.transport(secure...)))
 	} else {
-		opts = append(opts, client.Transport(transport.NewHTTPTransport()))
+		opts = append(opts, client.Transport(p.transport()))
 	}
 	if s.ContentType != "" {
 		opts = append(opts, client.ContentType(s.ContentType))
@@ -157,8 +161,20 @@ func (p *peer) makeClient() error {
 	if s.PoolTTLMs > 0 {
 		opts = append(opts, client.PoolTTL(ms(s.PoolTTLMs)))
 	}
-	p.client = client.NewClient(opts...)
+	if s.Protocol == "grpc" {
+		p.client = newGRPCClient(secured, opts...)
+	} else {
+		p.client = client.NewClient(opts...)
+	}
 	return nil
+}
+
+// transport makes what mucp stands on.
+func (p *peer) transport(opts ...transport.Option) transport.Transport {
+	if p.settings.Transport == "grpc" {
+		return newGRPCTransport(opts...)
+	}
+	return transport.NewHTTPTransport(opts...)
 }
 
 func (p *peer) serve() error {
@@ -193,16 +209,22 @@ func (p *peer) serve() error {
 		opts = append(opts, server.Wait(nil))
 	}
 	secure := []transport.Option{transport.Secure(s.Secure)}
+	var secured *tls.Config
 	if s.CertPem != "" {
 		pair, err := tls.X509KeyPair([]byte(s.CertPem), []byte(s.KeyPem))
 		if err != nil {
 			return err
 		}
-		secure = append(secure, transport.TLSConfig(&tls.Config{Certificates: []tls.Certificate{pair}}))
+		secured = &tls.Config{Certificates: []tls.Certificate{pair}}
+		secure = append(secure, transport.TLSConfig(secured))
 	}
-	opts = append(opts, server.Transport(transport.NewHTTPTransport(secure...)))
+	opts = append(opts, server.Transport(p.transport(secure...)))
 
-	p.server = server.NewRPCServer(opts...)
+	if s.Protocol == "grpc" {
+		p.server = newGRPCServer(secured, opts...)
+	} else {
+		p.server = server.NewRPCServer(opts...)
+	}
 	if err := pb.RegisterGreeterHandler(p.server, &Greeter{ledger: p.ledger}); err != nil {
 		return err
 	}

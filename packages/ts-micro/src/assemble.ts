@@ -33,7 +33,7 @@ export interface ComponentOptions {
   /** Default: `http`. */
   broker?: Broker | string | undefined;
   /**
-   * What is served and called by, in order of preference: objects, or names out of `fast`, `mucp`, `http`. Default: all of them on one port, and of
+   * What is served and called by, in order of preference: objects, or names out of `fast`, `mucp`, `grpc`, `connect`, `grpc-web`, `http`. Default: all of them on one port, and of
    * what a node speaks the first one; on another transport than `http` mucp alone.
    */
   protocols?: readonly (Protocol | string)[] | undefined;

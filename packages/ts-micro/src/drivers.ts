@@ -25,6 +25,7 @@ const tables: { readonly [C in keyof Concerns]: DriverTable<Concerns[C]> } = {
     memory: () => import("./registry/memory.ts"),
   },
   transport: {
+    grpc: () => import("./transport/grpc.ts"),
     http: () => import("./transport/http.ts"),
     memory: () => import("./transport/memory.ts"),
   },

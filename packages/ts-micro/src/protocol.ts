@@ -3,7 +3,7 @@ import type { Component } from "./lifecycle.ts";
 import type { Cancellation, Kind } from "./context.ts";
 import type { MicroError } from "./errors.ts";
 import type { Metadata, MetadataInit, ResponseMetadata } from "./metadata.ts";
-import type { HttpRoute } from "./server.ts";
+import type { HttpRoute, RoutedEndpoint } from "./server.ts";
 import type { Node } from "./wire/registry-record.ts";
 
 /** What a call says of itself before its body. */
@@ -146,6 +146,8 @@ export interface CallHandler {
   kindOf(endpoint: string): Kind | undefined;
   /** True for an endpoint that only reads, so that it may be called by GET, which browsers send without asking. */
   noSideEffects?(endpoint: string): boolean;
+  /** What can be called. */
+  endpoints?(): readonly RoutedEndpoint[];
   /** True when there is a codec for this content type. */
   supports(contentType: string): boolean;
   unary(call: IncomingCall, body: Uint8Array): Promise<Reply>;

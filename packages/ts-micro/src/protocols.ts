@@ -23,6 +23,7 @@ export interface ProtocolParts {
 const makers: Readonly<Record<string, (parts: ProtocolParts) => Promise<Protocol>>> = {
   fast: async ({ clock, tls }) => (await import("./protocol/fast.ts")).fast({ clock, tls }),
   mucp: async ({ clock, transport }) => (await import("./protocol/mucp.ts")).mucp({ transport, clock }),
+  grpc: async ({ clock, tls }) => (await import("./protocol/grpc.ts")).grpc({ clock, tls }),
   connect: async ({ clock, cors }) => (await import("./protocol/connect.ts")).connectProtocol({ clock, cors }),
   "grpc-web": async ({ clock, cors }) => (await import("./protocol/grpc-web.ts")).grpcWebProtocol({ clock, cors }),
   http: async ({ http }) => (await import("./protocol/http.ts")).http(http),

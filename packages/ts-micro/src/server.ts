@@ -38,8 +38,14 @@ export interface RoutedEndpoint {
   readonly kind: Kind;
   readonly definition: EndpointDefinition<unknown, unknown, Kind>;
   readonly handler: (request: never, ctx: Context) => unknown;
-  /** Protobuf descriptors of request and response, with `implement`. */
-  readonly descriptors?: { readonly request: MessageDescriptor; readonly response: MessageDescriptor } | undefined;
+  /** Protobuf descriptors, with `implement`. */
+  readonly descriptors?:
+    | {
+        readonly service: { readonly kind: "service"; readonly typeName: string };
+        readonly request: MessageDescriptor;
+        readonly response: MessageDescriptor;
+      }
+    | undefined;
   /** Not advertised in the registry. */
   readonly internal: boolean;
 }

@@ -38,7 +38,7 @@ export const flagTable: readonly {
   readonly form: Form;
   readonly help: string;
 }[] = [
-  { flag: "client", key: "client", form: "text", help: "client protocol: fast, mucp, http (auto)" },
+  { flag: "client", key: "client", form: "text", help: "client protocol: fast, mucp, grpc, http (auto)" },
   {
     flag: "client_request_timeout",
     key: "clientRequestTimeout",
@@ -55,7 +55,7 @@ export const flagTable: readonly {
     form: "seconds",
     help: "time between registrations, seconds (30)",
   },
-  { flag: "server", key: "server", form: "text", help: "server protocol: fast, mucp, http (auto)" },
+  { flag: "server", key: "server", form: "text", help: "server protocol: fast, mucp, grpc, http … (auto)" },
   { flag: "server_name", key: "serverName", form: "text", help: "name of the service" },
   { flag: "server_version", key: "serverVersion", form: "text", help: "version of the service (latest)" },
   { flag: "server_id", key: "serverId", form: "text", help: "id of this node (a new UUID)" },
@@ -90,7 +90,7 @@ export const flagTable: readonly {
     help: "addresses of the transport, comma separated",
   },
   { flag: "log_level", key: "logLevel", form: "text", help: "trace, debug, info, warn, error, fatal (info)" },
-  { flag: "protocol", key: "protocol", form: "text", help: "how calls are spoken: auto, fast, mucp, http (auto)" },
+  { flag: "protocol", key: "protocol", form: "text", help: "how calls are spoken: auto, fast, mucp, grpc, http … (auto)" },
   { flag: "proxy", key: "proxy", form: "text", help: "send every call to this address or service instead" },
 ];
 

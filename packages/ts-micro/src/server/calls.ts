@@ -13,6 +13,7 @@ import type {
   Route,
   ServedCall,
 } from "../protocol.ts";
+import type { RoutedEndpoint } from "../server.ts";
 import { encodeError } from "../wire/error.ts";
 import { H } from "../wire/headers.ts";
 import { Target, UnderWay, type Outcome } from "./direct.ts";
@@ -52,6 +53,10 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
 
   noSideEffects(endpoint: string): boolean {
     return this.#options.routes.get(endpoint)?.endpoint.definition.noSideEffects === true;
+  }
+
+  endpoints(): readonly RoutedEndpoint[] {
+    return this.#options.routes.all();
   }
 
   supports(contentType: string): boolean {

@@ -82,7 +82,7 @@ export function endpointsOfDescriptor(
       kind: kinds[methodKind] ?? "unary",
       definition,
       handler: handler.bind(impl) as RoutedEndpoint["handler"],
-      descriptors: { request: input as MessageDescriptor, response: output as MessageDescriptor },
+      descriptors: { service: descriptor, request: input as MessageDescriptor, response: output as MessageDescriptor },
       internal: options.internal ?? false,
     };
   });

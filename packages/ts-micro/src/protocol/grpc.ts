@@ -1,0 +1,57 @@
+import { http2Acceptor } from "../backends/http2/acceptor.ts";
+import { errors } from "../errors.ts";
+import type { Acceptor, CallHandler, Peer, Protocol } from "../protocol.ts";
+import type { HttpRoute } from "../server.ts";
+import type { Node } from "../wire/registry-record.ts";
+import { GrpcPeer } from "./grpc/peer.ts";
+import { settingsOf, type GrpcOptions, type Settings } from "./grpc/settings.ts";
+
+export type { GrpcOptions } from "./grpc/settings.ts";
+
+/**
+ * gRPC over HTTP/2, as Go Micro's grpc client and server speak it and as any other gRPC peer does: unary calls and streams of all kinds,
+ * metadata, deadlines, cancellation, status with details, gzip, health and reflection (wire spec §4). node:http2 is loaded by the first
+ * connection. The HTTP/2 requests that are not gRPC go to the routes.
+ */
+export function grpc(options: GrpcOptions = {}): Protocol {
+  return new Grpc(settingsOf(options));
+}
+
+class Grpc implements Protocol {
+  readonly name = "grpc";
+  readonly metadata: Readonly<Record<string, string>> = { protocol: "grpc", transport: "grpc", server: "grpc" };
+  readonly #settings: Settings;
+  readonly #peers = new Set<GrpcPeer>();
+  #closed = false;
+
+  constructor(settings: Settings) {
+    this.#settings = settings;
+  }
+
+  readonly acceptor = (calls: CallHandler, routes: readonly HttpRoute[]): Acceptor =>
+    http2Acceptor(this.name, async () => {
+      const [{ nodeHttp2 }, { GrpcServer }] = await Promise.all([
+        import("../backends/http2/node.ts"),
+        import("./grpc/server.ts"),
+      ]);
+      return new GrpcServer(nodeHttp2, this.#settings, calls, routes);
+    });
+
+  async start(): Promise<void> {}
+
+  dial(node: Node): Peer {
+    if (this.#closed) throw errors.invalidState("go.micro.client", "the protocol is closed");
+    const peer = new GrpcPeer(node, this.#settings, (left) => this.#peers.delete(left));
+    this.#peers.add(peer);
+    return peer;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    await Promise.all([...this.#peers].map((peer) => peer.close()));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+}

@@ -1,0 +1,119 @@
+import type { Http2End, Http2Events } from "../../backends/http2.ts";
+import { errors, fromUnknown, type MicroError } from "../../errors.ts";
+import { MessageQueue } from "../../internal/message-queue.ts";
+import { Room } from "../../internal/room.ts";
+import type { RawStream } from "../../protocol.ts";
+import { FrameReader } from "../../wire/grpc/frame.ts";
+import { unpack } from "../../wire/grpc/gzip.ts";
+import { encodeStatus } from "../../wire/grpc/status.ts";
+import type { Incoming } from "./incoming.ts";
+import { okTrailers, oversized, replyFrame, replyHead, serverId } from "./reply.ts";
+import { goneError } from "./server-unary.ts";
+import type { Settings } from "./settings.ts";
+import type { Target } from "./target.ts";
+
+/** The server's end of a stream (wire spec §4.6). */
+export class ServerStream implements RawStream, Http2Events {
+  readonly #call: Incoming;
+  readonly #most: number;
+  readonly #inbound: MessageQueue;
+  readonly #reader: FrameReader;
+  readonly #room = new Room();
+  #sent = false;
+  #ended = false;
+  /** Why it is over; a clean end has an error too, for those who send after it. */
+  #over: MicroError | undefined;
+
+  constructor(call: Incoming, settings: Settings) {
+    this.#call = call;
+    const { exchange } = call;
+    const most = (this.#most = settings.maxMessage);
+    this.#inbound = new MessageQueue(
+      () => exchange.pause(),
+      () => exchange.resume(),
+    );
+    this.#reader = new FrameReader(most, (body, flags) =>
+      this.#inbound.push(unpack(body, flags, exchange.headers["grpc-encoding"], most)),
+    );
+  }
+
+  /** Runs it to its end. */
+  async serve(target: Target): Promise<void> {
+    this.#call.exchange.receive(this);
+    let failure: MicroError | undefined;
+    try {
+      failure = await target.stream(this.#call, this);
+    } catch (error) {
+      failure = fromUnknown(error, serverId);
+    }
+    this.#finish(failure);
+  }
+
+  send(body: Uint8Array): Promise<void> {
+    if (this.#over !== undefined) return Promise.reject(this.#over);
+    if (this.#ended)
+      return Promise.reject(errors.invalidState(serverId, "send after the end of the stream's own side"));
+    if (body.length > this.#most) return Promise.reject(oversized(body.length, this.#most));
+    const { exchange } = this.#call;
+    if (!this.#sent) {
+      this.#sent = true;
+      exchange.respond(replyHead(this.#call));
+    }
+    return exchange.write(replyFrame(this.#call, body)) ? Promise.resolve() : this.#room.wait();
+  }
+
+  /** The end is told when the handler is done: until then it may still fail. */
+  end(): void {
+    this.#ended = true;
+  }
+
+  read(): Promise<Uint8Array | undefined> {
+    return this.#inbound.read();
+  }
+
+  cancel(reason: MicroError): void {
+    this.#finish(reason);
+    this.#call.cancellation.cancel(reason);
+  }
+
+  data(chunk: Buffer): void {
+    if (this.#over !== undefined) return;
+    try {
+      this.#reader.push(chunk);
+    } catch (error) {
+      // The handler hears of it, and so does the caller when the handler gives it up.
+      const failure = fromUnknown(error, serverId);
+      this.#inbound.end(failure);
+      this.cancel(failure);
+    }
+  }
+
+  ended(): void {
+    if (this.#reader.held === 0) return this.#inbound.end();
+    this.#inbound.end(errors.badRequest(serverId, `${this.#call.head.endpoint}: a message is cut off`));
+  }
+
+  drain(): void {
+    this.#room.open();
+  }
+
+  closed(how: Http2End): void {
+    if (this.#over !== undefined) return;
+    const error = (this.#over = goneError(how));
+    this.#room.close(error);
+    this.#inbound.end(error);
+    this.#call.cancellation.cancel(error);
+  }
+
+  /** Tells the client how it ended. */
+  #finish(error: MicroError | undefined): void {
+    if (this.#over !== undefined) return;
+    this.#over = error ?? errors.invalidState(serverId, "the stream is over");
+    this.#room.close(this.#over);
+    this.#inbound.abort(this.#over);
+    const { exchange } = this.#call;
+    const trailers = error === undefined ? okTrailers : encodeStatus(error);
+    if (this.#sent) exchange.end(undefined, trailers);
+    else exchange.answer({ ...replyHead(this.#call), ...trailers });
+  }
+}

@@ -1,0 +1,146 @@
+/** Plain HTTP requests on HTTP/2, answered by routes as on HTTP/1.1. */
+import { connect, constants, type ClientHttp2Session } from "node:http2";
+import { afterEach, describe, expect, it } from "vitest";
+import { errors } from "../../src/errors.ts";
+import type { CallHandler } from "../../src/protocol.ts";
+import { grpc } from "../../src/protocol/grpc.ts";
+import type { HttpExchange, HttpRoute } from "../../src/server.ts";
+import { eventually, within } from "../../src/testing/suite.ts";
+import { mount } from "../protocol/over-http.ts";
+
+const closing: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).toReversed()) await close();
+});
+
+const noCalls: CallHandler = {
+  kindOf: () => undefined,
+  supports: () => false,
+  unary: () => Promise.resolve({ body: new Uint8Array(0) }),
+  stream: () => Promise.resolve(undefined),
+  message: () => Promise.resolve(undefined),
+};
+
+async function served(handle: (exchange: HttpExchange) => Promise<void>): Promise<ClientHttp2Session> {
+  const route: HttpRoute = { name: "test", match: (_method, path) => path.startsWith("/here"), handle };
+  const place = await mount(grpc().acceptor!(noCalls, [route]));
+  const session = connect(`http://${place.address}`);
+  session.on("error", () => {});
+  closing.push(place.close, () => session.destroy());
+  return session;
+}
+
+interface Answer {
+  readonly status: number;
+  readonly headers: Record<string, unknown>;
+  readonly trailers: Record<string, unknown>;
+  readonly body: string;
+  readonly code: number;
+}
+
+function ask(session: ClientHttp2Session, headers: object, body?: string): Promise<Answer> {
+  return within(
+    new Promise((resolve) => {
+      const stream = session.request({ ":path": "/here", ...headers }, { endStream: body === undefined });
+      let [got, trailers, text]: [Record<string, unknown>, Record<string, unknown>, string] = [{}, {}, ""];
+      stream.on("response", (head) => (got = { ...head }));
+      stream.on("trailers", (tail) => (trailers = { ...tail }));
+      stream.on("data", (chunk: Buffer) => (text += chunk.toString())).on("error", () => {});
+      stream.on("close", () =>
+        resolve({ status: Number(got[":status"]), headers: got, trailers, body: text, code: stream.rstCode }),
+      );
+      if (body !== undefined) stream.end(body);
+    }),
+    "an answer",
+  );
+}
+
+describe("an HTTP request on HTTP/2", () => {
+  it("shows method, path, query, headers and body, and is answered with headers, body and trailers", async () => {
+    const seen: unknown[] = [];
+    const session = await served(async (exchange) => {
+      const { method, path, query, headers } = exchange;
+      seen.push(
+        method,
+        path,
+        query,
+        headers["x-a"],
+        headers["host"],
+        Object.keys(headers).some((name) => name[0] === ":"),
+      );
+      const body = Buffer.from(await exchange.readAll(1000)).toString();
+      exchange.head(201, { "Content-Type": "text/plain", Connection: "close" });
+      await exchange.write(Buffer.from(`got ${body}`));
+      exchange.end(Buffer.from("!"), { "x-end": "yes" });
+    });
+    const answer = await ask(session, { ":method": "PUT", ":path": "/here/%41?q=1&r", "x-a": "é" }, "text");
+    expect(answer).toMatchObject({ status: 201, body: "got text!", trailers: { "x-end": "yes" }, code: 0 });
+    expect(answer.headers["content-type"]).toBe("text/plain");
+    expect(seen).toEqual([
+      "PUT",
+      "/here/%41",
+      "q=1&r",
+      expect.any(String),
+      expect.stringContaining("127.0.0.1"),
+      false,
+    ]);
+  });
+
+  it("is 404 without a route, the error's status when the handler throws before it began, cut off after", async () => {
+    const session = await served(async (exchange) => {
+      if (exchange.query === "late") {
+        exchange.head(200, {});
+        await exchange.write(Buffer.from("half"));
+      }
+      throw errors.conflict("test", "sold");
+    });
+    expect(await ask(session, { ":path": "/there" })).toMatchObject({ status: 404 });
+    expect(await ask(session, {})).toMatchObject({ status: 409, body: "sold\n" });
+    expect(await ask(session, { ":path": "/here?late" })).toMatchObject({
+      status: 200,
+      code: constants.NGHTTP2_INTERNAL_ERROR,
+    });
+  });
+
+  it("has a limit on the whole body, and tells its handler that the client has gone", async () => {
+    const reasons: unknown[] = [];
+    const session = await served(async (exchange) => {
+      if (exchange.query === "stay") {
+        await new Promise<void>((resolve) => exchange.cancellation.onCancel(() => resolve()));
+        reasons.push(
+          exchange.cancellation.reason?.code,
+          await exchange.read().catch((error: { code: string }) => error.code),
+        );
+        return;
+      }
+      await exchange.readAll(10);
+    });
+    expect(await ask(session, { ":method": "POST" }, "x".repeat(11))).toMatchObject({ status: 413 });
+    const stream = session.request({ ":path": "/here?stay", ":method": "POST" });
+    stream.on("error", () => {}).write("a");
+    await new Promise((resolve) => session.ping(() => resolve(undefined)));
+    stream.close(constants.NGHTTP2_CANCEL);
+    await eventually(() => reasons.length === 2, "the handler hears of it");
+    expect(reasons[0]).toBe("CONNECTION_LOST");
+  });
+
+  it("holds a writer back while its reader is slow", async () => {
+    let written = 0;
+    const session = await served(async (exchange) => {
+      exchange.head(200, {});
+      for (; written < 256; written++) await exchange.write(new Uint8Array(64 * 1024));
+      exchange.end();
+    });
+    const stream = session.request({ ":path": "/here" });
+    let got = 0;
+    stream.pause();
+    await eventually(async () => {
+      const before = written;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      return written > 0 && written === before;
+    }, "the writer is held back");
+    expect(written).toBeLessThan(200);
+    for await (const chunk of stream) got += (chunk as Buffer).length;
+    expect(got).toBe(256 * 64 * 1024);
+  });
+});

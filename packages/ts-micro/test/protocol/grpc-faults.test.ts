@@ -1,0 +1,455 @@
+/** What links and peers do to gRPC: each call settles once, nothing grows, nothing is left (lessons: RT9 to RT13). */
+import { channel } from "node:diagnostics_channel";
+import {
+  connect as connectHttp2,
+  constants,
+  createServer,
+  type ClientHttp2Session,
+  type Http2Server,
+  type ServerHttp2Stream,
+} from "node:http2";
+import { connect, type AddressInfo } from "node:net";
+import { setImmediate as turn } from "node:timers/promises";
+import { afterEach, describe, expect, it } from "vitest";
+import { Greeter } from "../../../../interop/proto/gen/greeter_pb.ts";
+import { Cancellation } from "../../src/context.ts";
+import { errors, isMicroError } from "../../src/errors.ts";
+import type { CallHandler, CallHead, Peer } from "../../src/protocol.ts";
+import { grpc, type GrpcOptions } from "../../src/protocol/grpc.ts";
+import { virtualClock } from "../../src/testing/clock.ts";
+import { eventually, within } from "../../src/testing/suite.ts";
+import { frame } from "../../src/wire/grpc/frame.ts";
+import { faultProxy } from "../fault-proxy.ts";
+import { clientOf, greeter } from "./grpc-world.ts";
+import { mount } from "./over-http.ts";
+
+const closing: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const close of closing.splice(0).toReversed()) await close();
+});
+
+const nothing = new Uint8Array(0);
+const requestHeaders = {
+  ":method": "POST",
+  ":path": "/test.Test/Echo",
+  "content-type": "application/grpc+bytes",
+  te: "trailers",
+};
+
+/** A server of ours with `Test.Echo`, `Test.Hang`, `Test.Flood`, `Test.Big`. */
+async function served(
+  options: GrpcOptions = {},
+): Promise<{ address: string; running: () => number; close: () => Promise<void>; drain: () => Promise<void> }> {
+  let running = 0;
+  const calls: CallHandler = {
+    kindOf: (name) =>
+      ({ "Test.Echo": "unary", "Test.Hang": "unary", "Test.Big": "unary", "Test.Flood": "server" })[name] as
+        | "unary"
+        | undefined,
+    supports: () => true,
+    async unary(call, body) {
+      if (call.head.endpoint === "Test.Big") return { body: new Uint8Array(1 << 20) };
+      if (call.head.endpoint !== "Test.Hang") return { body };
+      running++;
+      await new Promise<void>((resolve) => call.cancellation.onCancel(() => resolve()));
+      running--;
+      return { body: nothing };
+    },
+    async stream(call, stream) {
+      running++;
+      const block = new Uint8Array(64 * 1024);
+      try {
+        for (let sent = 0; sent < 64 << 20 && call.cancellation.reason === undefined; sent += block.length)
+          await stream.send(block);
+      } catch {
+        // its caller has gone
+      }
+      running--;
+      return undefined;
+    },
+    message: () => Promise.resolve(undefined),
+  };
+  const protocol = grpc(options);
+  const place = await mount(protocol.acceptor!(calls, []));
+  closing.push(place.close);
+  return { address: place.address, running: () => running, close: place.close, drain: place.drain };
+}
+
+let ids = 0;
+const head = (endpoint: string, init: Partial<CallHead> = {}): CallHead => ({
+  ...{
+    service: "test",
+    endpoint,
+    contentType: "application/octet-stream",
+    kind: "unary",
+    deadline: Infinity,
+    metadata: undefined,
+  },
+  id: `ts-${++ids}`,
+  ...init,
+});
+
+function dial(address: string, options: GrpcOptions = {}, metadata: Record<string, string> = { "ts-wire": "0" }): Peer {
+  const protocol = grpc(options);
+  closing.push(() => protocol.close());
+  return protocol.dial({ id: "n", address, metadata });
+}
+
+const outcome = (work: Promise<unknown>): Promise<string> =>
+  work.then(
+    () => "ok",
+    (error: unknown) => (isMicroError(error) ? `${error.code}${error.refused ? " refused" : ""}` : String(error)),
+  );
+
+/** A server on bare node:http2, with the faults that we do not make ourselves. */
+async function bare(
+  stream: (stream: ServerHttp2Stream, server: Http2Server) => void,
+): Promise<{ address: string; server: Http2Server; sessions: number }> {
+  const server = createServer();
+  const seen = { address: "", server, sessions: 0 };
+  const sessions = new Set<import("node:http2").ServerHttp2Session>();
+  server.on("session", (session) => {
+    seen.sessions++;
+    sessions.add(session);
+    session.on("error", () => {});
+  });
+  server.on("stream", (one: ServerHttp2Stream) => {
+    one.on("error", () => {});
+    one.resume();
+    stream(one, server);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  closing.push(() => {
+    for (const session of sessions) session.destroy();
+    server.close();
+  });
+  seen.address = `127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return seen;
+}
+
+function answer(stream: ServerHttp2Stream): void {
+  stream.respond({ ":status": 200, "content-type": "application/grpc+bytes" }, { waitForTrailers: true });
+  stream.once("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+  stream.end(frame(Buffer.from("hi")));
+}
+
+async function raw(
+  address: string,
+  settings: import("node:http2").ClientSessionOptions = {},
+): Promise<ClientHttp2Session> {
+  const session = connectHttp2(`http://${address}`, settings);
+  session.on("error", () => {});
+  closing.push(() => session.destroy());
+  await new Promise((resolve) => session.once("remoteSettings", resolve));
+  return session;
+}
+
+describe("a client of ours", () => {
+  it("goes on with a new connection after GOAWAY: idle, with a call under way, twice", async () => {
+    const held: ServerHttp2Stream[] = [];
+    const node = await bare((stream) =>
+      stream.session?.closed === false && held.length < 1 ? held.push(stream) : answer(stream),
+    );
+    const peer = dial(node.address);
+    const first = outcome(peer.unary(head("Test.Echo"), nothing));
+    await eventually(() => held.length === 1, "the first call arrives");
+    const session = held[0]?.session as import("node:http2").ServerHttp2Session;
+    session.goaway(0, 1);
+    session.goaway(0, 1);
+    // What was on its way when the GOAWAY came was left out, and may be sent again.
+    await eventually(async () => {
+      const next = await outcome(peer.unary(head("Test.Echo"), nothing));
+      expect(next).toMatch(/^ok$|refused$/);
+      return next === "ok";
+    }, "a call on a new connection");
+    expect(node.sessions).toBe(2);
+    answer(held[0] as ServerHttp2Stream);
+    expect(await first).toBe("ok");
+    expect(peer.pending).toBe(0);
+  });
+
+  it("knows what a GOAWAY has left out, which may be called again", async () => {
+    const node = await bare((stream) => {
+      if (stream.id === 1) return;
+      const session = stream.session as import("node:http2").ServerHttp2Session;
+      session.goaway(0, 1);
+    });
+    const peer = dial(node.address);
+    const first = outcome(peer.unary(head("Test.Echo"), nothing));
+    await eventually(() => node.sessions === 1, "the connection is there");
+    expect(await outcome(within(peer.unary(head("Test.Echo"), nothing), "the second call"))).toBe(
+      "UNAVAILABLE refused",
+    );
+    await peer.close();
+    expect(await first).toBe("CONNECTION_LOST");
+  });
+
+  it.each([
+    [constants.NGHTTP2_REFUSED_STREAM, "UNAVAILABLE refused"],
+    [constants.NGHTTP2_CANCEL, "CANCELLED"],
+    [constants.NGHTTP2_ENHANCE_YOUR_CALM, "RESOURCE_EXHAUSTED"],
+    [constants.NGHTTP2_INTERNAL_ERROR, "PROTOCOL"],
+  ])("has an error for a reset with code %i", async (code, expected) => {
+    const node = await bare((stream) => stream.close(code));
+    const peer = dial(node.address);
+    expect(await outcome(within(peer.unary(head("Test.Echo"), nothing), "the call"))).toBe(expected);
+    const stream = peer.stream(head("Test.Chat", { kind: "bidi" }));
+    expect(await outcome(within(stream.read(), "the stream"))).toBe(expected);
+    expect(peer.pending).toBe(0);
+  });
+
+  it("has an error for answers that are no gRPC", async () => {
+    const replies: [object, string][] = [
+      [{ ":status": 503 }, "UNAVAILABLE"],
+      [{ ":status": 404 }, "UNSUPPORTED"],
+      [{ ":status": 302 }, "PROTOCOL"],
+      [{ ":status": 200, "content-type": "text/html" }, "PROTOCOL"],
+      [{ ":status": 200, "content-type": "application/grpc" }, "INTERNAL"],
+    ];
+    let n = 0;
+    const node = await bare((stream) => stream.respond(replies[n]?.[0] as never, { endStream: true }));
+    const peer = dial(node.address);
+    for (; n < replies.length; n++)
+      expect(await outcome(within(peer.unary(head("Test.Echo"), nothing), "a call"))).toBe(replies[n]?.[1]);
+  });
+
+  it("settles when the other end does not speak HTTP/2, or hangs up in the handshake", async () => {
+    const { createServer: plain } = await import("node:net");
+    const server = plain((socket) =>
+      socket.on("error", () => {}).once("data", () => socket.end("HTTP/1.1 400 Bad Request\r\n\r\n")),
+    );
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    closing.push(() => server.close());
+    const peer = dial(`127.0.0.1:${(server.address() as AddressInfo).port}`);
+    expect(await outcome(within(peer.unary(head("Test.Echo"), nothing), "the call"))).toMatch(
+      /CONNECTION_LOST|PROTOCOL/,
+    );
+    const secure = dial(`127.0.0.1:${(server.address() as AddressInfo).port}`, { tls: {} });
+    expect(await outcome(within(secure.unary(head("Test.Echo"), nothing), "the TLS call"))).toBe("UNAVAILABLE refused");
+  });
+
+  it("notices a half-open link by its ping, and not before its time", async () => {
+    const ours = await served();
+    const proxy = await faultProxy(ours.address);
+    closing.push(() => proxy.close());
+    const clock = virtualClock();
+    const peer = dial(proxy.address, { clock });
+    const call = outcome(peer.unary(head("Test.Hang"), nothing));
+    await eventually(() => ours.running() === 1, "the call arrives");
+    for (const link of proxy.links) {
+      link.up.stop();
+      link.down.stop();
+    }
+    await clock.advance(10_000); // what came in meanwhile counts as a sign of life
+    await clock.advance(10_000); // the ping leaves
+    await turn();
+    expect(peer.pending).toBe(1);
+    await eventually(async () => {
+      await clock.advance(10_000);
+      return peer.pending === 0;
+    }, "the call settles");
+    expect(await call).toBe("CONNECTION_LOST");
+  });
+
+  it(
+    "leaves no trace of ten thousand cancelled calls, and no neighbour loses its own",
+    { timeout: 120_000 },
+    async () => {
+      const ours = await served();
+      const peer = dial(ours.address);
+      let echoes = 0;
+      let on = true;
+      const neighbour = (async () => {
+        for (; on; echoes++) await peer.unary(head("Test.Echo"), Buffer.from("x"));
+      })();
+      for (let round = 0; round < 10; round++) {
+        const cancellations = Array.from({ length: 1000 }, () => new Cancellation());
+        const calls = cancellations.map((cancellation) =>
+          outcome(peer.unary(head("Test.Hang"), nothing, cancellation)),
+        );
+        await turn();
+        for (const cancellation of cancellations) cancellation.cancel(errors.cancelled("me", "enough"));
+        expect(new Set(await Promise.all(calls))).toEqual(new Set(["CANCELLED"]));
+      }
+      on = false;
+      await neighbour;
+      expect(echoes).toBeGreaterThan(0);
+      expect(peer.pending).toBe(0);
+      await eventually(() => ours.running() === 0, "every handler ends");
+    },
+  );
+
+  it("refuses to send or take what is too large", async () => {
+    const ours = await served();
+    const peer = dial(ours.address, { maxMessage: 1000 });
+    expect(await outcome(peer.unary(head("Test.Echo"), new Uint8Array(1001)))).toBe("PAYLOAD_TOO_LARGE refused");
+    expect(await outcome(peer.unary(head("Test.Big"), nothing))).toBe("RESOURCE_EXHAUSTED");
+    expect(await outcome(peer.unary(head("Test.Echo"), new Uint8Array(1000)))).toBe("ok");
+  });
+});
+
+describe("a server of ours", () => {
+  it("closes a connection that resets too much, with ENHANCE_YOUR_CALM, counted", async () => {
+    const ours = await served({ resets: { burst: 50, perSecond: 1 } });
+    const dropped: unknown[] = [];
+    const listener = (event: unknown): void => void dropped.push(event);
+    channel("ts-micro:http2:dropped").subscribe(listener);
+    closing.push(() => channel("ts-micro:http2:dropped").unsubscribe(listener));
+    const session = await raw(ours.address);
+    const code = new Promise((resolve) => session.once("goaway", resolve));
+    for (let n = 0; n < 200 && !session.destroyed; n++) {
+      const stream = session.request({ ...requestHeaders, ":path": "/test.Test/Hang" });
+      stream.on("error", () => {}).end(frame(nothing));
+      await turn();
+      stream.close(constants.NGHTTP2_CANCEL);
+      await turn();
+    }
+    expect(await within(code as Promise<number>, "the GOAWAY")).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    expect(dropped).toEqual([expect.objectContaining({ reason: "too many resets" })]);
+    await eventually(() => ours.running() === 0, "every handler ends");
+  });
+
+  it("survives a burst of resets that leaves no time to look", async () => {
+    const ours = await served();
+    const port = Number(ours.address.slice(ours.address.lastIndexOf(":") + 1));
+    const socket = connect(port, "127.0.0.1");
+    socket.on("error", () => {}).resume();
+    const gone = new Promise((resolve) => socket.once("close", resolve));
+    const text = (value: string): Buffer => Buffer.concat([Buffer.of(value.length), Buffer.from(value)]);
+    // :method POST, :scheme http, :path, content-type: literals without indexing.
+    const path = Buffer.concat([Buffer.of(0x83, 0x86, 0x04), text("/test.Test/Hang")]);
+    const block = Buffer.concat([path, Buffer.of(0x0f, 0x10), text("application/grpc+bytes")]);
+    const http2Frame = (type: number, flags: number, id: number, payload: Buffer): Buffer => {
+      const out = Buffer.alloc(9);
+      out.writeUIntBE(payload.length, 0, 3);
+      out.set([type, flags], 3);
+      out.writeUInt32BE(id, 5);
+      return Buffer.concat([out, payload]);
+    };
+    const attack = [Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"), http2Frame(4, 0, 0, Buffer.alloc(0))];
+    for (let id = 1; id < 10_000; id += 2)
+      attack.push(http2Frame(1, 4, id, block), http2Frame(3, 0, id, Buffer.of(0, 0, 0, 8)));
+    socket.write(Buffer.concat(attack));
+    await within(gone, "the connection is closed");
+    expect(await outcome(dial(ours.address).unary(head("Test.Echo"), nothing))).toBe("ok");
+    await eventually(() => ours.running() === 0, "every handler ends");
+  });
+
+  it("stands header bombs, messages announced too large, cut ones and no message at all", async () => {
+    const ours = await served();
+    const session = await raw(ours.address, { maxSessionMemory: 1024 });
+    const status = (headers: object, body: Uint8Array | undefined): Promise<string> =>
+      new Promise((resolve) => {
+        const stream = session.request({ ...requestHeaders, ...headers });
+        stream.on("response", (got) => resolve(String(got["grpc-status"] ?? got[":status"])));
+        stream.on("error", () => {}).on("close", () => resolve(`reset ${stream.rstCode}`));
+        stream.resume().end(body);
+      });
+    expect(await status({}, frame(Buffer.from("x")))).toBe("200");
+    expect(await status({}, Buffer.from("ffffffffff", "hex"))).toBe("8");
+    expect(await status({}, Buffer.from("0000ffffff00", "hex"))).toBe("8");
+    expect(await status({}, Buffer.from("000000000561", "hex"))).toBe("3");
+    expect(await status({}, undefined)).toBe("3");
+    expect(await status({}, Buffer.concat([frame(nothing), frame(nothing)]))).toBe("3");
+    expect(await status({}, frame(Buffer.from("x"), 1))).toBe("13");
+    expect(await status({ "grpc-encoding": "gzip" }, frame(Buffer.from("x"), 1))).toBe("13");
+    expect(await status({ ":path": "/a/b/c" }, frame(nothing))).toBe("3");
+    expect(await status({ ":path": "/test.Test/Nope" }, frame(nothing))).toBe("12");
+    expect(await status({ ":method": "GET" }, undefined)).toBe("404");
+    expect(await status({ "content-type": "text/html" }, frame(nothing))).toBe("404");
+    const bomb = Object.fromEntries(Array.from({ length: 100 }, (_, n) => [`x-${n}`, "b".repeat(4000)]));
+    expect(await status(bomb, frame(nothing))).toMatch(/^reset/);
+    expect(await outcome(dial(ours.address).unary(head("Test.Echo"), nothing))).toBe("ok");
+  });
+
+  it("cuts off who says nothing, who stays idle, and who answers no ping", async () => {
+    const clock = virtualClock();
+    const ours = await served({ clock });
+    const port = Number(ours.address.slice(ours.address.lastIndexOf(":") + 1));
+    const silent = connect(port, "127.0.0.1");
+    const silentGone = new Promise((resolve) => silent.once("close", resolve));
+    silent.on("error", () => {}).resume();
+    await new Promise((resolve) => silent.once("data", resolve));
+    await clock.advance(6000);
+    await within(silentGone, "the silent one is cut off");
+
+    const idle = await raw(ours.address);
+    await within(new Promise((resolve) => idle.ping(() => resolve(undefined))), "a ping");
+    const idleGone = new Promise((resolve) => idle.once("close", resolve));
+    await clock.advance(121_000);
+    await within(idleGone, "the idle one is closed");
+
+    const proxy = await faultProxy(ours.address);
+    closing.push(() => proxy.close());
+    const stuck = await raw(proxy.address);
+    stuck
+      .request({ ...requestHeaders, ":path": "/test.Test/Hang" })
+      .on("error", () => {})
+      .end(frame(nothing));
+    await eventually(() => ours.running() === 1, "its call arrives");
+    for (const link of proxy.links) link.up.stop();
+    await eventually(async () => {
+      await clock.advance(10_000);
+      return ours.running() === 0;
+    }, "the handler is cancelled");
+    expect(await outcome(dial(ours.address).unary(head("Test.Echo"), nothing))).toBe("ok");
+  });
+
+  it("sends no faster than a stopped reader reads: 64 MiB, memory bounded", { timeout: 60_000 }, async () => {
+    const ours = await served();
+    const session = await raw(ours.address);
+    const stream = session.request({ ...requestHeaders, ":path": "/test.Test/Flood" });
+    stream.on("error", () => {}).end(frame(nothing));
+    stream.pause();
+    await eventually(() => ours.running() === 1, "the stream begins");
+    globalThis.gc?.();
+    const before = process.memoryUsage().rss;
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    expect(ours.running()).toBe(1);
+    expect((process.memoryUsage().rss - before) / (1 << 20)).toBeLessThan(16);
+    stream.close(constants.NGHTTP2_CANCEL);
+    await eventually(() => ours.running() === 0, "the handler ends");
+  });
+});
+
+describe("whole services", () => {
+  it("are restarted one after another without a failed call", { timeout: 60_000 }, async () => {
+    const { memoryRegistry } = await import("../../src/registry/memory.ts");
+    const { createClient } = await import("../../src/index.ts");
+    const registry = memoryRegistry();
+    const options = { registry, settle: "50ms" as const, metadata: { protocol: "grpc" } };
+    let [one, other] = [await greeter(options), await greeter(options)];
+    await using client = createClient({ registry, env: false, logLevel: "fatal" });
+    const stub = client.service("greeter", Greeter);
+    const failed: unknown[] = [];
+    let calls = 0;
+    let on = true;
+    const load = Array.from({ length: 16 }, async () => {
+      for (; on; calls++) await stub.hello({ name: "x" }).catch((error: unknown) => failed.push(error));
+    });
+    for (let round = 0; round < 4; round++) {
+      const before = calls;
+      const next = await greeter(options);
+      await one[Symbol.asyncDispose]();
+      [one, other] = [other, next];
+      await eventually(() => calls > before + 50, "calls go on");
+    }
+    on = false;
+    await Promise.all(load);
+    expect(failed).toEqual([]);
+    for (const each of [one, other]) await each[Symbol.asyncDispose]();
+  });
+
+  it("of mucp and gRPC stand on one port, and a client calls each node in its own protocol", async () => {
+    await using ours = await greeter();
+    await using viaGrpc = clientOf(ours.address);
+    expect(await viaGrpc.service("greeter", Greeter).hello({ name: "h2" })).toMatchObject({ msg: "Hello h2" });
+    expect(ours.seen.at(-1)?.metadata.get("user-agent")).toBe("grpc-node-ts-micro");
+    const { createClient } = await import("../../src/index.ts");
+    await using direct = createClient({ env: false, logLevel: "fatal" });
+    expect(await direct.service("greeter", Greeter).hello({ name: "h1" }, { address: ours.address })).toMatchObject({
+      msg: "Hello h1",
+    });
+    expect(ours.seen.at(-1)?.metadata.get("micro-endpoint")).toBe("Greeter.Hello");
+  });
+});
