@@ -41,7 +41,12 @@ class Http2Acceptor implements Acceptor {
         if (this.#waiting.delete(socket) && !this.#closed) server.accept(socket, bytes);
         else socket.destroy();
       },
-      () => void socket.destroy(),
+      () => {
+        // The next connection tries again.
+        this.#loading = undefined;
+        this.#waiting.delete(socket);
+        socket.destroy();
+      },
     );
   }
 

@@ -38,11 +38,6 @@ export class Http2Dialer {
     return this.#session?.usable ? this.#session : undefined;
   }
 
-  /** Connections that are open. */
-  get size(): number {
-    return this.#sessions.size;
-  }
-
   /** Dials, once for all who ask meanwhile. Rejects with UNAVAILABLE and `refused`. */
   dial(): Promise<Http2Session> {
     this.#dialling ??= this.#dial().finally(() => (this.#dialling = undefined));

@@ -71,7 +71,8 @@ export class GrpcServer implements Http2Server {
     const type = messageType(contentType);
     if (type === undefined || headers[":method"] !== "POST") return serveRoutes(exchange, this.#routes);
     const path = headers[":path"] as string;
-    const builtIn = this.#builtIn.find((service) => service.kindOf(path) !== undefined);
+    const own = path.startsWith("/grpc.");
+    const builtIn = own ? this.#builtIn.find((service) => service.kindOf(path) !== undefined) : undefined;
     const endpoint = builtIn === undefined ? endpointOf(path) : path;
     const target: Target = builtIn ?? this.#calls;
     const kind = endpoint === undefined ? undefined : target.kindOf(endpoint);

@@ -41,7 +41,7 @@ export class NodeExchange extends NodeStream implements Http2Exchange {
   respond(headers: Http2Headers): void {
     if (this.#closed) return;
     const stream = this.stream as ServerHttp2Stream;
-    stream.once("wantTrailers", onWantTrailers);
+    stream.on("wantTrailers", onWantTrailers);
     stream.respond(headers, withTrailers);
   }
 
