@@ -3,6 +3,7 @@ import type { Component } from "./lifecycle.ts";
 import type { Cancellation, Kind } from "./context.ts";
 import type { MicroError } from "./errors.ts";
 import type { Metadata, MetadataInit, ResponseMetadata } from "./metadata.ts";
+import type { ShortBody } from "./codec.ts";
 import type { HttpRoute, RoutedEndpoint } from "./server.ts";
 import type { Node } from "./wire/registry-record.ts";
 
@@ -21,6 +22,9 @@ export interface CallHead {
   /** The caller waits for no reply: a unary call is settled when it was written. */
   readonly oneway?: boolean | undefined;
 }
+
+/** A body in one of the forms that codecs give it. */
+export type Body = string | Uint8Array | ShortBody;
 
 /** Where a call goes; one object for all calls of an endpoint and content type, so that it can be told from others by identity. */
 export interface Route {
@@ -45,7 +49,7 @@ export interface OutgoingCall {
   /** For the peer: unlinks the cancellation. */
   unlink: (() => void) | undefined;
   /** The body, as text where its codec writes text. Throws what the codec throws. */
-  body(): string | Uint8Array;
+  body(): Body;
   /** The reply is `bytes[from, to)`, to be read before this returns. */
   replied(bytes: Buffer, from: number, to: number): void;
   failed(error: MicroError): void;
@@ -123,7 +127,7 @@ export interface ServedCall {
   /** Its handler goes on after `direct` has returned: `watcher` is told, once, when the caller gives up or is gone. */
   watch(watcher: { cancelled(reason: MicroError): void }): void;
   /** The body of the reply, as text where its codec writes text. */
-  reply(body: string | Uint8Array): void;
+  reply(body: Body): void;
   fail(error: MicroError): void;
 }
 

@@ -90,7 +90,12 @@ export const flagTable: readonly {
     help: "addresses of the transport, comma separated",
   },
   { flag: "log_level", key: "logLevel", form: "text", help: "trace, debug, info, warn, error, fatal (info)" },
-  { flag: "protocol", key: "protocol", form: "text", help: "how calls are spoken: auto, fast, mucp, grpc, http … (auto)" },
+  {
+    flag: "protocol",
+    key: "protocol",
+    form: "text",
+    help: "how calls are spoken: auto, fast, mucp, grpc, http … (auto)",
+  },
   { flag: "proxy", key: "proxy", form: "text", help: "send every call to this address or service instead" },
 ];
 

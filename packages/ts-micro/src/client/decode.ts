@@ -1,5 +1,6 @@
-import type { Codec } from "../codec.ts";
+import type { Codec, MessageDescriptor } from "../codec.ts";
 import { MicroError, fromUnknown } from "../errors.ts";
+import { utf8Slice } from "../wire/utf8.ts";
 import type { PreparedCall } from "./prepared.ts";
 
 /** The value of a reply or stream message. */
@@ -10,6 +11,23 @@ export function decodeReply(codec: Codec, body: Uint8Array, call: PreparedCall):
   } catch (error) {
     throw undecodable(error, call);
   }
+}
+
+/** The value of a body that stands in a buffer which is used again. */
+export function decodeBody(
+  codec: Codec,
+  descriptor: MessageDescriptor | undefined,
+  bytes: Buffer,
+  from: number,
+  to: number,
+): unknown {
+  if (descriptor === undefined && codec.decodeShort !== undefined) {
+    const value = codec.decodeShort(bytes, from, to);
+    if (value !== undefined) return value;
+  }
+  return codec.decodeText === undefined
+    ? codec.decode(Buffer.from(bytes.subarray(from, to)), descriptor)
+    : codec.decodeText(utf8Slice(bytes, from, to), descriptor);
 }
 
 export function undecodable(error: unknown, { service, endpoint }: { service: string; endpoint: string }): MicroError {

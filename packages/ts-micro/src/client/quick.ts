@@ -7,11 +7,10 @@ import { hold, release } from "../internal/hold.ts";
 import { tickTime } from "../internal/tick.ts";
 import type { MetadataInit } from "../metadata.ts";
 import { Metadata } from "../metadata.ts";
-import type { OutgoingCall, Peer, Reply, Route } from "../protocol.ts";
+import type { Body, OutgoingCall, Peer, Reply, Route } from "../protocol.ts";
 import type { Node } from "../registry.ts";
-import { utf8Slice } from "../wire/utf8.ts";
 import { blames, retryable } from "./attempts.ts";
-import { undecodable } from "./decode.ts";
+import { decodeBody, undecodable } from "./decode.ts";
 import type { ClientEngine } from "./engine.ts";
 import type { Candidates } from "./nodes.ts";
 import { prepare, type PreparedCall } from "./prepared.ts";
@@ -143,8 +142,12 @@ export class QuickCall extends Bounded implements OutgoingCall {
     });
   }
 
-  body(): string | Uint8Array {
+  body(): Body {
     const { codec } = this.typed;
+    if (this.target.request === undefined && codec.encodeShort !== undefined) {
+      const short = codec.encodeShort(this.request);
+      if (short !== undefined) return short;
+    }
     return codec.encodeText === undefined
       ? codec.encode(this.request, this.target.request)
       : codec.encodeText(this.request, this.target.request);
@@ -156,10 +159,7 @@ export class QuickCall extends Bounded implements OutgoingCall {
     let value: unknown;
     if (!this.oneway) {
       try {
-        value =
-          codec.decodeText === undefined
-            ? codec.decode(bytes.subarray(from, to), this.target.response)
-            : codec.decodeText(utf8Slice(bytes, from, to), this.target.response);
+        value = decodeBody(codec, this.target.response, bytes, from, to);
       } catch (error) {
         this.#settled();
         return this.reject(undecodable(error, this.target));

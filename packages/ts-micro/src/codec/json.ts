@@ -1,5 +1,6 @@
 import type { Codec } from "../codec.ts";
 import type { Driver } from "../internal/driver.ts";
+import { decodeFlat, encodeFlat } from "../wire/flat-json.ts";
 import { goJsonDecode, goJsonEncode, plainJsonText } from "../wire/go-json.ts";
 import { LazyMessages } from "./protobuf/lazy.ts";
 
@@ -24,6 +25,8 @@ export function jsonCodec(): Codec {
       const value = body.length === 0 ? {} : goJsonDecode(body);
       return descriptor === undefined ? value : messages.fromJson(value, descriptor);
     },
+    encodeShort: encodeFlat,
+    decodeShort: decodeFlat,
     encodeText(value, descriptor) {
       if (descriptor !== undefined) return plainJsonText(messages.toJson(value, descriptor));
       if (value === undefined) return "{}";

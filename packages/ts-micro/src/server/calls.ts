@@ -4,6 +4,7 @@ import { CallContext, type Kind, type Log } from "../context.ts";
 import { MicroError, errors, fromUnknown, isMicroError } from "../errors.ts";
 import { Metadata } from "../metadata.ts";
 import type {
+  Body,
   CallHandler,
   CallTarget,
   IncomingCall,
@@ -135,7 +136,7 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
   }
 
   #answer(call: ServedCall, target: Target, value: unknown): void {
-    let body: string | Uint8Array;
+    let body: Body;
     try {
       body = target.encode(value ?? {});
     } catch (error) {

@@ -1,7 +1,7 @@
 import type { Codec, MessageDescriptor } from "../codec.ts";
 import type { CallContext, Cancellation, Kind } from "../context.ts";
 import { errors, type MicroError } from "../errors.ts";
-import type { CallTarget, Route } from "../protocol.ts";
+import type { Body, CallTarget, Route } from "../protocol.ts";
 import { utf8Slice } from "../wire/utf8.ts";
 import type { Dispatch } from "./dispatch.ts";
 import type { Running, RunningEntry } from "./running.ts";
@@ -15,6 +15,7 @@ export class Target implements CallTarget {
   readonly request: MessageDescriptor | undefined;
   readonly response: MessageDescriptor | undefined;
   readonly #text: boolean;
+  readonly #short: boolean;
 
   constructor(route: Route, dispatch: Dispatch | undefined, codec: Codec | undefined) {
     this.route = route;
@@ -23,18 +24,31 @@ export class Target implements CallTarget {
     this.codec = codec;
     this.request = dispatch?.endpoint.descriptors?.request;
     this.response = dispatch?.endpoint.descriptors?.response;
+    this.#short =
+      codec?.decodeShort !== undefined &&
+      codec.encodeShort !== undefined &&
+      this.request === undefined &&
+      this.response === undefined;
     this.#text = codec?.decodeText !== undefined && codec.encodeText !== undefined;
   }
 
   decode(bytes: Buffer, from: number, to: number): unknown {
     const codec = this.codec as Codec;
+    if (this.#short) {
+      const value = (codec.decodeShort as NonNullable<Codec["decodeShort"]>)(bytes, from, to);
+      if (value !== undefined) return value;
+    }
     return this.#text
       ? (codec.decodeText as NonNullable<Codec["decodeText"]>)(utf8Slice(bytes, from, to), this.request)
       : codec.decode(bytes.subarray(from, to), this.request);
   }
 
-  encode(value: unknown): string | Uint8Array {
+  encode(value: unknown): Body {
     const codec = this.codec as Codec;
+    if (this.#short) {
+      const short = (codec.encodeShort as NonNullable<Codec["encodeShort"]>)(value);
+      if (short !== undefined) return short;
+    }
     return this.#text
       ? (codec.encodeText as NonNullable<Codec["encodeText"]>)(value, this.response)
       : codec.encode(value, this.response);

@@ -2,9 +2,10 @@
 interface Direct {
   utf8Write(text: string, at: number): number;
   utf8Slice(from: number, to: number): string;
+  latin1Slice(from: number, to: number): string;
 }
 
-const direct = ["utf8Write", "utf8Slice"].every((name) => name in Buffer.prototype);
+const direct = ["utf8Write", "utf8Slice", "latin1Slice"].every((name) => name in Buffer.prototype);
 
 /** Writes `text` as UTF-8 at `at` and returns where it ends. There must be room for three bytes a character. */
 export function utf8Write(bytes: Buffer, text: string, at: number): number {
@@ -28,6 +29,11 @@ function write(bytes: Buffer, text: string, at: number): number {
 /** The text of `bytes[from, to)`. What is no UTF-8 becomes U+FFFD. */
 export function utf8Slice(bytes: Buffer, from: number, to: number): string {
   return direct ? (bytes as unknown as Direct).utf8Slice(from, to) : bytes.toString("utf8", from, to);
+}
+
+/** The text of `bytes[from, to)`, a character each. */
+export function latin1Slice(bytes: Buffer, from: number, to: number): string {
+  return direct ? (bytes as unknown as Direct).latin1Slice(from, to) : bytes.toString("latin1", from, to);
 }
 
 /** The 32 bits at `at`, big-endian; there must be four bytes. */

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { MicroError, errors, fromUnknown } from "../../errors.ts";
 import { tickTime } from "../../internal/tick.ts";
 import type { MetadataInit } from "../../metadata.ts";
-import type { OutgoingCall, Route } from "../../protocol.ts";
+import type { Body, OutgoingCall, Route } from "../../protocol.ts";
 import { Flag, Frame, broken, decodeFailure, lastId, type Settings } from "../../wire/fast/frame.ts";
 import { utf8Slice } from "../../wire/utf8.ts";
 import type { ClientStream } from "./client-stream.ts";
@@ -58,7 +58,7 @@ export class ClientLink extends Link {
   }
 
   call(call: OutgoingCall): void {
-    let body: string | Uint8Array;
+    let body: Body;
     try {
       body = call.body();
       if (!this.fits(body)) throw tooLarge(this.maxBody);
@@ -192,14 +192,7 @@ export class ClientLink extends Link {
     this.idle();
   }
 
-  #request(
-    id: number,
-    flags: number,
-    route: Route,
-    sent: MetadataInit | undefined,
-    due: number,
-    body: string | Uint8Array,
-  ): void {
+  #request(id: number, flags: number, route: Route, sent: MetadataInit | undefined, due: number, body: Body): void {
     const number = this.#tables.route(route);
     let metadata = 0;
     let all = flags;
@@ -212,7 +205,7 @@ export class ClientLink extends Link {
           const inline = Buffer.from(block);
           all |= Flag.inline;
           metadata = inline.length;
-          payload = Buffer.concat([inline, typeof body === "string" ? Buffer.from(body) : body]);
+          payload = Buffer.concat([inline, bytesOf(body)]);
           if (payload.length > this.maxBody) throw tooLarge(this.maxBody);
         }
       }
@@ -239,3 +232,8 @@ export class ClientLink extends Link {
 }
 
 const nothing = Buffer.alloc(0);
+
+function bytesOf(body: Body): Uint8Array {
+  if (body instanceof Uint8Array) return body;
+  return typeof body === "string" ? Buffer.from(body) : body.bytes.subarray(0, body.length);
+}

@@ -14,7 +14,7 @@ import {
   type Settings,
 } from "../../wire/fast/frame.ts";
 import { FrameReader, type FrameSink } from "../../wire/fast/reader.ts";
-import { FrameWriter } from "../../wire/fast/writer.ts";
+import { FrameWriter, type Body } from "../../wire/fast/writer.ts";
 import type { Stream } from "./stream.ts";
 
 /** Who reports what goes wrong on the wire. */
@@ -101,7 +101,7 @@ export abstract class Link implements FrameSink, Flushing {
   }
 
   /** Whether the peer takes a body of this length. */
-  fits(body: string | Uint8Array): boolean {
+  fits(body: Body): boolean {
     const most = this.maxBody;
     if (typeof body !== "string") return body.length <= most;
     return body.length * 3 <= most || Buffer.byteLength(body) <= most;
@@ -117,7 +117,7 @@ export abstract class Link implements FrameSink, Flushing {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  say(type: number, flags: number, id: number, body: string | Uint8Array): void {
+  say(type: number, flags: number, id: number, body: Body): void {
     if (this.closed) return;
     this.writer.frame(type, flags, id, body);
     this.dirty();

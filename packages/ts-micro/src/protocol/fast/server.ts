@@ -4,7 +4,7 @@ import { MicroError, errors, fromUnknown } from "../../errors.ts";
 import { endName } from "../../internal/net-address.ts";
 import { tickTime } from "../../internal/tick.ts";
 import { Metadata } from "../../metadata.ts";
-import type { CallTarget, IncomingCall, Route, ServedCall } from "../../protocol.ts";
+import type { Body, CallTarget, IncomingCall, Route, ServedCall } from "../../protocol.ts";
 import { Flag, Frame, broken, kinds, lastId, preface, requestSize, version } from "../../wire/fast/frame.ts";
 import { decodeMetadata, decodeRoute } from "../../wire/fast/text.ts";
 import { H } from "../../wire/headers.ts";
@@ -322,7 +322,7 @@ export class FastCall implements ServedCall {
     this.watcher?.cancelled(reason);
   }
 
-  reply(body: string | Uint8Array): void {
+  reply(body: Body): void {
     const link = this.link;
     link.answered(this);
     if (this.oneway || link.closed) return;

@@ -1,8 +1,9 @@
 import { headerSize, requestSize } from "./frame.ts";
+import type { ShortBody } from "../flat-json.ts";
 import { utf8Write } from "../utf8.ts";
 
-/** A body: text, which is written as UTF-8, or bytes. */
-export type Body = string | Uint8Array;
+/** A body: text, which is written as UTF-8, bytes, or the bytes of a short one, which are copied at once. */
+export type Body = string | Uint8Array | ShortBody;
 
 const firstSlab = 8 << 10;
 const slabSize = 256 << 10;
@@ -27,16 +28,16 @@ export class FrameWriter {
 
   /** A frame whose payload is `body`. */
   frame(type: number, flags: number, id: number, body: Body): void {
-    if (typeof body !== "string") return this.#bytes(type, flags, id, 0, body);
+    if (body instanceof Uint8Array) return this.#bytes(type, flags, id, 0, body);
     const start = this.#begin(headerSize + most(body));
-    this.#at = utf8Write(this.#slab, body, start + headerSize);
+    this.#at = write(this.#slab, body, start + headerSize);
     this.#head(start, this.#at - start - headerSize, type, flags, id);
   }
 
   /** A request: route, metadata and timeout before the body. */
   request(type: number, flags: number, id: number, route: number, metadata: number, timeout: number, body: Body): void {
     const fixed = headerSize + requestSize;
-    const start = this.#begin(fixed + (typeof body === "string" ? most(body) : 0));
+    const start = this.#begin(fixed + (body instanceof Uint8Array ? 0 : most(body)));
     const slab = this.#slab;
     let at = start + headerSize;
     slab[at++] = route >>> 8;
@@ -49,8 +50,8 @@ export class FrameWriter {
     slab[at++] = timeout >>> 16;
     slab[at++] = timeout >>> 8;
     slab[at++] = timeout;
-    if (typeof body === "string") {
-      this.#at = utf8Write(slab, body, at);
+    if (!(body instanceof Uint8Array)) {
+      this.#at = write(slab, body, at);
       this.#head(start, this.#at - start - headerSize, type, flags, id);
     } else {
       this.#at = at;
@@ -130,7 +131,15 @@ export class FrameWriter {
   }
 }
 
+function write(slab: Buffer, body: string | ShortBody, at: number): number {
+  if (typeof body === "string") return utf8Write(slab, body, at);
+  const { bytes, length } = body;
+  for (let i = 0; i < length; i++) slab[at + i] = bytes[i] as number;
+  return at + length;
+}
+
 /** Bytes that are enough for a text; counted only where a third of them would be much. */
-function most(text: string): number {
+function most(text: string | ShortBody): number {
+  if (typeof text !== "string") return text.length;
   return text.length < 8192 ? text.length * 3 : Buffer.byteLength(text);
 }
