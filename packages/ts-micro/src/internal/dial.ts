@@ -1,4 +1,4 @@
-import { connect, isIP, type Socket } from "node:net";
+import { connect, isIP, type OnReadOpts, type Socket } from "node:net";
 import type { ConnectionOptions } from "node:tls";
 import type { Clock } from "../clock.ts";
 import { abortReason } from "../context.ts";
@@ -12,6 +12,8 @@ export interface SocketOptions {
   /** Clock time; Infinity for `dialTimeout` alone. */
   readonly deadline: number;
   readonly signal?: AbortSignal | undefined;
+  /** Takes what is read, where it is plain TCP or a Unix socket. */
+  readonly onread?: OnReadOpts | undefined;
 }
 
 /** Of whoever dials. */
@@ -46,7 +48,7 @@ export async function openSocket(
     // The first request's context must not stick to a socket that many will use.
     const socket = exitAmbient(() =>
       tls === undefined || secure === undefined
-        ? connect(place(target))
+        ? connect(options.onread === undefined ? place(target) : { ...place(target), onread: options.onread })
         : secure.connect(tlsOptions(target, tls, dialler.alpn)),
     );
     socket.unref().setNoDelay(true).setKeepAlive(true, 60_000);

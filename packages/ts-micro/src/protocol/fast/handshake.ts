@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { Clock } from "../../clock.ts";
 import { errors } from "../../errors.ts";
+import type { Inlet } from "../../internal/inlet.ts";
 import { preface, readPreface, version } from "../../wire/fast/frame.ts";
 import { wireId } from "./link.ts";
 
@@ -13,6 +14,7 @@ export const alpnName = "ts-micro";
  */
 export function shakeHands(
   socket: Socket,
+  inlet: Inlet,
   { clock, answerTimeout }: { readonly clock: Clock; readonly answerTimeout: number },
   signal: AbortSignal,
 ): Promise<Buffer | undefined> {
@@ -24,12 +26,12 @@ export function shakeHands(
     const settle = (then: () => void): void => {
       clock.cancel(timer);
       signal.removeEventListener("abort", aborted);
-      socket.off("data", data).off("close", gone).off("end", gone).off("error", ignore);
+      socket.off("close", gone).off("end", gone).off("error", ignore);
       socket.pause();
       then();
     };
-    const data = (chunk: Buffer): void => {
-      seen = seen.length === 0 ? chunk : Buffer.concat([seen, chunk]);
+    inlet.reading = (chunk, length) => {
+      seen = Buffer.concat([seen, chunk.subarray(0, length)]);
       const found = readPreface(seen);
       if (found === undefined) return;
       settle(() => {
@@ -42,7 +44,8 @@ export function shakeHands(
       settle(() => reject(errors.connectionLost(wireId, "the peer was closed while it connected")));
     const timer = clock.after(answerTimeout, gone);
     signal.addEventListener("abort", aborted, { once: true });
-    socket.on("error", ignore).on("close", gone).on("end", gone).on("data", data);
+    socket.on("error", ignore).on("close", gone).on("end", gone);
+    inlet.attach(socket);
     socket.write(preface(version));
     socket.resume();
     if (signal.aborted) aborted();

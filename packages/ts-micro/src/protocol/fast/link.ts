@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import type { Clock } from "../../clock.ts";
 import { MicroError, errors, fromUnknown } from "../../errors.ts";
 import { endName } from "../../internal/net-address.ts";
+import type { Inlet } from "../../internal/inlet.ts";
 import { atTickEnd, beginTurn, endTurn, tickTime, type Flushing } from "../../internal/tick.ts";
 import {
   Flag,
@@ -54,6 +55,7 @@ export abstract class Link implements FrameSink, Flushing {
   protected flushed = 0;
   #reader: FrameReader;
   #dirty = false;
+  #reading = false;
   #corked = false;
   #heard: number;
   #asked = false;
@@ -86,17 +88,17 @@ export abstract class Link implements FrameSink, Flushing {
   /** There is a reason to ask whether the peer is there. */
   protected abstract get attentive(): boolean;
 
-  /** Reads the socket from now on; `bytes` were read already. */
-  open(bytes: Buffer): void {
+  /** Reads from now on; `bytes` were read already. */
+  open(bytes: Buffer, inlet: Inlet): void {
+    inlet.reading = (chunk, length) => this.#read(chunk, length);
     this.socket
-      .on("data", (chunk: Buffer) => this.#read(chunk))
       .on("end", () => this.close("closed the connection"))
       .on("drain", () => this.#drained())
       .on("error", (error) => (this.#cause = error))
       .on("close", () => this.close(this.#cause?.message ?? "closed the connection"));
     const { maxBody, window } = this.options;
     this.say(Frame.settings, 0, 0, encodeSettings({ ...defaults, maxPayload: maxBody + requestSize, credit: window }));
-    if (bytes.length > 0) this.#read(bytes);
+    if (bytes.length > 0) this.#read(bytes, bytes.length);
     if (!this.closed && !(this.#choked && this.yields)) this.socket.resume();
   }
 
@@ -128,7 +130,8 @@ export abstract class Link implements FrameSink, Flushing {
     if (this.writer.length > early) this.#send();
     if (this.#dirty) return;
     this.#dirty = true;
-    atTickEnd(this);
+    // What answers at once leaves when everything that came has been looked at.
+    if (!this.#reading) atTickEnd(this);
   }
 
   flush(): void {
@@ -154,7 +157,7 @@ export abstract class Link implements FrameSink, Flushing {
       }
       case Frame.message: {
         const stream = this.streams.get(id);
-        if (stream !== undefined) stream.deliver(bytes.subarray(from, to), (flags & Flag.last) !== 0);
+        if (stream !== undefined) stream.deliver(Buffer.from(bytes.subarray(from, to)), (flags & Flag.last) !== 0);
         else if (id > this.newest) throw broken(`a message of stream ${id}, which was not opened`);
         return;
       }
@@ -212,15 +215,18 @@ export abstract class Link implements FrameSink, Flushing {
     );
   }
 
-  #read(chunk: Buffer): void {
+  #read(chunk: Buffer, length: number): void {
     if (this.closed) return;
     this.#heard = beginTurn(this.options.clock);
     this.#asked = false;
+    this.#reading = true;
     try {
-      this.#reader.push(chunk);
+      this.#reader.push(chunk, length);
     } catch (error) {
       this.offend(fromUnknown(error, wireId));
     }
+    this.#reading = false;
+    if (this.#dirty) this.flush();
     endTurn();
   }
 

@@ -3,6 +3,7 @@ import type { Cancellation } from "../../context.ts";
 import { MicroError, fromUnknown } from "../../errors.ts";
 import { Deadlines, type Expiring } from "../../internal/deadlines.ts";
 import { openSocket, type Dialler } from "../../internal/dial.ts";
+import { Inlet } from "../../internal/inlet.ts";
 import type { CallHead, OutgoingCall, Peer, RawStream, Reply, Route } from "../../protocol.ts";
 import type { ClientTlsOptions } from "../../tls.ts";
 import { kinds } from "../../wire/fast/frame.ts";
@@ -207,14 +208,17 @@ export class FastPeer implements Peer, ClientHome {
     let socket: Socket | undefined;
     try {
       const tls = options.tls ?? (node.metadata["secure"] === "true" ? {} : undefined);
-      socket = await openSocket(node.address, tls, { deadline: Infinity, signal: this.#abort.signal }, options.dialler);
-      const rest = await shakeHands(socket, options, this.#abort.signal);
+      const inlet = new Inlet();
+      const onread = tls === undefined ? inlet.onread : undefined;
+      const { signal } = this.#abort;
+      socket = await openSocket(node.address, tls, { deadline: Infinity, signal, onread }, options.dialler);
+      const rest = await shakeHands(socket, inlet, options, signal);
       if (rest === undefined) return this.#elsewhere(socket);
       if (this.#closed) return void socket.destroy();
       const link = new ClientLink(socket, this, node.address);
       this.#links.push(link);
       this.#avoiding = false;
-      link.open(rest);
+      link.open(rest, inlet);
       this.#serve(link);
     } catch (error) {
       socket?.destroy();

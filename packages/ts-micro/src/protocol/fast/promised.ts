@@ -46,7 +46,7 @@ export class PromisedCall implements OutgoingCall {
   }
 
   replied(bytes: Buffer, from: number, to: number): void {
-    this.#resolve({ body: bytes.subarray(from, to) });
+    this.#resolve({ body: Buffer.from(bytes.subarray(from, to)) });
   }
 
   failed(error: MicroError): void {

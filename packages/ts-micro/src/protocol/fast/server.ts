@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import { Cancellation, type Kind } from "../../context.ts";
 import { MicroError, errors, fromUnknown } from "../../errors.ts";
 import { endName } from "../../internal/net-address.ts";
+import { Inlet } from "../../internal/inlet.ts";
 import { tickTime } from "../../internal/tick.ts";
 import { Metadata } from "../../metadata.ts";
 import type { Body, CallTarget, IncomingCall, Route, ServedCall } from "../../protocol.ts";
@@ -71,7 +72,9 @@ export class ServerLink extends Link {
   /** Says its preface, then reads. */
   begin(bytes: Buffer): void {
     this.socket.write(preface(version));
-    this.open(bytes);
+    const inlet = new Inlet();
+    inlet.attach(this.socket);
+    this.open(bytes, inlet);
     if (this.#leaving && !this.closed) this.say(Frame.goaway, 0, this.#last, "");
   }
 

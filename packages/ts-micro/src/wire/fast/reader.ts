@@ -2,7 +2,7 @@ import { uint32 } from "../utf8.ts";
 import { headerSize } from "./frame.ts";
 
 export interface FrameSink {
-  /** A frame whose payload is `bytes[from, to)`. The bytes stay as they are. */
+  /** A frame whose payload is `bytes[from, to)`. They are to be read, or copied, before it returns. */
   frame(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void;
   /** The head of a frame whose payload is longer than the limit; the payload is skipped. */
   oversize(type: number, flags: number, id: number, length: number): void;
@@ -30,21 +30,19 @@ export class FrameReader {
     return this.#have === 0 && this.#skip === 0;
   }
 
-  push(chunk: Buffer): void {
-    let bytes = chunk;
-    if (this.#have > 0) {
-      this.#parts.push(chunk);
-      this.#have += chunk.length;
-      if (this.#have < this.#need) return;
-      bytes = this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts, this.#have);
-      this.#parts = [];
-      this.#have = 0;
-    }
-    this.#read(bytes);
+  /** `chunk[0, length)`, which may be overwritten afterwards. */
+  push(chunk: Buffer, length: number): void {
+    if (this.#have === 0) return this.#read(chunk, length);
+    this.#parts.push(Buffer.from(chunk.subarray(0, length)));
+    this.#have += length;
+    if (this.#have < this.#need) return;
+    const bytes = Buffer.concat(this.#parts, this.#have);
+    this.#parts = [];
+    this.#have = 0;
+    this.#read(bytes, bytes.length);
   }
 
-  #read(bytes: Buffer): void {
-    const end = bytes.length;
+  #read(bytes: Buffer, end: number): void {
     let at = 0;
     if (this.#skip > 0) {
       const skipped = Math.min(this.#skip, end);
@@ -76,8 +74,7 @@ export class FrameReader {
     }
     if (at < end) {
       if (end - at < headerSize) this.#need = headerSize;
-      // A copy when little is left: a slice would keep the whole chunk.
-      this.#parts = [end - at < 4096 ? Buffer.from(bytes.subarray(at)) : bytes.subarray(at)];
+      this.#parts = [Buffer.from(bytes.subarray(at, end))];
       this.#have = end - at;
     }
   }

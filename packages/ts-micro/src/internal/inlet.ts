@@ -1,0 +1,29 @@
+import type { OnReadOpts, Socket } from "node:net";
+
+/** Gets what a socket has read: `bytes[0, length)`, which the next read may overwrite. */
+export type Reading = (bytes: Buffer, length: number) => void;
+
+/**
+ * What a socket reads, told to whoever reads it at the time. A plain socket that is dialled reads into one buffer of ours, which spares it
+ * the stream in between; others give their chunks.
+ */
+export class Inlet {
+  reading: Reading = () => {};
+  #direct = false;
+
+  /** Option of a dial, for sockets without TLS. */
+  get onread(): OnReadOpts {
+    this.#direct = true;
+    return {
+      buffer: Buffer.allocUnsafeSlow(64 << 10),
+      callback: (length, bytes) => {
+        this.reading(bytes as Buffer, length);
+        return true;
+      },
+    };
+  }
+
+  attach(socket: Socket): void {
+    if (!this.#direct) socket.on("data", (chunk: Buffer) => this.reading(chunk, chunk.length));
+  }
+}
