@@ -92,6 +92,7 @@ export class ClientLink extends Link {
     const settings = new Promise<void>((resolve, reject) => (this.#opening = { resolve, reject }));
     const timer = clock.after(timeout, () => this.close("it says nothing of its settings"));
     this.open(bytes, inlet);
+    this.#home.watch(this.deadline);
     try {
       await settings;
     } finally {

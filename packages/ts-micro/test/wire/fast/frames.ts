@@ -39,7 +39,7 @@ export function frame(type: number, flags: number, id: number, payload: Buffer |
 
 export function read(bytes: Buffer, limit: number = 1 << 24): Seen[] {
   const sink = new Collector();
-  new FrameReader(sink, limit).push(bytes);
+  new FrameReader(sink, limit).push(bytes, bytes.length);
   return sink.seen;
 }
 
@@ -50,4 +50,11 @@ export function* chunks(bytes: Buffer, sizes: readonly number[]): IterableIterat
     yield Buffer.from(bytes.subarray(at, at + n));
     at += n;
   }
+}
+
+/** Gives `bytes` to a reader in a buffer that is overwritten afterwards, as a socket's may be. */
+export function push(reader: FrameReader, bytes: Buffer): void {
+  const buffer = Buffer.concat([bytes, Buffer.alloc(20, 0xee)]);
+  reader.push(buffer, bytes.length);
+  buffer.fill(0xee);
 }

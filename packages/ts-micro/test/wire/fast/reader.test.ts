@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { FrameReader } from "../../../src/wire/fast/reader.ts";
-import { Collector, chunks, frame, read, type Seen } from "./frames.ts";
+import { Collector, chunks, frame, push, read, type Seen } from "./frames.ts";
 
 const anyFrame = fc.record({
   type: fc.nat(255),
@@ -20,7 +20,7 @@ describe("the frame reader", () => {
           const bytes = Buffer.concat(frames.map((f) => frame(f.type, f.flags, f.id, f.payload)));
           const sink = new Collector();
           const reader = new FrameReader(sink, 1000);
-          for (const chunk of chunks(bytes, sizes)) reader.push(chunk);
+          for (const chunk of chunks(bytes, sizes)) push(reader, chunk);
           expect(sink.seen).toEqual(frames);
           expect(reader.idle).toBe(true);
         },
@@ -39,7 +39,7 @@ describe("the frame reader", () => {
     for (const size of [1, 9, 10, 11, 100, 1009, 1010, 1011, 5000]) {
       const sink = new Collector();
       const reader = new FrameReader(sink, 100);
-      for (const chunk of chunks(bytes, [size])) reader.push(chunk);
+      for (const chunk of chunks(bytes, [size])) push(reader, chunk);
       expect(sink.seen.map(({ type, id, length, payload }) => [type, id, length, String(payload)])).toEqual([
         [2, 5, 1000, ""],
         [3, 6, undefined, "after"],
@@ -58,8 +58,8 @@ describe("the frame reader", () => {
         const stopAt = Math.min(n + 1, frames.length);
         sink.onFrame = () => (sink.halted = sink.seen.length === stopAt);
         const at = Math.min(split, bytes.length);
-        reader.push(Buffer.from(bytes.subarray(0, at)));
-        reader.push(Buffer.from(bytes.subarray(at)));
+        push(reader, Buffer.from(bytes.subarray(0, at)));
+        push(reader, Buffer.from(bytes.subarray(at)));
         expect(sink.seen).toHaveLength(stopAt);
         sink.halted = false;
         reader.resume();
@@ -74,7 +74,7 @@ describe("the frame reader", () => {
     const sink = new Collector();
     const reader = new FrameReader(sink, 1 << 20);
     const bytes = frame(4, 0, 1, Buffer.alloc(20_000, 1));
-    for (const byte of bytes) reader.push(Buffer.from([byte]));
+    for (const byte of bytes) push(reader, Buffer.from([byte]));
     expect(sink.seen).toHaveLength(1);
     expect(sink.seen[0]?.payload.equals(bytes.subarray(10))).toBe(true);
   });
@@ -85,7 +85,7 @@ describe("the frame reader", () => {
         const whole: Seen[] = read(Buffer.from(bytes), 64);
         const sink = new Collector();
         const reader = new FrameReader(sink, 64);
-        for (const chunk of chunks(Buffer.from(bytes), sizes)) reader.push(chunk);
+        for (const chunk of chunks(Buffer.from(bytes), sizes)) push(reader, chunk);
         expect(sink.seen).toEqual(whole);
       }),
       { numRuns: 50_000 },
