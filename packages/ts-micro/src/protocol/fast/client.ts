@@ -179,7 +179,8 @@ export class ClientLink extends Link {
       );
       this.idle();
     } else if (type === Frame.goaway) this.#goaway(flags, id, utf8Slice(bytes, from, to));
-    else if (type === Frame.request || type === Frame.define) throw broken("a request from a server");
+    else if (type === Frame.request || type === Frame.define || type === Frame.cancel)
+      throw broken("a request from a server");
   }
 
   protected lost(error: MicroError): void {
