@@ -98,7 +98,7 @@ export class ServerLink extends Link {
 
   /** Something has ended. */
   idle(): void {
-    if (!this.#leaving || this.#waits || this.active.size > 0 || this.streams.size > 0) return;
+    if (!this.#leaving || this.#waits || this.closed || this.active.size > 0 || this.streams.size > 0) return;
     // The client closes: an end of ours would overtake, as a reset, what it has just sent and what it has not read.
     this.#waits = true;
     this.deadline = this.options.clock.now() + goodbye;
@@ -159,7 +159,8 @@ export class ServerLink extends Link {
   }
 
   protected lost(error: MicroError): void {
-    for (const [, call] of this.active.entries()) call.cancel(error);
+    // Who waits for no reply does not give up by leaving.
+    for (const [, call] of this.active.entries()) if (!call.oneway) call.cancel(error);
     this.#home.gone(this);
   }
 

@@ -35,7 +35,7 @@ export class FrameReader {
 
   /** `chunk[0, length)`, which may be overwritten afterwards. */
   push(chunk: Buffer, length: number): void {
-    if (this.#have === 0) return this.#read(chunk, length);
+    if (this.#have === 0 && !this.#sink.halted) return this.#read(chunk, length);
     this.#parts.push(Buffer.from(chunk.subarray(0, length)));
     this.#have += length;
     if (this.#have >= this.#need && !this.#sink.halted) this.resume();
@@ -81,13 +81,13 @@ export class FrameReader {
         at = to;
       }
       if (sink.halted) {
+        this.#need = 0;
         halted = true;
         break;
       }
     }
     if (at < end) {
-      if (halted) this.#need = 0;
-      else if (end - at < headerSize) this.#need = headerSize;
+      if (!halted && end - at < headerSize) this.#need = headerSize;
       this.#parts = [Buffer.from(bytes.subarray(at, end))];
       this.#have = end - at;
     }

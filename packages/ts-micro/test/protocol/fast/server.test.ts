@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import type { CallHandler } from "../../../src/protocol.ts";
 import { virtualClock } from "../../../src/testing/clock.ts";
 import { text } from "../../../src/testing/protocol/bench.ts";
 import { eventually, within } from "../../../src/testing/suite.ts";
@@ -275,8 +276,9 @@ describe("floods", () => {
   it("of large replies that nobody reads stop the reading, at the frame", async () => {
     const large = Buffer.alloc(1 << 20, 5);
     let ran = 0;
-    world.bench.target = (known) => ({ kind: "unary", route: known }) as never;
-    world.bench.direct = (call) => {
+    const bench: CallHandler = world.bench;
+    bench.target = (known) => ({ kind: "unary", route: known }) as never;
+    bench.direct = (call) => {
       ran++;
       call.reply(large);
     };
