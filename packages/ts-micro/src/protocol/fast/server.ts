@@ -28,6 +28,7 @@ import { Link, wireId, type LinkOptions } from "./link.ts";
 import { Pending } from "./pending.ts";
 import { Stream, failureFrame, tooLarge } from "./stream.ts";
 
+const serverId = "go.micro.server";
 /** Calls and streams of one connection at once. */
 const mostActive = 65_536;
 /** How long a client that was told to go may take to close, in milliseconds. */
@@ -181,11 +182,11 @@ export class ServerLink extends Link {
       target,
       unsupported: this.calls.supports(contentType)
         ? undefined
-        : errors.unsupported(wireId, `unsupported Content-Type: ${contentType}`),
+        : errors.unsupported(serverId, `unsupported Content-Type: ${contentType}`),
       mistaken:
         target.kind === undefined || target.kind === "unary"
           ? undefined
-          : errors.methodNotAllowed(wireId, `${endpoint} is a ${target.kind} stream: open it as one`),
+          : errors.methodNotAllowed(serverId, `${endpoint} is a ${target.kind} stream: open it as one`),
     };
   }
 
@@ -232,7 +233,7 @@ export class ServerLink extends Link {
     if (this.streams.size >= mostActive) return stream.finishWith(busy());
     if (unsupported !== undefined) return stream.finishWith(unsupported);
     if (target.kind === "unary")
-      return stream.finishWith(errors.methodNotAllowed(wireId, `${route.endpoint} is unary: call it without a stream`));
+      return stream.finishWith(errors.methodNotAllowed(serverId, `${route.endpoint} is unary: call it without a stream`));
     this.streams.set(id, stream);
     const call: IncomingCall = {
       head: { ...route, kind: target.kind ?? kind, deadline, metadata: metadataOf(block, this), id: `fast-${id}` },
