@@ -154,7 +154,7 @@ export class QuickCall extends Bounded implements OutgoingCall {
       hold();
       this.engine.options.selector.started(this.target.service, node);
       if (this.cancellation?.reason !== undefined) this.failed(this.cancellation.reason);
-      else if (this.due <= this.began) this.#give(this.engine.tooLate(this.prepared()));
+      else if (this.due <= this.began) this.#late();
       else (peer.direct as NonNullable<Peer["direct"]>)(this);
     });
   }
@@ -217,6 +217,11 @@ export class QuickCall extends Bounded implements OutgoingCall {
       ({ body }) => this.replied(Buffer.from(body.buffer, body.byteOffset, body.length), 0, body.length),
       (error: unknown) => this.failed(fromUnknown(error)),
     );
+  }
+
+  #late(): void {
+    this.#ended(undefined);
+    this.#give(this.engine.tooLate(this.prepared()));
   }
 
   #ended(failure: MicroError | undefined): void {

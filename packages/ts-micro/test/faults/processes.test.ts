@@ -11,6 +11,9 @@ afterEach(() => world.close());
 
 const greeterOf = (options = {}) => world.client(options).service<Greeter>("greeter").Greeter;
 
+describe.each(["mucp", "fast"] as const)("%s:", (wire) => {
+beforeEach(() => void (world.protocol = wire));
+
 describe("a server that is killed under load", { timeout: 90_000 }, () => {
   it("costs no idempotent call, leaves rotation, and every other call settles with a typed reason", async () => {
     const [a] = await Promise.all([world.replica("a"), world.replica("b")]);
@@ -148,6 +151,8 @@ describe("replicas restarted in turn under load", { timeout: 120_000 }, () => {
     await until(() => load.tally.calls > 100, "calls go on");
     expect((await load.stop()).failed).toEqual([]);
   });
+});
+
 });
 
 describe("a registry directory that is swept away", { timeout: 60_000 }, () => {

@@ -1,13 +1,16 @@
 import { uint32 } from "../utf8.ts";
 import { headerSize } from "./frame.ts";
 
+/** Pieces kept apart: each costs more than the bytes of a small one. */
+const mostParts = 1024;
+
 export interface FrameSink {
   /** A frame whose payload is `bytes[from, to)`. They are to be read, or copied, before it returns. */
   frame(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void;
   /** The head of a frame whose payload is longer than the limit; the payload is skipped. */
   oversize(type: number, flags: number, id: number, length: number): void;
-  /** True while nothing more may be delivered. */
-  readonly closed: boolean;
+  /** True while nothing more may be delivered: what came is kept until {@link FrameReader.resume}. */
+  readonly halted: boolean;
 }
 
 /** Takes bytes apart into frames, whatever pieces they come in. */
@@ -32,11 +35,17 @@ export class FrameReader {
 
   /** `chunk[0, length)`, which may be overwritten afterwards. */
   push(chunk: Buffer, length: number): void {
-    if (this.#have === 0) return this.#read(chunk, length);
+    if (this.#have === 0 && !this.#sink.halted) return this.#read(chunk, length);
     this.#parts.push(Buffer.from(chunk.subarray(0, length)));
     this.#have += length;
-    if (this.#have < this.#need) return;
-    const bytes = Buffer.concat(this.#parts, this.#have);
+    if (this.#have >= this.#need && !this.#sink.halted) this.resume();
+    else if (this.#parts.length > mostParts) this.#parts = [Buffer.concat(this.#parts, this.#have)];
+  }
+
+  /** Goes on with what was kept. */
+  resume(): void {
+    if (this.#have === 0) return;
+    const bytes = this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts, this.#have);
     this.#parts = [];
     this.#have = 0;
     this.#read(bytes, bytes.length);
@@ -50,6 +59,7 @@ export class FrameReader {
       at = skipped;
     }
     const sink = this.#sink;
+    let halted = false;
     while (end - at >= headerSize) {
       const length = uint32(bytes, at);
       const from = at + headerSize;
@@ -70,10 +80,14 @@ export class FrameReader {
         sink.frame(type, flags, id, bytes, from, to);
         at = to;
       }
-      if (sink.closed) return;
+      if (sink.halted) {
+        this.#need = 0;
+        halted = true;
+        break;
+      }
     }
     if (at < end) {
-      if (end - at < headerSize) this.#need = headerSize;
+      if (!halted && end - at < headerSize) this.#need = headerSize;
       this.#parts = [Buffer.from(bytes.subarray(at, end))];
       this.#have = end - at;
     }
