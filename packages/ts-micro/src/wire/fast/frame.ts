@@ -105,11 +105,11 @@ export function encodeSettings(settings: Settings): Buffer {
 }
 
 /** What every end reads, whatever it says of itself: errors and tables fit in. */
-export const leastPayload = (16 << 10) + requestSize;
+export const leastPayload: number = (16 << 10) + requestSize;
 /** Longest entry of a table, in bytes. */
-export const longestEntry = 8 << 10;
+export const longestEntry: number = 8 << 10;
 /** Longest metadata in a frame of its own, in bytes, and most entries of it; as heads of HTTP have them. */
-export const longestMetadata = 1 << 20;
+export const longestMetadata: number = 1 << 20;
 export const mostMetadata = 2000;
 
 /** Unknown settings are skipped; a half one, and one below what every end does, is an error. */
