@@ -161,8 +161,8 @@ export class QuickCall extends Bounded implements OutgoingCall {
 
   body(): Body {
     const { codec } = this.typed;
-    if (this.target.request === undefined && codec.encodeShort !== undefined) {
-      const short = codec.encodeShort(this.request);
+    if (this.target.request === undefined && codec.encodeFlat !== undefined) {
+      const short = codec.encodeFlat(this.request);
       if (short !== undefined) return short;
     }
     return codec.encodeText === undefined
