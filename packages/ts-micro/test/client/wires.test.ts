@@ -56,7 +56,12 @@ async function pair(wire: string, client: ClientOptions = {}, server: Partial<Se
     pass: async (_: object, ctx) => {
       note(ctx);
       await service.client.call("down", "Down.Hello", {}, ctx);
-      await service.client.call("down", "Down.Hello", {}, { ...ctx, metadata: { authorization: ctx.metadata.get("authorization") ?? "" } });
+      await service.client.call(
+        "down",
+        "Down.Hello",
+        {},
+        { ...ctx, metadata: { authorization: ctx.metadata.get("authorization") ?? "" } },
+      );
       return {};
     },
     fail: ({ code, detail }: { code: string; detail: string }) => {
@@ -68,7 +73,9 @@ async function pair(wire: string, client: ClientOptions = {}, server: Partial<Se
     plain: () => {
       throw new TypeError("oops");
     },
-    valid: endpoint({ request: z.object({ n: z.number() }), response: z.object({ n: z.number() }) }, ({ n }) => ({ n: n + 1 })),
+    valid: endpoint({ request: z.object({ n: z.number() }), response: z.object({ n: z.number() }) }, ({ n }) => ({
+      n: n + 1,
+    })),
     invalid: endpoint({ response: z.object({ n: z.number() }) }, () => ({ n: "x" as unknown as number })),
     wait: (_: object, ctx) =>
       new Promise<object>((resolve) => ctx.signal.addEventListener("abort", () => (seen.aborted++, resolve({})))),
@@ -119,10 +126,24 @@ async function alike(run: (wire: string) => Promise<unknown>): Promise<unknown> 
 
 describe("fast framing and mucp give a service the same", () => {
   it("errors, of every kind", async () => {
-    const codes = ["BAD_REQUEST", "UNAUTHORIZED", "FORBIDDEN", "NOT_FOUND", "TIMEOUT", "CONFLICT", "PAYLOAD_TOO_LARGE", "RESOURCE_EXHAUSTED", "INTERNAL", "UNSUPPORTED", "UNAVAILABLE", "CANCELLED"];
+    const codes = [
+      "BAD_REQUEST",
+      "UNAUTHORIZED",
+      "FORBIDDEN",
+      "NOT_FOUND",
+      "TIMEOUT",
+      "CONFLICT",
+      "PAYLOAD_TOO_LARGE",
+      "RESOURCE_EXHAUSTED",
+      "INTERNAL",
+      "UNSUPPORTED",
+      "UNAVAILABLE",
+      "CANCELLED",
+    ];
     const seen = (await alike(async (wire) => {
       const { client } = await pair(wire);
-      const up = (method: string, request: object = {}): Promise<unknown> => failure(client.call("up", `Up.${method}`, request));
+      const up = (method: string, request: object = {}): Promise<unknown> =>
+        failure(client.call("up", `Up.${method}`, request));
       const all: unknown[] = [];
       for (const code of codes) all.push(await up("Fail", { code, detail: `“${code}” 🦊\n` }));
       for (const method of ["Odd", "Plain", "None", "Invalid", "Valid", "Count"]) all.push(await up(method));
@@ -138,15 +159,26 @@ describe("fast framing and mucp give a service the same", () => {
   it("schemas and JSON of every shape", async () => {
     await alike(async (wire) => {
       const { client } = await pair(wire);
-      const name = "é😀\ud800\0\n\"\\" + "x".repeat(100_000);
-      return [await client.call("up", "Up.Valid", { n: 1 }), await client.call("up", "Up.Hello", { name }), await client.call("up", "Up.Hello")];
+      const name = 'é😀\ud800\0\n"\\' + "x".repeat(100_000);
+      return [
+        await client.call("up", "Up.Valid", { n: 1 }),
+        await client.call("up", "Up.Hello", { name }),
+        await client.call("up", "Up.Hello"),
+      ];
     });
   });
 
   it("metadata and context, and hand on what flows", async () => {
     await alike(async (wire) => {
       const { client, seen } = await pair(wire);
-      const metadata = { "x-user": "7", Authorization: "Bearer t", timeout: "5", "Content-Type": "text/x", host: "evil", "micro-trace-id": "abc" };
+      const metadata = {
+        "x-user": "7",
+        Authorization: "Bearer t",
+        timeout: "5",
+        "Content-Type": "text/x",
+        host: "evil",
+        "micro-trace-id": "abc",
+      };
       for (let n = 0; n < 3; n++) await client.call("up", "Up.Pass", {}, { metadata, timeout: "5s" });
       for (const { local, remote, remaining } of seen.contexts) {
         expect(local).toMatch(/^127\.0\.0\.1:\d+$/);
@@ -155,7 +187,9 @@ describe("fast framing and mucp give a service the same", () => {
         expect(remaining).toBeLessThanOrEqual(5001);
       }
       return seen.metadata.map((each) => {
-        const flows = Object.entries(each).filter(([name]) => !/^(local|remote|micro-(?!trace)|timeout|content|user-agent|accept|host|connection)/i.test(name));
+        const flows = Object.entries(each).filter(
+          ([name]) => !/^(local|remote|micro-(?!trace)|timeout|content|user-agent|accept|host|connection)/i.test(name),
+        );
         return Object.fromEntries(flows);
       });
     });
@@ -165,7 +199,10 @@ describe("fast framing and mucp give a service the same", () => {
     expect(
       await alike(async (wire) => {
         const { client } = await pair(wire);
-        const untyped = (client.service("up") as unknown as { Up: unknown }).Up as Record<string, (...args: unknown[]) => unknown>;
+        const untyped = (client.service("up") as unknown as { Up: unknown }).Up as Record<
+          string,
+          (...args: unknown[]) => unknown
+        >;
         const all = async (stream: unknown): Promise<unknown[]> => {
           const out: unknown[] = [];
           for await (const each of stream as AsyncIterable<unknown>) out.push(each);
@@ -201,7 +238,10 @@ describe("fast framing and mucp give a service the same", () => {
         } as ClientOptions,
         {
           interceptors: [
-            async (call: { endpoint: string; kind: string; request: unknown }, next: (call: never) => Promise<unknown>) => {
+            async (
+              call: { endpoint: string; kind: string; request: unknown },
+              next: (call: never) => Promise<unknown>,
+            ) => {
               log.push(["server", call.endpoint, call.kind, call.request]);
               return next(call as never);
             },
@@ -266,7 +306,9 @@ describe("a oneway call", () => {
 
     it(`over ${wire} that nobody can take fails`, async () => {
       const { client } = await pair(wire);
-      expect(await failure(client.call("nobody", "Up.Note", {}, { oneway: true }))).toMatchObject({ code: "NOT_FOUND" });
+      expect(await failure(client.call("nobody", "Up.Note", {}, { oneway: true }))).toMatchObject({
+        code: "NOT_FOUND",
+      });
     });
   }
 

@@ -198,7 +198,10 @@ export class ClientLink extends Link {
   /** Requests above `last` were not served and will not be. */
   #goaway(flags: number, last: number, text: string): void {
     if ((flags & Flag.error) !== 0)
-      return this.close(text, new MicroError({ id: wireId, code: "PROTOCOL", detail: `${this.remote}: ${text.slice(0, 1024)}` }));
+      return this.close(
+        text,
+        new MicroError({ id: wireId, code: "PROTOCOL", detail: `${this.remote}: ${text.slice(0, 1024)}` }),
+      );
     const error = new MicroError({
       id: wireId,
       code: "DRAINING",

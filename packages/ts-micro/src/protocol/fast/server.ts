@@ -233,7 +233,9 @@ export class ServerLink extends Link {
     if (this.streams.size >= mostActive) return stream.finishWith(busy());
     if (unsupported !== undefined) return stream.finishWith(unsupported);
     if (target.kind === "unary")
-      return stream.finishWith(errors.methodNotAllowed(serverId, `${route.endpoint} is unary: call it without a stream`));
+      return stream.finishWith(
+        errors.methodNotAllowed(serverId, `${route.endpoint} is unary: call it without a stream`),
+      );
     this.streams.set(id, stream);
     const call: IncomingCall = {
       head: { ...route, kind: target.kind ?? kind, deadline, metadata: metadataOf(block, this), id: `fast-${id}` },

@@ -111,7 +111,9 @@ describe("what the server says of itself", () => {
   it("limits bodies, and the tables", async () => {
     const { address, one } = await server(hello({ maxPayload: leastPayload, routes: 2, metadata: 0 }));
     const peer = world.dial(address);
-    expect(await failure(peer.unary(head(), Buffer.alloc(leastPayload - 9)))).toMatchObject({ code: "PAYLOAD_TOO_LARGE" });
+    expect(await failure(peer.unary(head(), Buffer.alloc(leastPayload - 9)))).toMatchObject({
+      code: "PAYLOAD_TOO_LARGE",
+    });
     const wire = await one();
     const metadata = Metadata.from({ A: "b" });
     for (const [i, endpoint] of ["Test.A", "Test.B", "Test.C", "Test.A"].entries()) {
@@ -171,7 +173,9 @@ describe("a stream", () => {
   it("whose server has ended tells those who still wait to send", async () => {
     const { address, one } = await server(hello({ credit: 100 }));
     const over: unknown[] = [];
-    const stream = world.dial(address).stream(head("Test.Chat", { kind: "bidi" }), undefined, (error) => over.push(error));
+    const stream = world
+      .dial(address)
+      .stream(head("Test.Chat", { kind: "bidi" }), undefined, (error) => over.push(error));
     const sends = [stream.send(Buffer.alloc(100)), stream.send(Buffer.alloc(100)), stream.send(Buffer.alloc(100))];
     const waiting = Promise.allSettled(sends);
     const wire = await one();
@@ -219,12 +223,22 @@ describe("a stream", () => {
 
   it("beyond its credit breaks the connection", async () => {
     const { address, one } = await server();
-    const stream = world.dial(address, { window: 1000, maxBody: 16_384 }).stream(head("Test.Count", { kind: "server" }));
+    const stream = world
+      .dial(address, { window: 1000, maxBody: 16_384 })
+      .stream(head("Test.Count", { kind: "server" }));
     const wire = await one();
     await wire.frame(Frame.request, 1);
     await wire.say(...[1, 2, 3].map(() => frame(Frame.message, 0, 1, Buffer.alloc(16_384))));
     await wire.over();
-    expect((await failure((async () => { for (;;) await stream.read(); })())).code).toBe("PROTOCOL");
+    expect(
+      (
+        await failure(
+          (async () => {
+            for (;;) await stream.read();
+          })(),
+        )
+      ).code,
+    ).toBe("PROTOCOL");
   });
 
   it("keeps no more of what is not read than its window, though each message came in a chunk of its own", async () => {
@@ -246,7 +260,11 @@ describe("a stream", () => {
       return process.memoryUsage().arrayBuffers - before < 16 << 20;
     }, "the chunks are free again");
     let n = 0;
-    await failure((async () => { for (; await stream.read() !== undefined; n++); })());
+    await failure(
+      (async () => {
+        for (; (await stream.read()) !== undefined; n++);
+      })(),
+    );
     expect(n).toBe(600);
   });
 });
@@ -268,7 +286,12 @@ describe("what cannot be sent", () => {
     await wire.frame(Frame.request, 1);
     await wire.say(reply(1, "good"));
     expect(text((await good).body)).toBe("good");
-    expect((await Promise.all(bads)).map(({ code }) => code)).toEqual(["BAD_REQUEST", "BAD_REQUEST", "PAYLOAD_TOO_LARGE", "BAD_REQUEST"]);
+    expect((await Promise.all(bads)).map(({ code }) => code)).toEqual([
+      "BAD_REQUEST",
+      "BAD_REQUEST",
+      "PAYLOAD_TOO_LARGE",
+      "BAD_REQUEST",
+    ]);
     const again = failure(peer.stream(head("Test.Chat", { kind: "bidi", metadata: bad })).read());
     expect((await again).code).toBe("BAD_REQUEST");
     expect(peer.pending).toBe(0);
@@ -334,9 +357,11 @@ describe("many calls", () => {
     const cancellation = new Cancellation();
     const hanging = failure(peer.unary(head("Test.Hang"), none, cancellation));
     for (let n = 0; n < 70; n++) {
-      await Promise.all(Array.from({ length: 1000 }, async (_, i) => {
-        expect(text((await peer.unary(head(), Buffer.from(`${n}/${i}`))).body)).toBe(`${n}/${i}`);
-      }));
+      await Promise.all(
+        Array.from({ length: 1000 }, async (_, i) => {
+          expect(text((await peer.unary(head(), Buffer.from(`${n}/${i}`))).body)).toBe(`${n}/${i}`);
+        }),
+      );
       world.bench.calls.length = 1;
     }
     expect(peer.pending).toBe(1);
@@ -351,7 +376,9 @@ describe("many calls", () => {
     const peer = world.dial(address);
     for (let n = 0; n < 100; n++) {
       const cancellation = new Cancellation();
-      const calls = Array.from({ length: 1000 }, () => peer.unary(head("Test.Hang"), none, cancellation).catch((error: { code: string }) => error.code));
+      const calls = Array.from({ length: 1000 }, () =>
+        peer.unary(head("Test.Hang"), none, cancellation).catch((error: { code: string }) => error.code),
+      );
       if (n % 2 === 0) await new Promise((resolve) => setImmediate(resolve));
       cancellation.cancel(errors.cancelled("test", "enough"));
       expect(new Set(await Promise.all(calls))).toEqual(new Set(["CANCELLED"]));
@@ -374,13 +401,20 @@ describe("many calls", () => {
     const body = Buffer.alloc(1 << 20);
     const codes: Promise<string>[] = [];
     for (let n = 0; n < 90; n++) {
-      codes.push(peer.unary(head(), body).then(() => "", (error: { code: string; refused: boolean }) => `${error.code} ${error.refused}`));
+      codes.push(
+        peer.unary(head(), body).then(
+          () => "",
+          (error: { code: string; refused: boolean }) => `${error.code} ${error.refused}`,
+        ),
+      );
       await new Promise((resolve) => setImmediate(resolve));
     }
     await peer.close();
     const all = await Promise.all(codes);
     expect(all.filter((code) => code === "RESOURCE_EXHAUSTED true").length).toBeGreaterThan(10);
-    expect(all.filter((code) => !code.startsWith("RESOURCE")).every((code) => code.startsWith("CONNECTION_LOST"))).toBe(true);
+    expect(all.filter((code) => !code.startsWith("RESOURCE")).every((code) => code.startsWith("CONNECTION_LOST"))).toBe(
+      true,
+    );
   });
 });
 
@@ -401,31 +435,39 @@ describe("hostile bytes behind the preface (20,000 inputs)", () => {
     const address = await world.strange((wire) => {
       const said = input;
       wire.raw.socket.on("error", () => {});
-      void wire.say(hello()).then(async () => {
-        await wire.frame(Frame.request).catch(() => {});
-        wire.raw.socket.end(said);
-      }, () => {});
+      void wire.say(hello()).then(
+        async () => {
+          await wire.frame(Frame.request).catch(() => {});
+          wire.raw.socket.end(said);
+        },
+        () => {},
+      );
     });
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.array(hostile, { minLength: 1, maxLength: 8 }), { minLength: 100, maxLength: 100 }), async (inputs) => {
-        for (const frames of inputs) {
-          input = Buffer.concat(frames);
-          const peer = world.dial(address);
-          const stream = peer.stream(head("Test.Chat", { kind: "bidi" }));
-          const results = await Promise.allSettled([
-            peer.unary(head(), none),
-            stream.send(Buffer.from("x")),
-            (async () => { while ((await stream.read()) !== undefined); })(),
-            peer.unary(head(), none),
-          ]);
-          for (const result of results)
-            if (result.status === "rejected") expect(result.reason).toMatchObject({ name: "MicroError" });
-          await peer.close();
-          expect(peer.pending).toBe(0);
-        }
-        for (const { raw } of world.wires) raw.socket.destroy();
-        world.wires.length = world.protocols.length = 0;
-      }),
+      fc.asyncProperty(
+        fc.array(fc.array(hostile, { minLength: 1, maxLength: 8 }), { minLength: 100, maxLength: 100 }),
+        async (inputs) => {
+          for (const frames of inputs) {
+            input = Buffer.concat(frames);
+            const peer = world.dial(address);
+            const stream = peer.stream(head("Test.Chat", { kind: "bidi" }));
+            const results = await Promise.allSettled([
+              peer.unary(head(), none),
+              stream.send(Buffer.from("x")),
+              (async () => {
+                while ((await stream.read()) !== undefined);
+              })(),
+              peer.unary(head(), none),
+            ]);
+            for (const result of results)
+              if (result.status === "rejected") expect(result.reason).toMatchObject({ name: "MicroError" });
+            await peer.close();
+            expect(peer.pending).toBe(0);
+          }
+          for (const { raw } of world.wires) raw.socket.destroy();
+          world.wires.length = world.protocols.length = 0;
+        },
+      ),
       { numRuns: 200, endOnFailure: true },
     );
   });

@@ -19,7 +19,8 @@ const lines = [...page.matchAll(/^([CS]) ([0-9a-f ]+?)\s+; (.*)$/gm)].map(([, wh
   bytes: Buffer.from((hex as string).replaceAll(" ", ""), "hex"),
   what: what as string,
 }));
-const said = (who: "C" | "S"): Buffer => Buffer.concat(lines.filter((line) => line.who === who).map((line) => line.bytes));
+const said = (who: "C" | "S"): Buffer =>
+  Buffer.concat(lines.filter((line) => line.who === who).map((line) => line.bytes));
 
 let world: FastWorld;
 beforeEach(() => {
@@ -105,7 +106,11 @@ describe("the example of the specification", () => {
     await stream.send(bytes('{"to":2}'));
     await wire!.frame(Frame.message, 3);
     await answer(3);
-    expect([text(await stream.read()), text(await stream.read()), await stream.read()]).toEqual(['{"n":1}', '{"n":2}', undefined]);
+    expect([text(await stream.read()), text(await stream.read()), await stream.read()]).toEqual([
+      '{"n":1}',
+      '{"n":2}',
+      undefined,
+    ]);
     const wanted = said("C");
     const ping = wanted.subarray(0, wanted.length - 18);
     expect(wire!.raw.bytes.toString("hex")).toBe(ping.toString("hex"));

@@ -68,8 +68,8 @@ const strangers: Record<string, (wire: Wire) => void> = {
   "answers with a version of no sense": (wire) => void wire.raw.write("\0MICRO/0\n").catch(() => {}),
   "answers with half a preface": (wire) => void wire.raw.write("\0MICR").catch(() => {}),
   "answers nothing": () => {},
-  "closes": (wire) => void wire.raw.socket.end(),
-  "resets": (wire) => void wire.raw.socket.once("data", () => wire.raw.socket.resetAndDestroy()),
+  closes: (wire) => void wire.raw.socket.end(),
+  resets: (wire) => void wire.raw.socket.once("data", () => wire.raw.socket.resetAndDestroy()),
 };
 
 describe("a node that our framing does not reach", () => {
@@ -151,7 +151,10 @@ describe("a node that our framing does not reach", () => {
 
   it("and that has no other way is UNAVAILABLE, refused", async () => {
     const address = await world.strange((wire) => void wire.raw.write("HTTP/1.1 400 \r\n\r\n").catch(() => {}));
-    expect(await failure(world.dial(address).unary(head(), none))).toMatchObject({ code: "UNAVAILABLE", refused: true });
+    expect(await failure(world.dial(address).unary(head(), none))).toMatchObject({
+      code: "UNAVAILABLE",
+      refused: true,
+    });
   });
 });
 
@@ -180,7 +183,9 @@ describe("a peer that is closed", () => {
 
 describe("a connection that is lost", () => {
   it("before it was asked anything refuses what waited, so that it is tried elsewhere", async () => {
-    const address = await world.strange((wire) => void wire.say(preface(1)).then(() => wire.raw.socket.resetAndDestroy()));
+    const address = await world.strange(
+      (wire) => void wire.say(preface(1)).then(() => wire.raw.socket.resetAndDestroy()),
+    );
     expect(await failure(world.dial(address).unary(head(), none))).toMatchObject({ refused: true });
   });
 
@@ -191,6 +196,9 @@ describe("a connection that is lost", () => {
         wire.raw.socket.resetAndDestroy();
       });
     });
-    expect(await failure(world.dial(address).unary(head(), none))).toMatchObject({ code: "CONNECTION_LOST", refused: false });
+    expect(await failure(world.dial(address).unary(head(), none))).toMatchObject({
+      code: "CONNECTION_LOST",
+      refused: false,
+    });
   });
 });

@@ -55,7 +55,10 @@ describe("what breaks the rules is answered with GOAWAY and its reason", () => {
     "a number of metadata beyond the table": [frame(Frame.define, Flag.metadata, 65, "a\0b\0"), "number 65"],
     "a table's entry of more than 8 KiB": [frame(Frame.define, Flag.metadata, 1, Buffer.alloc(8193, 65)), "8193 bytes"],
     "a route that is none": [frame(Frame.define, 0, 1, "test\0Test.Echo\0"), "does not decode"],
-    "a frame too long that belongs to no call": [frame(Frame.define, 0, 1, Buffer.alloc(5 << 20)), "a frame of 5242880"],
+    "a frame too long that belongs to no call": [
+      frame(Frame.define, 0, 1, Buffer.alloc(5 << 20)),
+      "a frame of 5242880",
+    ],
   };
   for (const [what, [said, why]] of Object.entries(cases)) it(what, () => offends(said, why));
 
@@ -88,7 +91,10 @@ describe("what breaks the rules is answered with GOAWAY and its reason", () => {
 describe("what a later version may say is skipped", () => {
   it("unknown frames, settings and flags", async () => {
     const { address } = await world.serve();
-    const wire = await world.wire(address, Buffer.concat([preface(250), frame(Frame.settings, 0xf0, 9, Buffer.from("00990000000100010040000a", "hex"))]));
+    const wire = await world.wire(
+      address,
+      Buffer.concat([preface(250), frame(Frame.settings, 0xf0, 9, Buffer.from("00990000000100010040000a", "hex"))]),
+    );
     expect(wire.raw.bytes.subarray(0, 9)).toEqual(wire.raw.bytes.length === 0 ? Buffer.alloc(0) : preface(1));
     await wire.say(
       frame(77, 255, 12, "whatever"),
@@ -112,7 +118,12 @@ describe("a call that cannot be served fails alone", () => {
     await wire.say(request(2, { body: Buffer.alloc(20_001) }), request(3, { body: Buffer.alloc(20_000) }));
     const refusal = await wire.frame(Frame.reply, 2);
     expect(refusal.flags).toBe(Flag.error);
-    expect(JSON.parse(String(refusal.payload))).toEqual(["ts.micro.protocol.fast", 413, "PAYLOAD_TOO_LARGE", expect.stringContaining("20000")]);
+    expect(JSON.parse(String(refusal.payload))).toEqual([
+      "ts.micro.protocol.fast",
+      413,
+      "PAYLOAD_TOO_LARGE",
+      expect.stringContaining("20000"),
+    ]);
     expect((await wire.frame(Frame.reply, 3)).payload.length).toBe(20_000);
     gate.open();
     expect(String((await wire.frame(Frame.reply, 1)).payload)).toBe("kept");
@@ -124,8 +135,13 @@ describe("a call that cannot be served fails alone", () => {
     const wire = await world.wire(address);
     await wire.say(route(1, "Test.None"), route(2, "Test.Echo", "text/x-none"), route(3, "Test.Stream"));
     await wire.say(request(1, { route: 1 }), request(2, { route: 2 }), request(3, { route: 3 }));
-    await wire.say(request(4, { route: 1, flags: bidi }), request(5, { route: 2, flags: bidi }), request(6, { route: 2, flags: Flag.oneway }));
-    const code = async (kind: number, id: number): Promise<unknown> => (JSON.parse(String((await wire.frame(kind, id)).payload)) as unknown[])[2];
+    await wire.say(
+      request(4, { route: 1, flags: bidi }),
+      request(5, { route: 2, flags: bidi }),
+      request(6, { route: 2, flags: Flag.oneway }),
+    );
+    const code = async (kind: number, id: number): Promise<unknown> =>
+      (JSON.parse(String((await wire.frame(kind, id)).payload)) as unknown[])[2];
     expect(await code(Frame.reply, 1)).toBe("NOT_FOUND");
     expect(await code(Frame.reply, 2)).toBe("UNSUPPORTED");
     expect(await code(Frame.reply, 3)).toBe("METHOD_NOT_ALLOWED");
@@ -147,7 +163,11 @@ describe("a call that cannot be served fails alone", () => {
     const { address } = await world.serve({ maxBody: 20_000 });
     const wire = await world.wire(address);
     await wire.say(route(1, "Test.Read"), request(1, { flags: bidi }), request(2, { flags: bidi }));
-    await wire.say(frame(Frame.message, 0, 1, Buffer.alloc(20_011)), frame(Frame.message, 0, 2, "fine"), frame(Frame.end, 0, 2));
+    await wire.say(
+      frame(Frame.message, 0, 1, Buffer.alloc(20_011)),
+      frame(Frame.message, 0, 2, "fine"),
+      frame(Frame.end, 0, 2),
+    );
     const end = await wire.frame(Frame.end, 1);
     expect(String(end.payload)).toMatch("PAYLOAD_TOO_LARGE");
     expect(failed(await wire.frame(Frame.end, 2))).toBe(false);
@@ -201,7 +221,10 @@ describe("draining", () => {
     const first = await world.wire(listener.address);
     await first.pong("there");
     const drained = listener.drain();
-    const wire = await world.wire(listener.address, Buffer.concat([hello(), route(1, "Test.Echo"), request(1, { body: "x" })]));
+    const wire = await world.wire(
+      listener.address,
+      Buffer.concat([hello(), route(1, "Test.Echo"), request(1, { body: "x" })]),
+    );
     const goaway = await wire.frame(Frame.goaway);
     expect(wire.frames.map(({ type }) => type).slice(0, 1)).toEqual([Frame.settings]);
     if (goaway.id === 1) expect(String((await wire.frame(Frame.reply, 1)).payload)).toBe("x");
@@ -266,7 +289,12 @@ describe("floods", () => {
     const { address } = await world.serve();
     const wire = await world.wire(address);
     for (let n = 0; n < 20_000; n++) {
-      const block = frame(Frame.define, n % 2, (n % 64) + 1, n % 2 ? `a\0${"x".repeat(4000)}\0` : `test\0Test.E${n}\0x/${n}\0`);
+      const block = frame(
+        Frame.define,
+        n % 2,
+        (n % 64) + 1,
+        n % 2 ? `a\0${"x".repeat(4000)}\0` : `test\0Test.E${n}\0x/${n}\0`,
+      );
       if (!wire.raw.socket.write(block)) await new Promise((resolve) => wire.raw.socket.once("drain", resolve));
     }
     await wire.say(route(9, "Test.Echo"), request(1, { route: 9, metadata: 2, body: "end" }));
@@ -319,10 +347,17 @@ describe("hostile bytes behind the preface (20,000 inputs)", () => {
   const word = fc.constantFrom(0, 1, 2, 3, 7, 64, 65, 1024, 1025, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff);
   const payload = fc.oneof(
     fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
-    fc.constantFrom("", "test\0Test.Echo\0application/octet-stream\0", "test\0Test.Talk\0application/octet-stream\0", "a\0b\0").map((each) => Buffer.from(each)),
-    fc.tuple(fc.constantFrom(1, 1, 1, 2), word, word, fc.string({ maxLength: 9 })).map(([n, metadata, timeout, body]) =>
-      request(0, { route: n, metadata, timeout, body }).subarray(10),
-    ),
+    fc
+      .constantFrom(
+        "",
+        "test\0Test.Echo\0application/octet-stream\0",
+        "test\0Test.Talk\0application/octet-stream\0",
+        "a\0b\0",
+      )
+      .map((each) => Buffer.from(each)),
+    fc
+      .tuple(fc.constantFrom(1, 1, 1, 2), word, word, fc.string({ maxLength: 9 }))
+      .map(([n, metadata, timeout, body]) => request(0, { route: n, metadata, timeout, body }).subarray(10)),
     word.map((n) => {
       const four = Buffer.alloc(4);
       four.writeUInt32BE(n);
@@ -330,7 +365,10 @@ describe("hostile bytes behind the preface (20,000 inputs)", () => {
     }),
   );
   const hostile = fc.oneof(
-    { weight: 8, arbitrary: fc.tuple(fc.nat(11), fc.nat(15), fc.oneof(word, fc.nat(20)), payload).map((args) => frame(...args)) },
+    {
+      weight: 8,
+      arbitrary: fc.tuple(fc.nat(11), fc.nat(15), fc.oneof(word, fc.nat(20)), payload).map((args) => frame(...args)),
+    },
     { weight: 1, arbitrary: fc.constant(Buffer.concat([route(1, "Test.Echo"), route(2, "Test.Talk")])) },
     { weight: 1, arbitrary: fc.uint8Array({ maxLength: 30 }).map((bytes) => Buffer.from(bytes)) },
   );
@@ -342,20 +380,25 @@ describe("hostile bytes behind the preface (20,000 inputs)", () => {
     });
     const { address } = await world.serve();
     await fc.assert(
-      fc.asyncProperty(fc.array(fc.array(hostile, { minLength: 1, maxLength: 10 }), { minLength: 100, maxLength: 100 }), async (inputs) => {
-        const wires: Wire[] = await Promise.all(
-          inputs.map((frames) => world.wire(address, Buffer.concat([hello(), ...frames, frame(Frame.ping, 0, 0, "the end.")]))),
-        );
-        await Promise.all(
-          wires.map(async (wire) => {
-            wire.raw.socket.end();
-            await wire.over();
-            wire.raw.socket.destroy();
-          }),
-        );
-        world.wires.length = 0;
-        world.bench.calls.length = 0;
-      }),
+      fc.asyncProperty(
+        fc.array(fc.array(hostile, { minLength: 1, maxLength: 10 }), { minLength: 100, maxLength: 100 }),
+        async (inputs) => {
+          const wires: Wire[] = await Promise.all(
+            inputs.map((frames) =>
+              world.wire(address, Buffer.concat([hello(), ...frames, frame(Frame.ping, 0, 0, "the end.")])),
+            ),
+          );
+          await Promise.all(
+            wires.map(async (wire) => {
+              wire.raw.socket.end();
+              await wire.over();
+              wire.raw.socket.destroy();
+            }),
+          );
+          world.wires.length = 0;
+          world.bench.calls.length = 0;
+        },
+      ),
       { numRuns: 200, endOnFailure: true },
     );
     await world.healthy(address);
@@ -393,7 +436,12 @@ describe("streams from a strange client", () => {
     });
     const { address } = await world.serve();
     const wire = await world.wire(address);
-    await wire.say(route(1, "Test.Sum"), request(1, { flags: 2 }), frame(Frame.message, 0, 1, "a"), frame(Frame.message, Flag.last, 1, "b"));
+    await wire.say(
+      route(1, "Test.Sum"),
+      request(1, { flags: 2 }),
+      frame(Frame.message, 0, 1, "a"),
+      frame(Frame.message, Flag.last, 1, "b"),
+    );
     await wire.frame(Frame.end, 1);
     expect(seen).toEqual(["a", "b"]);
   });

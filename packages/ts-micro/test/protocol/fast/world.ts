@@ -90,7 +90,11 @@ export class FastWorld implements AsyncDisposable {
     const protocol = fast(options);
     this.protocols.push(protocol);
     const acceptor = protocol.acceptor!(this.bench, []);
-    const listener = await listen({ address: "127.0.0.1:0", ...more, acceptors: [acceptor, ...(more.acceptors ?? [])] });
+    const listener = await listen({
+      address: "127.0.0.1:0",
+      ...more,
+      acceptors: [acceptor, ...(more.acceptors ?? [])],
+    });
     this.#listeners.push(listener);
     return listener;
   }

@@ -81,13 +81,17 @@ describe("the frame reader", () => {
 
   it("takes any bytes: frames, or the wait for more (50,000 inputs)", { timeout: 60_000 }, () => {
     fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 120 }), fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1 }), (bytes, sizes) => {
-        const whole: Seen[] = read(Buffer.from(bytes), 64);
-        const sink = new Collector();
-        const reader = new FrameReader(sink, 64);
-        for (const chunk of chunks(Buffer.from(bytes), sizes)) push(reader, chunk);
-        expect(sink.seen).toEqual(whole);
-      }),
+      fc.property(
+        fc.uint8Array({ maxLength: 120 }),
+        fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1 }),
+        (bytes, sizes) => {
+          const whole: Seen[] = read(Buffer.from(bytes), 64);
+          const sink = new Collector();
+          const reader = new FrameReader(sink, 64);
+          for (const chunk of chunks(Buffer.from(bytes), sizes)) push(reader, chunk);
+          expect(sink.seen).toEqual(whole);
+        },
+      ),
       { numRuns: 50_000 },
     );
   });

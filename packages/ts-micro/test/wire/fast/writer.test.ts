@@ -25,10 +25,20 @@ const body: fc.Arbitrary<Body> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc
-      .tuple(fc.constantFrom(2730, 8192, 65_536, 87_381, 262_144, 300_000), fc.integer({ min: -30, max: 30 }), fc.nat(3))
+      .tuple(
+        fc.constantFrom(2730, 8192, 65_536, 87_381, 262_144, 300_000),
+        fc.integer({ min: -30, max: 30 }),
+        fc.nat(3),
+      )
       .map(([size, by, kind]): Body => {
         const n = size + by;
-        return kind === 0 ? "x".repeat(n) : kind === 1 ? "€".repeat(n) : kind === 2 ? Buffer.alloc(n, 3) : "é\ud800".repeat(n >> 1);
+        return kind === 0
+          ? "x".repeat(n)
+          : kind === 1
+            ? "€".repeat(n)
+            : kind === 2
+              ? Buffer.alloc(n, 3)
+              : "é\ud800".repeat(n >> 1);
       }),
   },
 );
@@ -45,7 +55,12 @@ describe("the frame writer", () => {
           if (flushed) flush();
           const head = Buffer.from("123489abcdef00000000", "hex");
           head.writeUInt32BE(id, 6);
-          return { type: request ? 2 : 4, flags: i & 0xff, id, payload: Buffer.concat([request ? head : Buffer.alloc(0), bytesOf(body)]) };
+          return {
+            type: request ? 2 : 4,
+            flags: i & 0xff,
+            id,
+            payload: Buffer.concat([request ? head : Buffer.alloc(0), bytesOf(body)]),
+          };
         });
         flush();
         expect(writer.length).toBe(0);
