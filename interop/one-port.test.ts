@@ -13,14 +13,13 @@ import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } f
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { greeterService } from "../examples/protobuf/gen/greeter_micro.ts";
 import { Greeter, HelloReplySchema, HelloRequestSchema } from "../examples/protobuf/gen/greeter_pb.ts";
-import type { ServiceRecord } from "../packages/ts-micro/src/index.ts";
 import { localRegistry } from "../packages/ts-micro/src/registry/local.ts";
 import { describeChromium, startChromium } from "../packages/ts-micro/test/servers/chromium.ts";
 import { describeServer, toolPath } from "../packages/ts-micro/test/servers/tools.ts";
 import { blocksOf } from "../packages/ts-micro/test/docs/pages.ts";
 import { describeGo, goPeer, goVersions } from "./peer.ts";
 import type { GoService } from "./peer-types.ts";
-import { clientOf, tap, type Tap } from "./world.ts";
+import { clientOf, goRecords, tap, type Tap } from "./world.ts";
 
 const exec = promisify(execFile);
 const root = fileURLToPath(new URL("..", import.meta.url));
@@ -49,7 +48,7 @@ async function freePort(): Promise<number> {
 }
 
 let home = "";
-let record: ServiceRecord;
+let record: GoService;
 let seen: Tap;
 let end: () => Promise<number | null>;
 
@@ -82,7 +81,7 @@ beforeAll(async () => {
   });
   await Promise.race([registered, ended.then((code) => Promise.reject(new Error(`ended with ${code}: ${log}`)))]);
   await using registry = localRegistry({ directory: join(home, "run") });
-  [record] = (await registry.getService(name)) as [ServiceRecord];
+  [record] = (await goRecords(registry, name)) as [GoService];
   expect(record.nodes.map((node) => node.address)).toEqual([address]);
 }, 60_000);
 

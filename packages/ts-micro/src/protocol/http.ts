@@ -3,6 +3,7 @@ import type { Acceptor, CallHandler, Peer, Protocol } from "../protocol.ts";
 import type { HttpRoute } from "../server.ts";
 import { browserRule } from "../wire/http/browser.ts";
 import type { Node } from "../wire/registry-record.ts";
+import { preflightRoute } from "./common/preflight.ts";
 import { NodeAcceptor } from "./http/acceptor.ts";
 import { callRoute } from "./http/calls.ts";
 import { settingsOf, type HttpOptions, type Settings } from "./http/options.ts";
@@ -41,7 +42,8 @@ class Http implements Protocol {
 
   routes(calls: CallHandler): readonly HttpRoute[] {
     const { cors, maxBody, clock } = this.#settings;
-    return [callRoute({ calls, rule: browserRule(cors), maxBody, clock })];
+    const rule = browserRule(cors);
+    return [preflightRoute(rule), callRoute({ calls, rule, maxBody, clock })];
   }
 
   dial(node: Node): Peer {
