@@ -163,6 +163,11 @@ test.each<[string, () => Transport, string[]]>([
     () => createConnectTransport({ baseUrl: baseUrl(), httpVersion: "1.1" }),
     ["Connect application/connect+proto", "Connect application/proto"],
   ],
+  [
+    "Connect, by GET what has no side effects",
+    () => createConnectTransport({ baseUrl: baseUrl(), httpVersion: "1.1", useHttpGet: true }),
+    ["Connect application/connect+proto", "HTTP/1.1"],
+  ],
   ["Connect on HTTP/2", () => createConnectTransport({ baseUrl: baseUrl(), httpVersion: "2" }), ["HTTP/2"]],
   [
     "gRPC-Web on HTTP/1.1",
