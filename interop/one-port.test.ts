@@ -95,7 +95,7 @@ afterAll(async () => {
 /** The record as the service wrote it, but with the address of the tap. */
 const known = (): GoService => ({
   ...record,
-  nodes: record.nodes.map((node) => ({ ...node, address: seen.address })),
+  nodes: [{ ...(record.nodes[0] as GoService["nodes"][0]), address: seen.address }],
 });
 
 /** Runs a client, and gives the wires that it used. */
