@@ -14,6 +14,7 @@ import { memoryRegistry } from "../../src/registry/memory.ts";
 /** What a handler of ours adds to its reply. */
 function reply(ctx: Context): void {
   ctx.responseHeader.set("X-Seen", "zoe").set("Grpc-Status", "9").set("Content-Type", "no").set("no token", "x");
+  ctx.responseHeader.set("HTTP2-Settings", "x").set("Connection", "close").set("Transfer-Encoding", "chunked");
   ctx.responseTrailer.set("X-Cost", "3").set("key-bin", "AP8=");
 }
 

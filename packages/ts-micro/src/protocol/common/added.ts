@@ -13,7 +13,9 @@ export function added(metadata: Metadata | undefined, prefix = ""): Headers {
   const out: Record<string, string> = {};
   for (const [name, value] of metadata) {
     const key = name.toLowerCase();
-    if ((passing.has(key) || !isPerHop(key)) && canonicalHeader(key) !== undefined)
+    // Node refuses that one on HTTP/2.
+    const fit = key !== "http2-settings" && canonicalHeader(key) !== undefined;
+    if (fit && (passing.has(key) || !isPerHop(key)))
       out[prefix + key] = value.replace(/[\r\n\0]+/g, " ");
   }
   return out;
