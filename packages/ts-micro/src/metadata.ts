@@ -118,4 +118,13 @@ export class ResponseMetadata {
   get trailer(): Metadata {
     return (this.#trailer ??= new Metadata());
   }
+
+  /** Undefined when nobody asked for one, as in most calls. */
+  get givenHeader(): Metadata | undefined {
+    return this.#header;
+  }
+
+  get givenTrailer(): Metadata | undefined {
+    return this.#trailer;
+  }
 }

@@ -1,8 +1,9 @@
-import { errors } from "../errors.ts";
 import type { Acceptor, CallHandler, Peer, Protocol } from "../protocol.ts";
 import type { HttpRoute } from "../server.ts";
 import { browserRule } from "../wire/http/browser.ts";
 import type { Node } from "../wire/registry-record.ts";
+import { Peers } from "./common/peers.ts";
+import { preflightRoute } from "./common/preflight.ts";
 import { NodeAcceptor } from "./http/acceptor.ts";
 import { callRoute } from "./http/calls.ts";
 import { settingsOf, type HttpOptions, type Settings } from "./http/options.ts";
@@ -22,9 +23,8 @@ class Http implements Protocol {
   readonly name = "http";
   readonly metadata: Readonly<Record<string, string>> = { protocol: "http", transport: "http", server: "http" };
   readonly #settings: Settings;
-  readonly #peers = new Set<HttpPeer>();
+  readonly #peers = new Peers<HttpPeer>();
   #http: typeof import("node:http") | undefined;
-  #closed = false;
 
   constructor(settings: Settings) {
     this.#settings = settings;
@@ -41,19 +41,16 @@ class Http implements Protocol {
 
   routes(calls: CallHandler): readonly HttpRoute[] {
     const { cors, maxBody, clock } = this.#settings;
-    return [callRoute({ calls, rule: browserRule(cors), maxBody, clock })];
+    const rule = browserRule(cors);
+    return [preflightRoute(rule), callRoute({ calls, rule, maxBody, clock })];
   }
 
   dial(node: Node): Peer {
-    if (this.#closed) throw errors.invalidState("go.micro.client", "the protocol is closed");
-    const peer = new HttpPeer(node, this.#settings, (left) => this.#peers.delete(left));
-    this.#peers.add(peer);
-    return peer;
+    return this.#peers.add((left) => new HttpPeer(node, this.#settings, left));
   }
 
-  async close(): Promise<void> {
-    this.#closed = true;
-    await Promise.all([...this.#peers].map((peer) => peer.close()));
+  close(): Promise<void> {
+    return this.#peers.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

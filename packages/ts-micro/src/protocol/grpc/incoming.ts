@@ -1,7 +1,8 @@
 import type { Http2Exchange, Http2Headers } from "../../backends/http2.ts";
 import { Cancellation, type Kind } from "../../context.ts";
-import { Metadata } from "../../metadata.ts";
+import { Metadata, ResponseMetadata } from "../../metadata.ts";
 import type { CallHead, IncomingCall } from "../../protocol.ts";
+import type { Target } from "../../wire/grpc/path.ts";
 import { decodeTimeout } from "../../wire/grpc/timeout.ts";
 import { kindHeader, userAgent } from "./request.ts";
 
@@ -13,8 +14,9 @@ export class Incoming implements IncomingCall {
   readonly remote: string;
   readonly retries: boolean;
   readonly cancellation: Cancellation = new Cancellation();
+  readonly response: ResponseMetadata = new ResponseMetadata();
 
-  constructor(exchange: Http2Exchange, endpoint: string, contentType: string, kind: Kind, now: number) {
+  constructor(exchange: Http2Exchange, target: Target, contentType: string, kind: Kind, now: number) {
     const { headers } = exchange;
     this.exchange = exchange;
     this.local = exchange.local;
@@ -22,8 +24,7 @@ export class Incoming implements IncomingCall {
     this.retries = headers["user-agent"] === userAgent;
     const deadline = deadlineOf(headers, now);
     this.head = {
-      service: serviceOf(headers, endpoint),
-      endpoint,
+      ...target,
       contentType,
       kind,
       deadline,
@@ -31,12 +32,6 @@ export class Incoming implements IncomingCall {
       id: "",
     };
   }
-}
-
-/** What stands before the struct in the path: Go's registry name, or a proto package. */
-function serviceOf(headers: Http2Headers, endpoint: string): string {
-  const path = headers[":path"] as string;
-  return path.slice(1, Math.max(1, path.length - endpoint.length - 1));
 }
 
 const nanoseconds = /^\d{1,18}$/;

@@ -1,18 +1,37 @@
 import type { Http2Headers } from "../../backends/http2.ts";
 import { MicroError } from "../../errors.ts";
+import type { Metadata } from "../../metadata.ts";
 import { gzipFrame } from "../../wire/grpc/gzip.ts";
+import { encodeStatus } from "../../wire/grpc/status.ts";
+import { headerText } from "../../wire/http/text.ts";
+import { added } from "../common/added.ts";
 import { frame } from "../../wire/grpc/frame.ts";
 import type { Incoming } from "./incoming.ts";
 
 export const serverId = "go.micro.server";
-export const okTrailers: Http2Headers = { "grpc-status": "0" };
+const ok: Http2Headers = { "grpc-status": "0" };
 
 /** The content type goes back as it came; there are few, and of a hostile client only so many are remembered. */
 const heads = new Map<string, Http2Headers>();
 const most = 256;
 
-/** The head of an answer. */
-export function replyHead({ exchange }: Incoming): Http2Headers {
+/** The head of an answer, with what the handler added. */
+export function replyHead(call: Incoming): Http2Headers {
+  return over(plainHead(call), call.response.givenHeader);
+}
+
+/** What stands behind the messages, with what the handler added. */
+export function replyTrailers({ response }: Incoming, error: MicroError | undefined): Http2Headers {
+  return over(error === undefined ? ok : encodeStatus(error), response.givenTrailer);
+}
+
+function over(own: Http2Headers, metadata: Metadata | undefined): Http2Headers {
+  if (metadata === undefined) return own;
+  const given = Object.entries(added(metadata)).map(([name, value]) => [name, headerText(value)]);
+  return { ...Object.fromEntries(given), ...own };
+}
+
+function plainHead({ exchange }: Incoming): Http2Headers {
   const contentType = exchange.headers["content-type"] as string;
   const packs = exchange.headers["grpc-encoding"] === "gzip";
   const key = packs ? `gzip ${contentType}` : contentType;

@@ -5,9 +5,8 @@ import { Room } from "../../internal/room.ts";
 import type { RawStream } from "../../protocol.ts";
 import { FrameReader } from "../../wire/grpc/frame.ts";
 import { unpack } from "../../wire/grpc/gzip.ts";
-import { encodeStatus } from "../../wire/grpc/status.ts";
 import type { Incoming } from "./incoming.ts";
-import { okTrailers, oversized, replyFrame, replyHead, serverId } from "./reply.ts";
+import { oversized, replyFrame, replyHead, replyTrailers, serverId } from "./reply.ts";
 import { goneError } from "./server-unary.ts";
 import type { Settings } from "./settings.ts";
 import type { Target } from "./target.ts";
@@ -112,7 +111,7 @@ export class ServerStream implements RawStream, Http2Events {
     this.#room.close(this.#over);
     this.#inbound.abort(this.#over);
     const { exchange } = this.#call;
-    const trailers = error === undefined ? okTrailers : encodeStatus(error);
+    const trailers = replyTrailers(this.#call, error);
     if (this.#sent) exchange.end(undefined, trailers);
     else exchange.answer({ ...replyHead(this.#call), ...trailers });
   }

@@ -3,10 +3,9 @@ import { errors, fromUnknown, type MicroError } from "../../errors.ts";
 import { Deadlines, type Expiring } from "../../internal/deadlines.ts";
 import { FrameReader, wholeFrame } from "../../wire/grpc/frame.ts";
 import { unpack } from "../../wire/grpc/gzip.ts";
-import { encodeStatus } from "../../wire/grpc/status.ts";
 import type { Reply } from "../../protocol.ts";
 import type { Incoming } from "./incoming.ts";
-import { okTrailers, oversized, replyFrame, replyHead, serverId } from "./reply.ts";
+import { oversized, replyFrame, replyHead, replyTrailers, serverId } from "./reply.ts";
 import type { Settings } from "./settings.ts";
 import type { Target } from "./target.ts";
 
@@ -134,7 +133,7 @@ export class ServerUnary implements Http2Events, Expiring {
     this.#over = true;
     const { exchange } = this.#call;
     exchange.respond(replyHead(this.#call));
-    exchange.end(replyFrame(this.#call, body), okTrailers);
+    exchange.end(replyFrame(this.#call, body), replyTrailers(this.#call, undefined));
   }
 
   /** An error, in an answer that is its head alone. */
@@ -144,7 +143,7 @@ export class ServerUnary implements Http2Events, Expiring {
     this.#over = true;
     this.#message = undefined;
     const { exchange } = this.#call;
-    exchange.answer({ ...replyHead(this.#call), ...encodeStatus(error) });
+    exchange.answer({ ...replyHead(this.#call), ...replyTrailers(this.#call, error) });
   }
 
   #arrived(): void {

@@ -1,11 +1,12 @@
 import type { Socket } from "node:net";
 import type { Http2Engine, Http2Exchange, Http2Server } from "../../backends/http2.ts";
-import { serveRoutes } from "../../backends/http2/http-exchange.ts";
+import { RouteExchange } from "../../backends/http2/http-exchange.ts";
 import { errors, type MicroError } from "../../errors.ts";
 import type { CallHandler } from "../../protocol.ts";
 import type { HttpRoute } from "../../server.ts";
 import { messageType } from "../../wire/grpc/content-type.ts";
-import { endpointOf } from "../../wire/grpc/path.ts";
+import { targetOf } from "../../wire/grpc/path.ts";
+import { serveRoutes } from "../common/routes.ts";
 import { healthService } from "./health.ts";
 import { Incoming } from "./incoming.ts";
 import { kindHeader } from "./request.ts";
@@ -69,15 +70,17 @@ export class GrpcServer implements Http2Server {
     const { headers } = exchange;
     const contentType = headers["content-type"];
     const type = messageType(contentType);
-    if (type === undefined || headers[":method"] !== "POST") return serveRoutes(exchange, this.#routes);
+    if (type === undefined || headers[":method"] !== "POST")
+      return void serveRoutes(this.#routes, new RouteExchange(exchange));
     const path = headers[":path"] as string;
     const own = path.startsWith("/grpc.");
     const builtIn = own ? this.#builtIn.find((service) => service.kindOf(path) !== undefined) : undefined;
-    const endpoint = builtIn === undefined ? endpointOf(path) : path;
+    const named = builtIn === undefined ? targetOf(path) : { service: "", endpoint: path };
     const target: Target = builtIn ?? this.#calls;
-    const kind = endpoint === undefined ? undefined : target.kindOf(endpoint);
-    if (endpoint === undefined || kind === undefined) return refuse(exchange, contentType as string, unknown(path));
-    const call = new Incoming(exchange, endpoint, type, kind, this.#settings.clock.now());
+    const kind = named === undefined ? undefined : target.kindOf(named.endpoint);
+    if (named === undefined || kind === undefined)
+      return refuse(exchange, contentType as string, unknown(path, named?.endpoint));
+    const call = new Incoming(exchange, named, type, kind, this.#settings.clock.now());
     const wrong = mistaken(call, headers[kindHeader]);
     if (wrong !== undefined) return refuse(exchange, contentType as string, encodeStatus(wrong));
     if (!target.supports(type)) {
@@ -90,8 +93,7 @@ export class GrpcServer implements Http2Server {
 }
 
 /** Go's words (wire spec §4.1). */
-function unknown(path: string): Trailers {
-  const endpoint = endpointOf(path);
+function unknown(path: string, endpoint: string | undefined): Trailers {
   if (endpoint === undefined) return plainStatus(3, `malformed method name: ${JSON.stringify(path)}`);
   return plainStatus(12, `unknown service ${endpoint}`);
 }
