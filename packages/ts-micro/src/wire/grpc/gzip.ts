@@ -1,15 +1,16 @@
-import { constants, gunzipSync, gzipSync } from "node:zlib";
 import { errors } from "../../errors.ts";
 import { compressedFlag, frame } from "./frame.ts";
 
 /** Shorter messages gain nothing, in bytes. */
 const least = 1024;
 const id = "ts.micro.grpc";
+// Loaded when something is compressed: most services never need it.
+const zlib = (): typeof import("node:zlib") => process.getBuiltinModule("node:zlib");
 
 /** A message compressed, when that makes it shorter; else as it is. */
 export function deflated(body: Uint8Array): Uint8Array {
   if (body.length < least) return body;
-  const packed = gzipSync(body, { level: constants.Z_BEST_SPEED });
+  const packed = zlib().gzipSync(body, { level: 1 });
   return packed.length < body.length ? packed : body;
 }
 
@@ -24,7 +25,7 @@ export function inflated(body: Uint8Array, most: number, fault: typeof errors.pr
   // An empty message needs no header of gzip.
   if (body.length === 0) return Buffer.alloc(0);
   try {
-    return gunzipSync(body, { maxOutputLength: Math.max(1, most) });
+    return zlib().gunzipSync(body, { maxOutputLength: Math.max(1, most) });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE")
       throw errors.resourceExhausted(id, `a message of more than ${most} bytes when decompressed`);
