@@ -15,8 +15,7 @@ export function added(metadata: Metadata | undefined, prefix = ""): Headers {
     const key = name.toLowerCase();
     // Node refuses that one on HTTP/2.
     const fit = key !== "http2-settings" && canonicalHeader(key) !== undefined;
-    if (fit && (passing.has(key) || !isPerHop(key)))
-      out[prefix + key] = value.replace(/[\r\n\0]+/g, " ");
+    if (fit && (passing.has(key) || !isPerHop(key))) out[prefix + key] = value.replace(/[\r\n\0]+/g, " ");
   }
   return out;
 }
