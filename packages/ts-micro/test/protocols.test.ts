@@ -25,8 +25,8 @@ const quiet = { env: false, logLevel: "fatal", broker: "memory" } as const;
 
 /** What the handlers of one service went through. */
 class Seen {
-  /** Endpoints whose handlers wait. */
-  readonly waiting: string[] = [];
+  /** Endpoints whose handlers began. */
+  readonly begun: string[] = [];
   /** Why each was cancelled. */
   readonly cancelled: string[] = [];
 
@@ -36,7 +36,7 @@ class Seen {
         this.cancelled.push((ctx.signal.reason as MicroError).code);
         reject(ctx.signal.reason as Error);
       });
-      this.waiting.push(ctx.endpoint);
+      this.begun.push(ctx.endpoint);
     });
   }
 }
@@ -50,6 +50,11 @@ function talkService(seen: Seen, options: Pick<ServiceOptions, "registry" | "pro
       },
       wait: (_: object, ctx: Context) => seen.forever(ctx),
       metadata: (_: object, ctx: Context) => ctx.metadata.toObject(),
+      add({ part, size }: { part: string; size: number }, ctx: Context) {
+        seen.begun.push(ctx.endpoint);
+        (part === "header" ? ctx.responseHeader : ctx.responseTrailer).set("X-Big", "x".repeat(size));
+        return { ok: true };
+      },
       async *count({ to, failAt }: { to: number; failAt?: number }) {
         for (let n = 1; n <= to; n++) {
           if (n === failAt) throw errors.conflict("talk", `at ${n}`);
@@ -130,7 +135,7 @@ describe.each(names)("%s alone", (name) => {
     const leaving = new AbortController();
     const call = talk.wait({}, { signal: leaving.signal });
     const outcome = call.catch((error: unknown) => error);
-    await eventually(() => seen.waiting.length === 2, "the handler runs");
+    await eventually(() => seen.begun.length === 2, "the handler runs");
     leaving.abort();
     expect(await outcome).toMatchObject({ code: "CANCELLED" });
     await eventually(() => seen.cancelled.length === 2, "the handler hears of the cancellation");
@@ -176,6 +181,22 @@ describe.each(names)("%s alone", (name) => {
     chat.end();
     expect((await all(chat)).map(({ text }) => text)).toEqual(["re: a"]);
   });
+});
+
+describe("grpc", () => {
+  it.each(["header", "trailer"])(
+    "ends a call with an error whose handler adds too much as %s, and runs it once",
+    async (part) => {
+      const { talk, seen } = await world({ protocols: ["grpc"] });
+      expect(await talk.add({ part, size: 10_000 })).toEqual({ ok: true });
+      await expect(talk.add({ part, size: 100_000 })).rejects.toMatchObject({
+        code: "RESOURCE_EXHAUSTED",
+        attempts: 1,
+      });
+      expect(seen.begun).toEqual(["Talk.Add", "Talk.Add"]);
+      expect(await talk.hello({ name: "after" })).toEqual({ msg: "Hello after" });
+    },
+  );
 });
 
 describe("http", () => {

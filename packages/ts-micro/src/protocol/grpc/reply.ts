@@ -22,11 +22,26 @@ export function replyHead(call: Incoming): Http2Headers {
 
 /** What stands behind the messages, with what the handler added. */
 export function replyTrailers({ response }: Incoming, error: MicroError | undefined): Http2Headers {
-  return over(error === undefined ? ok : encodeStatus(error), response.givenTrailer);
+  const { givenHeader, givenTrailer } = response;
+  const failure = error ?? excess(givenHeader) ?? excess(givenTrailer);
+  return over(failure === undefined ? ok : encodeStatus(failure), givenTrailer);
+}
+
+/** Most of what a handler may add as headers, and as trailers, in bytes: past what peers take nghttp2 says that the call did not run. */
+const mostAdded = 16 * 1024;
+
+function excess(metadata: Metadata | undefined): MicroError | undefined {
+  if (metadata === undefined) return undefined;
+  let size = 0;
+  for (const [name, value] of metadata) size += name.length + Buffer.byteLength(value) + 32;
+  if (size <= mostAdded) return undefined;
+  const detail = `the handler added ${size} bytes to the head or the end of its reply: ${mostAdded} are the limit`;
+  return new MicroError({ id: serverId, code: "RESOURCE_EXHAUSTED", detail });
 }
 
 function over(own: Http2Headers, metadata: Metadata | undefined): Http2Headers {
-  if (metadata === undefined) return own;
+  // What is too much ends the call with an error.
+  if (metadata === undefined || excess(metadata) !== undefined) return own;
   const given = Object.entries(added(metadata)).map(([name, value]) => [name, headerText(value)]);
   return { ...Object.fromEntries(given), ...own };
 }
