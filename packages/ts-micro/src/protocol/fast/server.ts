@@ -376,10 +376,6 @@ export class FastCall implements ServedCall {
 class ServerStream extends Stream {
   readonly cancellation: Cancellation = new Cancellation();
 
-  constructor(link: ServerLink, id: number) {
-    super(link, id);
-  }
-
   end(): void {}
 
   cancel(reason: MicroError): void {

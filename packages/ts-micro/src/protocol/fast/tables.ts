@@ -46,7 +46,7 @@ const snapshots = new WeakMap<object, Snapshot>();
 export function metadataBlock(init: MetadataInit): string {
   const plain = !(init instanceof Metadata) && !(Symbol.iterator in init);
   if (!plain) return encode(Metadata.from(init));
-  const object = init as Readonly<Record<string, string>>;
+  const object = init;
   const known = snapshots.get(object);
   if (known !== undefined && same(object, known)) return known.block;
   const block = encode(Metadata.from(object));

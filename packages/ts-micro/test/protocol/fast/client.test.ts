@@ -5,7 +5,6 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Cancellation } from "../../../src/context.ts";
 import { errors } from "../../../src/errors.ts";
 import type { CallHead } from "../../../src/protocol.ts";
-import type { Kind } from "../../../src/context.ts";
 import { Metadata } from "../../../src/metadata.ts";
 import { virtualClock } from "../../../src/testing/clock.ts";
 import { text } from "../../../src/testing/protocol/bench.ts";
@@ -22,7 +21,7 @@ const head = (endpoint = "Test.Echo", more: Partial<CallHead> = {}): CallHead =>
   service: "test",
   endpoint,
   contentType,
-  kind: "unary" as Kind,
+  kind: "unary",
   deadline: Infinity,
   metadata: undefined,
   id: "ts-1",

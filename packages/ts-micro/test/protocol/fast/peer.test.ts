@@ -4,7 +4,6 @@ import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { MicroError } from "../../../src/errors.ts";
 import type { CallHead, Peer, RawStream } from "../../../src/protocol.ts";
-import type { Kind } from "../../../src/context.ts";
 import { virtualClock, type VirtualClock } from "../../../src/testing/clock.ts";
 import { text } from "../../../src/testing/protocol/bench.ts";
 import { eventually } from "../../../src/testing/suite.ts";
@@ -16,7 +15,7 @@ const head = (more: Partial<CallHead> = {}): CallHead => ({
   service: "test",
   endpoint: "Test.Echo",
   contentType,
-  kind: "unary" as Kind,
+  kind: "unary",
   deadline: Infinity,
   metadata: undefined,
   id: "ts-1",
