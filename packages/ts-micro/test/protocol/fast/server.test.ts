@@ -334,17 +334,22 @@ describe("floods", () => {
     const { address } = await world.serve();
     const wire = await world.wire(address);
     await wire.say(route(1, "Test.Hang"), route(2, "Test.Echo"));
+    // Looked for in what comes, which is too much to be kept and read again and again.
+    const last = frame(Frame.reply, 0, 100_001, "end");
     let tail = Buffer.alloc(0);
-    wire.raw.socket
-      .removeAllListeners("data")
-      .on("data", (chunk: Buffer) => (tail = Buffer.concat([tail, chunk]).subarray(-3)));
+    let answered = false;
+    wire.raw.socket.removeAllListeners("data").on("data", (chunk: Buffer) => {
+      tail = Buffer.concat([tail, chunk]);
+      answered ||= tail.includes(last);
+      tail = tail.subarray(-last.length);
+    });
     for (let id = 1; id <= 100_000; id += 500) {
       const some = Array.from({ length: 500 }, (_, n) => [request(id + n), frame(Frame.cancel, 0, id + n)]).flat();
       await wire.say(...some);
       world.bench.calls.length = 0;
     }
     await wire.say(request(100_001, { route: 2, body: "end" }));
-    await eventually(() => String(tail) === "end", "the last reply", 40_000);
+    await eventually(() => answered, "the last reply", 40_000);
     await eventually(() => world.bench.running === 0, "no handler runs");
     expect(wire.raw.ending).toBeUndefined();
   });
