@@ -16,6 +16,9 @@ import type { Candidates } from "./nodes.ts";
 import { prepare, type PreparedCall } from "./prepared.ts";
 import type { Target, TypedRoute } from "./target.ts";
 
+/** Limits below it, in milliseconds, count from the true time. */
+const exact = 5000;
+
 /** What bounds a call and goes with it: made once, from its options and the calling context. */
 export abstract class Bounded {
   // Set by the constructor alone: fields that a class defines cost a step each, and there is one of these for every call.
@@ -45,7 +48,7 @@ export abstract class Bounded {
     this.target = target;
     this.request = request;
     this.options = options;
-    const now = (this.began = tickTime(clock));
+    this.began = tickTime(clock);
     if (made !== undefined) {
       this.limit = made.limit;
       this.deadline = made.deadline;
@@ -58,7 +61,8 @@ export abstract class Bounded {
     const parent = parentOf(options) ?? ambientContext();
     if (parent === undefined && options?.signal === undefined) {
       this.limit = options === undefined ? requestTimeout : timeoutOf(options, requestTimeout);
-      this.deadline = now + this.limit;
+      // The time of the turn may be as old as the turn is long, which a short limit would feel.
+      this.deadline = (this.limit < exact ? clock.now() : this.began) + this.limit;
       this.inherited = false;
       this.sent = options?.metadata;
       this.given = undefined;

@@ -9,7 +9,7 @@ export function compile<C, R>(all: readonly Around<C, R>[], inner: (call: C) => 
         const result = one(call, next);
         return result instanceof Promise ? result : Promise.resolve(result);
       } catch (error) {
-        return Promise.reject(error as Error);
+        return Promise.reject(error);
       }
     },
     inner,

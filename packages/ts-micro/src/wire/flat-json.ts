@@ -20,7 +20,6 @@ const most = 256 << 10;
 const longest = 128;
 /** Strings of at least this length are written by the system, and looked through four bytes at a time. */
 const long = 40;
-const hasOwn = Object.prototype.hasOwnProperty;
 
 /** Exactly what JSON.stringify gives, or undefined when the value is left to it. */
 export function encodeFlat(value: unknown): FlatBody | undefined {
@@ -29,7 +28,7 @@ export function encodeFlat(value: unknown): FlatBody | undefined {
   const object = value as Readonly<Record<string, unknown>>;
   let at = 0;
   for (const key in object) {
-    if (!hasOwn.call(object, key)) continue;
+    if (!Object.hasOwn(object, key)) continue;
     const member = object[key];
     flat.bytes[at] = at === 0 ? 0x7b : 0x2c;
     at = writeString(at + 1, key);
