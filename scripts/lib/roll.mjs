@@ -1,5 +1,5 @@
-// What of ts-micro is published: dist/ mirrors src/ file by file, but what `import "ts-micro"` loads at once is one file, front.js: a file costs
-// Node's loader more than the code in it (docs/architecture.md, "Built"). Comments of code, and declarations that nobody can reach, stay here.
+// What of ts-micro is published: dist/ mirrors src/ file by file, but what `import "ts-micro"` loads at once is one file, front.js, and what a
+// start or a first call loads another, start.js: a file costs Node's loader more than the code in it (docs/architecture.md, "Built"). Comments of code, and declarations that nobody can reach, stay here.
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, isAbsolute, posix } from "node:path";
 
@@ -19,6 +19,8 @@ export async function rollCode(folder) {
     external: (id) => !id.startsWith(".") && !isAbsolute(id),
     preserveEntrySignatures: "strict",
     transform: { target: "es2023" },
+    // A driver that the core uses anyway is in its file, whether it is also chosen by name or not.
+    checks: { ineffectiveDynamicImport: false },
     experimental: { attachDebugInfo: "none" },
   });
   const { output } = await bundle.write({

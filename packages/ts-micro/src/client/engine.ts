@@ -123,11 +123,11 @@ export class ClientEngine {
     }
     hold();
     const result = this.#run(call);
-    const done = (): void => {
+    const settled = (): void => {
       release();
       unlink?.();
     };
-    result.then(done, done);
+    result.then(settled, settled);
     return result;
   }
 

@@ -110,7 +110,7 @@ function special(c: number): boolean {
 }
 
 /** Keys seen before, each at a place of its own: reading one again makes no string. */
-const keys: (string | undefined)[] = new Array<string | undefined>(256).fill(undefined);
+const keys: (string | undefined)[] = Array.from({ length: 256 }, () => undefined);
 
 /** Exactly what JSON.parse gives for `bytes[from, to)`, or undefined when the text is left to it. A newline may follow. */
 export function decodeFlat(bytes: Buffer, from: number, to: number): Record<string, unknown> | undefined {
