@@ -8,15 +8,11 @@ interface RouteTarget extends CallTarget {
   readonly route: Route;
 }
 
-/** `calls`, with `direct` made of `unary` where it has none. */
-export function directHandler(calls: CallHandler): DirectHandler {
-  if (calls.direct !== undefined && calls.target !== undefined) return calls as DirectHandler;
+/** `target` and `direct` made of `unary`. */
+export function byUnary(
+  calls: Pick<CallHandler, "kindOf" | "unary">,
+): Required<Pick<CallHandler, "target" | "direct">> {
   return {
-    kindOf: (endpoint) => calls.kindOf(endpoint),
-    supports: (contentType) => calls.supports(contentType),
-    unary: (call, body) => calls.unary(call, body),
-    stream: (call, stream) => calls.stream(call, stream),
-    message: (message) => calls.message(message),
     target: (route) => ({ kind: calls.kindOf(route.endpoint), route }) as RouteTarget,
     direct(call: ServedCall, target: CallTarget, bytes: Buffer, from: number, to: number) {
       const { endpoint, contentType } = (target as RouteTarget).route;
@@ -28,5 +24,18 @@ export function directHandler(calls: CallHandler): DirectHandler {
         (error: unknown) => call.fail(fromUnknown(error)),
       );
     },
+  };
+}
+
+/** `calls`, with `direct` made of `unary` where it has none. */
+export function directHandler(calls: CallHandler): DirectHandler {
+  if (calls.direct !== undefined && calls.target !== undefined) return calls as DirectHandler;
+  return {
+    kindOf: (endpoint) => calls.kindOf(endpoint),
+    supports: (contentType) => calls.supports(contentType),
+    unary: (call, body) => calls.unary(call, body),
+    stream: (call, stream) => calls.stream(call, stream),
+    message: (message) => calls.message(message),
+    ...byUnary(calls),
   };
 }

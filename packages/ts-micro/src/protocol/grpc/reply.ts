@@ -1,32 +1,33 @@
-import type { Http2Headers } from "../../backends/http2.ts";
+import type { Http2Exchange, Http2Headers } from "../../backends/http2.ts";
 import { MicroError } from "../../errors.ts";
+import type { Body } from "../../protocol.ts";
 import { gzipFrame } from "../../wire/grpc/gzip.ts";
 import { frame } from "../../wire/grpc/frame.ts";
-import type { Incoming } from "./incoming.ts";
 
 export const serverId = "go.micro.server";
 export const okTrailers: Http2Headers = { "grpc-status": "0" };
 
 /** The content type goes back as it came; there are few, and of a hostile client only so many are remembered. */
 const heads = new Map<string, Http2Headers>();
+const packed = new Map<string, Http2Headers>();
 const most = 256;
 
 /** The head of an answer. */
-export function replyHead({ exchange }: Incoming): Http2Headers {
-  const contentType = exchange.headers["content-type"] as string;
-  const packs = exchange.headers["grpc-encoding"] === "gzip";
-  const key = packs ? `gzip ${contentType}` : contentType;
-  let head = heads.get(key);
+export function replyHead(exchange: Http2Exchange): Http2Headers {
+  const contentType = exchange.header("content-type") as string;
+  const packs = exchange.header("grpc-encoding") === "gzip";
+  const known = packs ? packed : heads;
+  let head = known.get(contentType);
   if (head === undefined) {
     head = { ":status": "200", "content-type": contentType, ...(packs ? { "grpc-encoding": "gzip" } : {}) };
-    if (heads.size < most) heads.set(key, head);
+    if (known.size < most) known.set(contentType, head);
   }
   return head;
 }
 
 /** A message for a caller: compressed when its own was, as grpc-go does. */
-export function replyFrame({ exchange }: Incoming, body: Uint8Array): Buffer {
-  return exchange.headers["grpc-encoding"] === "gzip" ? gzipFrame(body) : frame(body);
+export function replyFrame(exchange: Http2Exchange, body: Body): Buffer {
+  return exchange.header("grpc-encoding") === "gzip" ? gzipFrame(body) : frame(body);
 }
 
 /** The error of a reply that is too large to be sent. */

@@ -1,16 +1,19 @@
 import { constants, gunzipSync, gzipSync } from "node:zlib";
 import { errors, isMicroError } from "../../errors.ts";
-import { compressedFlag, frame, tooLarge } from "./frame.ts";
+import type { ShortBody } from "../flat-json.ts";
+import { compressedFlag, frame, frameLength, tooLarge } from "./frame.ts";
 
 /** Shorter ones gain nothing. */
 const least = 1024;
 const id = "ts.micro.grpc";
 
 /** A message with its prefix, compressed when that makes it shorter. */
-export function gzipFrame(body: Uint8Array): Buffer {
-  if (body.length < least) return frame(body);
-  const packed = gzipSync(body, { level: constants.Z_BEST_SPEED });
-  return packed.length < body.length ? frame(packed, compressedFlag) : frame(body);
+export function gzipFrame(body: string | Uint8Array | ShortBody): Buffer {
+  const length = frameLength(body);
+  if (length < least) return frame(body);
+  const bytes = typeof body === "string" || body instanceof Uint8Array ? body : body.bytes.subarray(0, length);
+  const packed = gzipSync(bytes, { level: constants.Z_BEST_SPEED });
+  return packed.length < length ? frame(packed, compressedFlag) : frame(body);
 }
 
 /**

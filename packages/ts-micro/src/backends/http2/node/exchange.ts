@@ -1,14 +1,15 @@
-import type { ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { http2Codes, type Http2Events, type Http2Exchange, type Http2Headers } from "../../http2.ts";
 import type { NodeConnection } from "./connection.ts";
-import { NodeStream } from "./stream.ts";
+import { NodeStream, fromNode, textOf } from "./stream.ts";
 
 const withTrailers = { waitForTrailers: true, sendDate: false };
 const headOnly = { endStream: true, sendDate: false };
 
 /** A request and its answer on node:http2. */
 export class NodeExchange extends NodeStream implements Http2Exchange {
-  readonly headers: Http2Headers;
+  readonly #headers: IncomingHttpHeaders;
+  #plain: Http2Headers | undefined;
   readonly #connection: NodeConnection;
   readonly #bodiless: boolean;
   #trailers: Http2Headers | undefined;
@@ -16,11 +17,20 @@ export class NodeExchange extends NodeStream implements Http2Exchange {
   #done = false;
   #reset = false;
 
-  constructor(connection: NodeConnection, stream: ServerHttp2Stream, headers: Http2Headers, bodiless: boolean) {
+  constructor(connection: NodeConnection, stream: ServerHttp2Stream, headers: IncomingHttpHeaders, bodiless: boolean) {
     super(stream);
     this.#connection = connection;
-    this.headers = headers;
+    this.#headers = headers;
     this.#bodiless = bodiless;
+  }
+
+  get headers(): Http2Headers {
+    return (this.#plain ??= fromNode(this.#headers));
+  }
+
+  header(name: string): string | undefined {
+    const value = this.#headers[name];
+    return value === undefined ? undefined : textOf(value);
   }
 
   get local(): string {

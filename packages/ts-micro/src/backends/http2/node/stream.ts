@@ -126,10 +126,15 @@ export function fromNode(headers: IncomingHttpHeaders): Http2Headers {
   const out = headers as Record<string, string | string[] | number | undefined>;
   for (const name in out) {
     const value = out[name];
-    if (typeof value !== "string") out[name] = Array.isArray(value) ? value.join(", ") : String(value);
-    else if (beyondAscii.test(value)) out[name] = Buffer.from(value, "latin1").toString();
+    if (value !== undefined) out[name] = textOf(value);
   }
   return out as Http2Headers;
+}
+
+/** One of them. */
+export function textOf(value: string | readonly string[] | number): string {
+  if (typeof value !== "string") return typeof value === "number" ? String(value) : value.join(", ");
+  return beyondAscii.test(value) ? Buffer.from(value, "latin1").toString() : value;
 }
 
 const beyondAscii = /[^\0-\x7f]/;
