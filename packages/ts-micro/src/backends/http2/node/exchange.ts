@@ -50,9 +50,7 @@ export class NodeExchange extends NodeStream implements Http2Exchange {
 
   respond(headers: Http2Headers): void {
     if (this.#closed) return;
-    const stream = this.stream as ServerHttp2Stream;
-    stream.on("wantTrailers", onWantTrailers);
-    stream.respond(headers, withTrailers);
+    (this.stream as ServerHttp2Stream).respond(headers, withTrailers);
   }
 
   answer(headers: Http2Headers): void {
@@ -73,6 +71,10 @@ export class NodeExchange extends NodeStream implements Http2Exchange {
     this.#reset = true;
     super.reset(code);
   }
+
+  head(): void {}
+
+  trailers(): void {}
 
   sendTrailers(): void {
     this.stream.sendTrailers(this.#trailers ?? none);
@@ -104,7 +106,3 @@ export class NodeExchange extends NodeStream implements Http2Exchange {
 }
 
 const none: Http2Headers = {};
-
-function onWantTrailers(this: ServerHttp2Stream): void {
-  (NodeStream.of(this) as NodeExchange).sendTrailers();
-}
