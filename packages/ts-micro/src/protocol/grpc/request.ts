@@ -18,16 +18,22 @@ const most = 1024;
 
 type Head = Record<string, string>;
 
+/** What the requests of a route have in common. */
+interface Common {
+  readonly head: Head;
+  /** The last one without metadata, and its time: calls mostly have the same. */
+  left: number;
+  plain: Http2Headers;
+}
+
 /** Heads of the requests to one node. */
 export class RequestHeads {
   readonly #scheme: "http" | "https";
   readonly #authority: string;
   readonly #gzip: boolean;
   /** By service, endpoint and content type. */
-  readonly #routes = new Map<string, Map<string, Map<string, Head>>>();
+  readonly #routes = new Map<string, Map<string, Map<string, Common>>>();
   #size = 0;
-  #timeout = NaN;
-  #timeoutText = "";
 
   constructor(scheme: "http" | "https", authority: string, gzip: boolean) {
     this.#scheme = scheme;
@@ -37,10 +43,16 @@ export class RequestHeads {
 
   /** `left`: milliseconds to the deadline. Metadata never overrides a header of the protocol. */
   of(route: Route, kind: Kind, left: number, sent: MetadataInit | undefined): Http2Headers {
-    const out: Head = { ...this.#route(route) };
+    const common = this.#route(route);
+    const plain = kind === "unary" && sent === undefined;
+    if (plain && left === common.left) return common.plain;
+    const out: Head = { ...common.head };
     if (kind !== "unary") out[kindHeader] = kind;
-    if (left !== Infinity) out["grpc-timeout"] = this.#timeoutOf(left);
-    if (sent !== undefined)
+    if (left !== Infinity) out["grpc-timeout"] = encodeTimeout(left);
+    if (plain) {
+      common.left = left;
+      common.plain = out;
+    } else if (sent !== undefined)
       for (const [name, value] of sent instanceof Metadata ? sent : Metadata.from(sent)) {
         const lower = name.toLowerCase();
         if (!isPerHop(lower) && lower !== "http2-settings" && canonicalHeader(lower) !== undefined)
@@ -49,16 +61,7 @@ export class RequestHeads {
     return out;
   }
 
-  /** The calls of a turn mostly have the same time left. */
-  #timeoutOf(left: number): string {
-    if (left !== this.#timeout) {
-      this.#timeout = left;
-      this.#timeoutText = encodeTimeout(left);
-    }
-    return this.#timeoutText;
-  }
-
-  #route(route: Route): Head {
+  #route(route: Route): Common {
     const { service, endpoint, contentType } = route;
     const known = this.#routes.get(service)?.get(endpoint)?.get(contentType);
     if (known !== undefined) return known;
@@ -74,20 +77,21 @@ export class RequestHeads {
       "grpc-accept-encoding": "gzip",
       ...(this.#gzip ? { "grpc-encoding": "gzip" } : {}),
     };
-    this.#remember(route, head);
-    return head;
+    const common = { head, left: Infinity, plain: head };
+    this.#remember(route, common);
+    return common;
   }
 
-  #remember({ service, endpoint, contentType }: Route, head: Head): void {
+  #remember({ service, endpoint, contentType }: Route, common: Common): void {
     if (this.#size++ >= most) {
       this.#routes.clear();
       this.#size = 1;
     }
     let endpoints = this.#routes.get(service);
-    if (endpoints === undefined) this.#routes.set(service, (endpoints = new Map()));
+    if (endpoints === undefined) this.#routes.set(service, (endpoints = new Map<string, Map<string, Common>>()));
     let types = endpoints.get(endpoint);
-    if (types === undefined) endpoints.set(endpoint, (types = new Map()));
-    types.set(contentType, head);
+    if (types === undefined) endpoints.set(endpoint, (types = new Map<string, Common>()));
+    types.set(contentType, common);
   }
 }
 

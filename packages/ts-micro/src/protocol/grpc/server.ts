@@ -15,7 +15,8 @@ import { ServerStream } from "./server-stream.ts";
 import { window, type Settings } from "./settings.ts";
 import { Arriving, ServerUnary } from "./server-unary.ts";
 import { reflectionService } from "./reflection.ts";
-import { Served, directTarget, type BuiltIn } from "./target.ts";
+import { directly } from "../fast/by-unary.ts";
+import { Served, type BuiltIn } from "./target.ts";
 
 const id = "go.micro.server";
 /** Most paths and content types that are remembered; hostile clients can make up more of the latter. */
@@ -91,7 +92,7 @@ export class GrpcServer implements Http2Server {
     const own = path.startsWith("/grpc.");
     const builtIn = own ? this.#builtIn.find((service) => service.kindOf(path) !== undefined) : undefined;
     const endpoint = builtIn === undefined ? endpointOf(path) : path;
-    const target = directTarget(builtIn ?? this.#calls);
+    const target = directly(builtIn ?? this.#calls);
     const kind = endpoint === undefined ? undefined : target.kindOf(endpoint);
     if (endpoint === undefined || kind === undefined) return unknown(path);
     if (!target.supports(type)) return encodeStatus(errors.unsupported(id, `unsupported Content-Type: ${type}`));

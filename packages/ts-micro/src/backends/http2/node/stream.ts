@@ -6,7 +6,7 @@ const owner: unique symbol = Symbol("owner");
 
 /** What node:http2 calls a stream, with ours behind it. */
 interface Owned extends NodeHttp2Stream {
-  [owner]?: NodeStream;
+  [owner]?: NodeStream | undefined;
 }
 
 /** Both ends' part of a stream on node:http2. */
@@ -79,11 +79,9 @@ export abstract class NodeStream implements Http2Stream {
   close(): void {
     if (this.#gone) return;
     this.#gone = true;
+    // node:http2 keeps a client's stream until the heap is collected as a whole: what hangs on it would be copied by every collection.
+    (this.stream as Owned)[owner] = undefined;
     this.gone();
-  }
-
-  static of(stream: NodeHttp2Stream): NodeStream {
-    return (stream as Owned)[owner] as NodeStream;
   }
 }
 
@@ -104,15 +102,16 @@ class OnlyClosed implements Http2Events {
   }
 }
 
-function onData(this: NodeHttp2Stream, chunk: Buffer): void {
-  NodeStream.of(this).heard(chunk);
+function onData(this: Owned, chunk: Buffer): void {
+  this[owner]?.heard(chunk);
 }
 
 const pass = EventEmitter.prototype.emit as (this: Owned, name: string | symbol, ...args: unknown[]) => boolean;
 
 /** In place of the stream's own: each listener is an event of its own to node:http2, and every call would bring six. */
 function emit(this: Owned, name: string | symbol, a?: unknown, b?: unknown, c?: unknown): boolean {
-  const stream = this[owner] as NodeStream;
+  const stream = this[owner];
+  if (stream === undefined) return name === "error" || pass.call(this, name, a, b, c);
   switch (name) {
     case "response":
       stream.head(a as IncomingHttpHeaders, b as number);
