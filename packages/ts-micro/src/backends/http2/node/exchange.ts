@@ -29,6 +29,7 @@ export class NodeExchange extends NodeStream implements Http2Exchange {
   }
 
   header(name: string): string | undefined {
+    if (this.#plain !== undefined) return this.#plain[name];
     const value = this.#headers[name];
     return value === undefined ? undefined : textOf(value);
   }

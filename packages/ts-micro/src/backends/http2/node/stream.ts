@@ -106,12 +106,12 @@ function onData(this: Owned, chunk: Buffer): void {
   this[owner]?.heard(chunk);
 }
 
-const pass = EventEmitter.prototype.emit as (this: Owned, name: string | symbol, ...args: unknown[]) => boolean;
+const events: { emit(name: string | symbol, ...args: unknown[]): boolean } = EventEmitter.prototype;
 
 /** In place of the stream's own: each listener is an event of its own to node:http2, and every call would bring six. */
 function emit(this: Owned, name: string | symbol, a?: unknown, b?: unknown, c?: unknown): boolean {
   const stream = this[owner];
-  if (stream === undefined) return name === "error" || pass.call(this, name, a, b, c);
+  if (stream === undefined) return name === "error" || events.emit.call(this, name, a, b, c);
   switch (name) {
     case "response":
       stream.head(a as IncomingHttpHeaders, b as number);
@@ -135,7 +135,7 @@ function emit(this: Owned, name: string | symbol, a?: unknown, b?: unknown, c?: 
       // What broke shows in "close".
       return true;
   }
-  return pass.call(this, name, a, b, c);
+  return events.emit.call(this, name, a, b, c);
 }
 
 /** For what shows elsewhere; without a listener an error would end the process. */
