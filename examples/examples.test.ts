@@ -21,8 +21,8 @@ const env = (): NodeJS.ProcessEnv => ({
 });
 const tsx = `${root}node_modules/tsx/dist/cli.mjs`;
 /** What a program writes to standard output; it must end by itself and well. */
-const printed = async (file: string): Promise<string> =>
-  (await exec(process.execPath, [tsx, here + file], { cwd: root, env: env(), timeout: 60_000 })).stdout;
+const printed = async (file: string, own = env()): Promise<string> =>
+  (await exec(process.execPath, [tsx, here + file], { cwd: root, env: own, timeout: 60_000 })).stdout;
 
 const outputs: Readonly<Record<string, string>> = {
   "pubsub/main.ts": "audited: 1 2 3 4 5 6\nmailed once each: true\n",
@@ -37,11 +37,13 @@ describe.concurrent("every example", { timeout: 90_000 }, () => {
     expect(await printed(file)).toBe(output);
   });
 
-  it("greeter is found and called from a second process, and stops when it is told to", async () => {
-    const service = spawn(process.execPath, ["--import", "tsx", `${here}greeter/greeter.ts`], {
-      cwd: root,
-      env: env(),
-    });
+  it.each([
+    ["greeter", "greeter.ts", "Hello Ada\n1\n2\n3\n"],
+    ["one-port", "service.ts", "Hello Ada\n1n\n2n\n3n\n"],
+  ])("%s is found and called from a second process, and stops when it is told to", async (folder, file, output) => {
+    // Both are called greeter.
+    const own = { ...env(), MICRO_LOCAL_DIR: `${directory}/${folder}` };
+    const service = spawn(process.execPath, ["--import", "tsx", `${here}${folder}/${file}`], { cwd: root, env: own });
     const ended = new Promise<number | null>((resolve) => service.once("exit", resolve));
     const registered = new Promise<void>((resolve) => {
       let said = "";
@@ -51,7 +53,7 @@ describe.concurrent("every example", { timeout: 90_000 }, () => {
       });
     });
     await Promise.race([registered, ended.then(() => Promise.reject(new Error("greeter ended")))]);
-    expect(await printed("greeter/client.ts")).toBe("Hello Ada\n1\n2\n3\n");
+    expect(await printed(`${folder}/client.ts`, own)).toBe(output);
     service.kill("SIGTERM");
     expect(await ended).toBe(0);
   });
@@ -69,6 +71,6 @@ it("every example is on the page of examples, and tried", () => {
     entry.isDirectory() ? [entry.name] : [],
   );
   expect(folders.filter((name) => !text.includes(`[${name}](${name})`))).toEqual([]);
-  const tried = new Set([...Object.keys(outputs).map((file) => file.split("/")[0]), "greeter", "demo"]);
+  const tried = new Set([...Object.keys(outputs).map((file) => file.split("/")[0]), "greeter", "one-port", "demo"]);
   expect(folders.filter((name) => !tried.has(name))).toEqual([]);
 });

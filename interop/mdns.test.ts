@@ -29,7 +29,7 @@ function greeter(id: string, port: number, over: Partial<ServiceRecord> = {}): S
 describeInNamespace(import.meta.url, "mDNS between TypeScript and Go", () => {
   describeGo("with real Go peers", () => {
     test.each(goVersions)(
-      "43: a Go %s server is found by us, with address, metadata and endpoints",
+      "row 43 %s: a Go server is found by us, with address, metadata and endpoints",
       async (version) => {
         await using peer = await goPeer({ version, serve: true, name: "greeter", registry: "mdns" });
         const [record, ...more] = await ours().getService("greeter");
@@ -46,7 +46,7 @@ describeInNamespace(import.meta.url, "mDNS between TypeScript and Go", () => {
       },
     );
 
-    test.each(goVersions)("44: Go %s finds our node within its window, as we registered it", async (version) => {
+    test.each(goVersions)("row 44 %s: Go finds our node within its window, as we registered it", async (version) => {
       await using peer = await goPeer({ version, registry: "mdns", cache: false });
       const metadata = { stream: "true" };
       const request = { name: "Request", type: "Request", values: [{ name: "name", type: "string", values: [] }] };
@@ -59,7 +59,7 @@ describeInNamespace(import.meta.url, "mDNS between TypeScript and Go", () => {
       expect(found?.endpoints).toMatchObject([{ name: "Greeter.Stream", metadata, request: { type: "Request" } }]);
     });
 
-    test.each(goVersions)("45: two nodes of ours and one of Go %s are three for both sides", async (version) => {
+    test.each(goVersions)("row 45 %s: two nodes of ours and one of Go are three for both sides", async (version) => {
       await using server = await goPeer({ version, serve: true, name: "greeter", registry: "mdns" });
       await ours().register(greeter("1", 4711));
       await ours().register(greeter("2", 4712));
@@ -70,7 +70,7 @@ describeInNamespace(import.meta.url, "mDNS between TypeScript and Go", () => {
       expect(byGo.map(({ address }) => address).sort()).toEqual(expected);
     });
 
-    test.each(goVersions)("46: our goodbye takes the node out of Go %s's cache at once", async (version) => {
+    test.each(goVersions)("row 46 %s: our goodbye takes the node out of Go's cache at once", async (version) => {
       await using peer = await goPeer({ version, registry: "mdns", cache: true });
       const [one, two] = [ours(), ours()];
       await one.register(greeter("1", 4711));
@@ -85,7 +85,7 @@ describeInNamespace(import.meta.url, "mDNS between TypeScript and Go", () => {
       expect(await selected()).toBe("greeter-2");
     });
 
-    test.each(goVersions)("46: a watch of Go %s sees our node come and go", async (version) => {
+    test.each(goVersions)("row 46 %s: a watch of Go sees our node come and go", async (version) => {
       await using peer = await goPeer({ version, registry: "mdns" });
       await peer.watch("greeter");
       const registry = ours();
@@ -98,7 +98,7 @@ describeInNamespace(import.meta.url, "mDNS between TypeScript and Go", () => {
       expect(went["service"]?.nodes[0]?.id).toBe("greeter-1");
     });
 
-    test.each(goVersions)("46: our watch sees a Go %s server come and say goodbye", async (version) => {
+    test.each(goVersions)("row 46 %s: our watch sees a Go server come and say goodbye", async (version) => {
       const registry = ours();
       const watcher = registry.watch({ service: "greeter" });
       await watcher.ready;
@@ -117,7 +117,7 @@ describeInNamespace(import.meta.url, "mDNS between TypeScript and Go", () => {
     });
 
     test.each(goVersions)(
-      "46: our watch misses a Go %s server that was killed",
+      "row 46 %s: our watch misses a Go server that was killed",
       async (version) => {
         const watcher = ours().watch({ service: "greeter" });
         await watcher.ready;
@@ -132,7 +132,7 @@ describeInNamespace(import.meta.url, "mDNS between TypeScript and Go", () => {
     );
 
     test.each(goVersions)(
-      "44: Go %s finds twenty nodes of twenty registries in one look-up",
+      "row 44 %s: Go finds twenty nodes of twenty registries in one look-up",
       async (version) => {
         await using peer = await goPeer({ version, registry: "mdns", cache: false });
         const ids = Array.from({ length: 20 }, (_, i) => `n-${i}`);
@@ -151,7 +151,7 @@ describeInNamespace(import.meta.url, "mDNS between TypeScript and Go", () => {
     );
 
     test.each(goVersions)(
-      "44: Go %s knows a node by its UUID alone, when the service's name is long",
+      "row 44 %s: Go knows a node by its UUID alone, when the service's name is long",
       async (version) => {
         await using peer = await goPeer({ version, registry: "mdns", cache: false });
         const name = "a.service.with-a-name-of-more-than-26";
@@ -165,7 +165,7 @@ describeInNamespace(import.meta.url, "mDNS between TypeScript and Go", () => {
       },
     );
 
-    test.each(goVersions)("44: Go %s reads a record that had to be cut: names and kinds", async (version) => {
+    test.each(goVersions)("row 44 %s: Go reads a record that had to be cut: names and kinds", async (version) => {
       await using peer = await goPeer({ version, registry: "mdns", cache: false });
       const field = (i: number): Value => ({ name: `field${(i * 7919) % 99_991}`, type: "string", values: [] });
       const endpoints = Array.from({ length: 100 }, (_, i) => ({
@@ -180,7 +180,7 @@ describeInNamespace(import.meta.url, "mDNS between TypeScript and Go", () => {
       expect(found?.endpoints?.[99]).toMatchObject({ metadata: { stream: "true" }, request: null });
     });
 
-    test.each(goVersions)("44: Go %s reads IPv6 addresses and large records", async (version) => {
+    test.each(goVersions)("row 44 %s: Go reads IPv6 addresses and large records", async (version) => {
       await using peer = await goPeer({ version, registry: "mdns", cache: false });
       const nodes = [
         { id: "six", address: "[::1]:4711", metadata: { protocol: "mucp", note: randomBytes(2500).toString("hex") } },
@@ -189,7 +189,7 @@ describeInNamespace(import.meta.url, "mDNS between TypeScript and Go", () => {
       expect((await peer.getService("greeter"))[0]?.nodes).toEqual(nodes);
     });
 
-    test.each(goVersions)("47: services are listed both ways with Go %s", async (version) => {
+    test.each(goVersions)("row 47 %s: services are listed both ways with Go", async (version) => {
       await using peer = await goPeer({ version, serve: true, name: "go.srv.greeter", registry: "mdns" });
       const registry = ours();
       await registry.register(greeter("1", 4711, { name: "ts.srv.greeter" }));

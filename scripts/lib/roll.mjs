@@ -3,6 +3,9 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
 import { dirname, isAbsolute, posix } from "node:path";
 
+const atStart =
+  /[\\/]src[\\/](core|server[\\/](engine|record|preflight|http[\\/]parts)|debug[\\/]handlers|client[\\/]engine|selector[\\/](filters|p2c)|transport[\\/]http|protocol[\\/](fast|mucp|grpc|http|connect|grpc-web)|registry[\\/](local|cached|multi))\.ts$/;
+
 /** Writes the JavaScript of the package in `folder` into its dist/, and names the files. */
 export async function rollCode(folder) {
   // Not at once: the scripts that import this file are also what installs it.
@@ -26,7 +29,13 @@ export async function rollCode(folder) {
     minifyInternalExports: false,
     comments: false,
     // With all that it imports.
-    codeSplitting: { groups: [{ name: "front", test: /[\\/]src[\\/]index\.ts$/ }] },
+    codeSplitting: {
+      groups: [
+        { name: "front", test: /[\\/]src[\\/]index\.ts$/, priority: 2 },
+        // What the start of a service and the first call of a client load, together.
+        { name: "start", test: atStart, priority: 1 },
+      ],
+    },
   });
   await bundle.close();
   return output.map(({ fileName }) => fileName);

@@ -8,13 +8,37 @@ export type MetadataInit = Metadata | Readonly<Record<string, string>> | Iterabl
  * deletes): use {@link Metadata.delete}. Iteration gives canonical names (`X-User-Id`), in order of first insertion.
  */
 export class Metadata implements Iterable<[string, string]> {
-  readonly #map = new Map<string, [name: string, value: string]>();
+  #entries: Map<string, [name: string, value: string]> | undefined;
+  /** What it is to be made of when somebody looks. */
+  #pristine: MetadataInit | undefined;
 
   /** A new Metadata with the entries of `init`. */
   static from(init?: MetadataInit): Metadata {
     const metadata = new Metadata();
     if (init !== undefined) metadata.merge(init);
     return metadata;
+  }
+
+  /** As `from`, but nothing is copied before it is looked at: `init` must not change until then. */
+  static over(init: MetadataInit | undefined): Metadata {
+    const metadata = new Metadata();
+    metadata.#pristine = init;
+    return metadata;
+  }
+
+  /** What `over` was given, as long as nobody has looked; an engine may read that instead. */
+  get pristine(): MetadataInit | undefined {
+    return this.#pristine;
+  }
+
+  get #map(): Map<string, [name: string, value: string]> {
+    if (this.#entries === undefined) {
+      this.#entries = new Map();
+      const init = this.#pristine;
+      this.#pristine = undefined;
+      if (init !== undefined) this.merge(init);
+    }
+    return this.#entries;
   }
 
   get size(): number {
@@ -93,5 +117,14 @@ export class ResponseMetadata {
 
   get trailer(): Metadata {
     return (this.#trailer ??= new Metadata());
+  }
+
+  /** Undefined when nobody asked for one, as in most calls. */
+  get givenHeader(): Metadata | undefined {
+    return this.#header;
+  }
+
+  get givenTrailer(): Metadata | undefined {
+    return this.#trailer;
   }
 }

@@ -3,7 +3,7 @@ import type { Component } from "./lifecycle.ts";
 import type { Cancellation, Kind } from "./context.ts";
 import type { MicroError } from "./errors.ts";
 import type { Metadata, MetadataInit, ResponseMetadata } from "./metadata.ts";
-import type { ShortBody } from "./codec.ts";
+import type { FlatBody } from "./codec.ts";
 import type { HttpRoute, RoutedEndpoint } from "./server.ts";
 import type { Node } from "./wire/registry-record.ts";
 
@@ -24,7 +24,7 @@ export interface CallHead {
 }
 
 /** A body in one of the forms that codecs give it. */
-export type Body = string | Uint8Array | ShortBody;
+export type Body = string | Uint8Array | FlatBody;
 
 /** Where a call goes; one object for all calls of an endpoint and content type, so that it can be told from others by identity. */
 export interface Route {
@@ -122,6 +122,8 @@ export interface ServedCall {
   readonly remote: string;
   /** May be made when it is first asked for. */
   readonly cancellation: Cancellation;
+  /** As in {@link IncomingCall}; may be made when it is first asked for. */
+  readonly response?: ResponseMetadata | undefined;
   /** As in {@link IncomingCall}. */
   readonly retries: boolean;
   /** Its handler goes on after `direct` has returned: `watcher` is told, once, when the caller gives up or is gone. */

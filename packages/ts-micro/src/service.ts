@@ -354,15 +354,13 @@ export class MicroService {
     const { options } = this;
     const parts = this.#components;
     const { settings } = parts;
-    const [{ ServerEngine }, { recordOf }, { debugEndpoints }, { httpParts }, { preflightRoute }, { serving, codecs }] =
-      await Promise.all([
-        import("./server/engine.ts"),
-        import("./server/record.ts"),
-        import("./debug/handlers.ts"),
-        import("./server/http/parts.ts"),
-        import("./server/preflight.ts"),
-        parts.core(),
-      ]);
+    const [{ ServerEngine }, { recordOf }, { debugEndpoints }, { httpParts }, { serving, codecs }] = await Promise.all([
+      import("./server/engine.ts"),
+      import("./server/record.ts"),
+      import("./debug/handlers.ts"),
+      import("./server/http/parts.ts"),
+      parts.core(),
+    ]);
     const { protocols, advertised, routes, fallback } = await httpParts(
       options.http,
       serving,
@@ -386,7 +384,7 @@ export class MicroService {
       broker: parts.broker,
       protocols,
       codecs,
-      routes: options.cors === undefined ? routes : [preflightRoute(options.cors), ...routes],
+      routes,
       fallback,
       advertised,
       interceptors: options.interceptors ?? [],

@@ -12,6 +12,9 @@ const have = (ways: readonly Block["way"][]): string[] =>
 
 /** Blocks that nobody executes, each with its reason. A new one is written down here as well. */
 const notRun: readonly string[] = [
+  "README.md: examples/examples.test.ts runs this",
+  "README.md: interop/one-port.test.ts and examples/examples.test.ts start it",
+  "README.md: interop/one-port.test.ts runs this against the service above",
   "README.md: needs the package registry",
   "docs/adding-a-driver.md: there is no Acme",
   "docs/adding-a-driver.md: there is no Acme",

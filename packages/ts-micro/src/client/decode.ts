@@ -21,8 +21,8 @@ export function decodeBody(
   from: number,
   to: number,
 ): unknown {
-  if (descriptor === undefined && codec.decodeShort !== undefined) {
-    const value = codec.decodeShort(bytes, from, to);
+  if (descriptor === undefined && codec.decodeFlat !== undefined) {
+    const value = codec.decodeFlat(bytes, from, to);
     if (value !== undefined) return value;
   }
   return codec.decodeText === undefined

@@ -11,15 +11,15 @@ import { backoff } from "../internal/backoff.ts";
 import { bounded, type Bounds } from "../internal/bounded.ts";
 import { hold, holding, release } from "../internal/hold.ts";
 import { tickTime } from "../internal/tick.ts";
+import { compile } from "../internal/around.ts";
 import { RetryBudget } from "../internal/retry-budget.ts";
 import { Metadata } from "../metadata.ts";
 import type { CallHead, Peer } from "../protocol.ts";
 import type { Node } from "../registry.ts";
 import { blames, retryable } from "./attempts.ts";
-import { compileCall, compileClient, type RunAttempt, type RunCall } from "./interceptors.ts";
 import { decodeReply } from "./decode.ts";
 import { Directory, type Candidates, type EndpointFacts } from "./nodes.ts";
-import type { ClientEngineOptions, Known } from "./options.ts";
+import type { ClientEngineOptions } from "./options.ts";
 import { Peers } from "./peers.ts";
 import { prepare, tooLate, type PreparedCall } from "./prepared.ts";
 import { LocalQuick } from "./local-call.ts";
@@ -48,10 +48,12 @@ export class ClientEngine {
   readonly directory: Directory;
   readonly #peers: Peers;
   readonly #budget: RetryBudget;
-  readonly #run: RunCall;
-  readonly #attempt: RunAttempt;
+  readonly #run: (call: ClientCall) => Promise<unknown>;
+  readonly #attempt: (attempt: Attempt) => Promise<unknown>;
   readonly #unlisten: () => void;
-  /** Nothing stands around calls or attempts. */
+  /** Nothing stands around attempts, and nothing redirects calls: a call may go straight. */
+  readonly #straight: boolean;
+  /** Nor around calls. */
   readonly #bare: boolean;
   readonly #targets = new Map<string, Map<string, Target>>();
   #edition = 0;
@@ -68,10 +70,10 @@ export class ClientEngine {
       options.filters,
       options.clock,
     );
-    this.#run = compileClient(options.interceptors, (call) => this.#perform(call as PreparedCall));
-    this.#attempt = compileCall(options.callInterceptors, (attempt) => this.#send(attempt));
-    this.#bare =
-      options.interceptors.length === 0 && options.callInterceptors.length === 0 && options.proxy === undefined;
+    this.#run = compile(options.interceptors, (call) => this.#perform(call as PreparedCall));
+    this.#attempt = compile(options.callInterceptors, (attempt) => this.#send(attempt));
+    this.#straight = options.callInterceptors.length === 0 && options.proxy === undefined;
+    this.#bare = this.#straight && options.interceptors.length === 0;
     this.#unlisten = options.registry.onChange((service) => {
       this.#edition++;
       this.#sweep(service);
@@ -106,15 +108,40 @@ export class ClientEngine {
 
   /** A unary call to a target. */
   call(target: Target, request: unknown, options: CallOptions | undefined): Promise<unknown> {
-    const quick = this.#bare && !this.#closed ? this.#quick(target, request, options) : undefined;
-    return quick ?? this.unary(target.service, target.endpoint, request, options, target.known);
+    return (this.#bare ? this.#quick(target, request, options) : undefined) ?? this.#around(target, request, options);
   }
 
-  /** The call at once and straight, if everything that it needs is at hand. */
-  #quick(target: Target, request: unknown, options: CallOptions | undefined): Promise<unknown> | undefined {
+  /** A unary call through the interceptors. */
+  #around(target: Target, request: unknown, options: CallOptions | undefined): Promise<unknown> {
+    const { clock, requestTimeout } = this.options;
+    const { service, endpoint, known } = target;
+    const of = { service, endpoint, kind: "unary", request, options, known, target } as const;
+    const { call, unlink } = prepare(clock, requestTimeout, of);
+    if (call.cancellation?.reason !== undefined) {
+      unlink?.();
+      return Promise.reject(call.cancellation.reason);
+    }
+    hold();
+    const result = this.#run(call);
+    const done = (): void => {
+      release();
+      unlink?.();
+    };
+    result.then(done, done);
+    return result;
+  }
+
+  /** The call at once and straight, if everything that it needs is at hand. `made`: what it is in the engine's other form. */
+  #quick(
+    target: Target,
+    request: unknown,
+    options: CallOptions | undefined,
+    made?: PreparedCall,
+  ): Promise<unknown> | undefined {
+    if (this.#closed) return undefined;
     if (options !== undefined && (options.address !== undefined || options.filters !== undefined)) return undefined;
     const local = this.options.local?.(target.service);
-    if (local !== undefined) return new LocalQuick(this, target, request, options).start(local);
+    if (local !== undefined) return new LocalQuick(this, target, request, options, made).start(local);
     const candidates = this.know(target);
     if (candidates === undefined || candidates.nodes.length === 0) return undefined;
     const typed = this.#typed(target, options?.contentType);
@@ -123,7 +150,7 @@ export class ClientEngine {
     const peer = this.#peers.of(node);
     if (peer.direct === undefined) return undefined;
     this.#budget.request();
-    return new QuickCall(this, target, typed, request, options).start(peer, node, candidates);
+    return new QuickCall(this, target, typed, request, options, made).start(peer, node, candidates);
   }
 
   /** Route and codec; undefined when there is none yet, or one with envelopes. */
@@ -145,33 +172,6 @@ export class ClientEngine {
 
   tooLate(call: PreparedCall): MicroError {
     return tooLate(call);
-  }
-
-  /** A unary call. */
-  async unary(
-    service: string,
-    endpoint: string,
-    request: unknown,
-    options?: CallOptions,
-    known?: Known,
-  ): Promise<unknown> {
-    const { clock, requestTimeout } = this.options;
-    const { call, unlink } = prepare(clock, requestTimeout, {
-      service,
-      endpoint,
-      kind: "unary",
-      request,
-      options,
-      known,
-    });
-    hold();
-    try {
-      if (call.cancellation?.reason !== undefined) throw call.cancellation.reason;
-      return await this.#run(call);
-    } finally {
-      release();
-      unlink?.();
-    }
   }
 
   /** Opens a stream, through the interceptors. */
@@ -289,6 +289,17 @@ export class ClientEngine {
   }
 
   #perform(call: PreparedCall): Promise<unknown> {
+    const { target } = call;
+    // An interceptor may have sent it elsewhere.
+    if (
+      this.#straight &&
+      target !== undefined &&
+      target.endpoint === call.endpoint &&
+      target.service === call.service
+    ) {
+      const quick = this.#quick(target, call.request, call.options, call);
+      if (quick !== undefined) return quick;
+    }
     const local = call.options.address === undefined ? this.options.local?.(call.service) : undefined;
     if (local === undefined) return call.kind === "unary" ? this.#withRetries(call) : openRemote(this, call);
     const cancellation = new Cancellation();

@@ -4,6 +4,7 @@ import { hold, release } from "../internal/hold.ts";
 import { Metadata } from "../metadata.ts";
 import type { LocalRequest, LocalService } from "../server.ts";
 import type { ClientEngine } from "./engine.ts";
+import type { PreparedCall } from "./prepared.ts";
 import { Bounded } from "./quick.ts";
 import type { Target } from "./target.ts";
 
@@ -11,17 +12,23 @@ import type { Target } from "./target.ts";
 export class LocalQuick extends Bounded implements LocalRequest {
   declare readonly local: string;
   declare readonly remote: string;
-  declare private made: Metadata | undefined;
+  declare private seen: Metadata | undefined;
   declare private own: Cancellation | undefined;
   declare private unlink: (() => void) | undefined;
   declare private resolve: (value: unknown) => void;
   declare private reject: (error: unknown) => void;
 
-  constructor(engine: ClientEngine, target: Target, request: unknown, options: CallOptions | undefined) {
-    super(engine, target, request, options);
+  constructor(
+    engine: ClientEngine,
+    target: Target,
+    request: unknown,
+    options: CallOptions | undefined,
+    made?: PreparedCall,
+  ) {
+    super(engine, target, request, options, made);
     this.local = "";
     this.remote = "";
-    this.made = undefined;
+    this.seen = undefined;
     this.own = undefined;
     this.unlink = undefined;
   }
@@ -31,7 +38,7 @@ export class LocalQuick extends Bounded implements LocalRequest {
   }
 
   get metadata(): Metadata {
-    return (this.made ??= Metadata.from(this.sent));
+    return (this.seen ??= Metadata.over(this.sent));
   }
 
   /** The handler's own, which its deadline cancels too. */

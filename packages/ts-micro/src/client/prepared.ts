@@ -5,11 +5,13 @@ import { errors, type MicroError } from "../errors.ts";
 import { ambientContext } from "../internal/ambient.ts";
 import { Metadata } from "../metadata.ts";
 import type { Known } from "./options.ts";
+import type { Target } from "./target.ts";
 
 /** A call with everything resolved that does not depend on the node. */
 export interface PreparedCall extends ClientCall {
   readonly cancellation: Cancellation | undefined;
   readonly known: Known | undefined;
+  readonly target?: Target | undefined;
   /** What bounded it, for the error when time is up. */
   readonly limit: number;
   readonly inherited: boolean;
@@ -33,6 +35,7 @@ export function prepare(
     request: unknown;
     options: CallOptions | undefined;
     known: Known | undefined;
+    target?: Target | undefined;
   },
 ): { call: PreparedCall; unlink: (() => void) | undefined } {
   const options = call.options ?? none;
@@ -41,9 +44,10 @@ export function prepare(
   const limit = timeoutOf(options, defaultTimeout);
   const own = clock.now() + limit;
   const inherited = from !== undefined && from.deadline < own;
-  const metadata = from?.metadata ?? new Metadata();
   // The metadata of a context that was passed or spread is inherited already.
-  if (options.metadata !== undefined && options.metadata !== parent?.metadata) metadata.merge(options.metadata);
+  const more = options.metadata === parent?.metadata ? undefined : options.metadata;
+  const metadata = from?.metadata ?? Metadata.over(more);
+  if (from !== undefined && more !== undefined) metadata.merge(more);
   // Asking a context for its signal would build an AbortController; its cancellation is linked directly.
   const signal = options === (parent as CallOptions | undefined) ? undefined : options.signal;
   let cancellation = from?.cancellation;
@@ -69,6 +73,7 @@ export function prepare(
       options,
       cancellation,
       known: call.known,
+      target: call.target,
       limit,
       inherited,
     },

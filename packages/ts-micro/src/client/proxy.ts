@@ -1,6 +1,7 @@
 import type { CallOptions, Kind } from "../context.ts";
 import type { GenServiceLike } from "../endpoint.ts";
 import { errors } from "../errors.ts";
+import { idempotencyOf } from "../internal/idempotency.ts";
 import { endpointName } from "../internal/names.ts";
 import { invoke } from "./invoke.ts";
 import type { Known } from "./options.ts";
@@ -27,17 +28,11 @@ export function protobufService(
 ): object {
   const out: Record<string, unknown> = {};
   for (const [name, method] of Object.entries(descriptor.method)) {
-    const {
-      name: wireName,
-      methodKind,
-      input,
-      output,
-      idempotency,
-    } = method as typeof method & { name: string; idempotency?: number };
+    const { name: wireName, methodKind, input, output } = method as typeof method & { name: string };
     const kind = kindOf(methodKind);
     const known = {
       kind,
-      idempotent: idempotency === 1 || idempotency === 2,
+      idempotent: idempotencyOf(method).idempotent,
       descriptors: { request: input, response: output },
     } as Known;
     const target = new Target(service, `${descriptor.name}.${wireName}`, known);

@@ -32,13 +32,29 @@ export abstract class Bounded {
   declare protected readonly unlinkCaller: (() => void) | undefined;
   declare protected readonly began: number;
 
-  constructor(engine: ClientEngine, target: Target, request: unknown, options: CallOptions | undefined) {
+  /** `made`: resolved already, by somebody who will also unlink it. */
+  constructor(
+    engine: ClientEngine,
+    target: Target,
+    request: unknown,
+    options: CallOptions | undefined,
+    made?: PreparedCall,
+  ) {
     const { clock, requestTimeout } = engine.options;
     this.engine = engine;
     this.target = target;
     this.request = request;
     this.options = options;
     const now = (this.began = tickTime(clock));
+    if (made !== undefined) {
+      this.limit = made.limit;
+      this.deadline = made.deadline;
+      this.inherited = made.inherited;
+      this.sent = made.metadata.pristine ?? made.metadata;
+      this.given = made.cancellation;
+      this.unlinkCaller = undefined;
+      return;
+    }
     const parent = parentOf(options) ?? ambientContext();
     if (parent === undefined && options?.signal === undefined) {
       this.limit = options === undefined ? requestTimeout : timeoutOf(options, requestTimeout);
@@ -60,7 +76,7 @@ export abstract class Bounded {
       this.limit = call.limit;
       this.deadline = call.deadline;
       this.inherited = call.inherited;
-      this.sent = call.metadata.size === 0 ? undefined : call.metadata;
+      this.sent = call.metadata.pristine ?? call.metadata;
       this.given = call.cancellation;
       this.unlinkCaller = unlink;
     }
@@ -104,8 +120,9 @@ export class QuickCall extends Bounded implements OutgoingCall {
     typed: TypedRoute,
     request: unknown,
     options: CallOptions | undefined,
+    made?: PreparedCall,
   ) {
-    super(engine, target, request, options);
+    super(engine, target, request, options, made);
     this.typed = typed;
     this.unlink = undefined;
     this.due = this.idempotent ? Math.min(this.deadline, this.began + engine.options.attemptTimeout) : this.deadline;
@@ -137,15 +154,15 @@ export class QuickCall extends Bounded implements OutgoingCall {
       hold();
       this.engine.options.selector.started(this.target.service, node);
       if (this.cancellation?.reason !== undefined) this.failed(this.cancellation.reason);
-      else if (this.due <= this.began) this.#give(this.engine.tooLate(this.prepared()));
+      else if (this.due <= this.began) this.#late();
       else (peer.direct as NonNullable<Peer["direct"]>)(this);
     });
   }
 
   body(): Body {
     const { codec } = this.typed;
-    if (this.target.request === undefined && codec.encodeShort !== undefined) {
-      const short = codec.encodeShort(this.request);
+    if (this.target.request === undefined && codec.encodeFlat !== undefined) {
+      const short = codec.encodeFlat(this.request);
       if (short !== undefined) return short;
     }
     return codec.encodeText === undefined
@@ -200,6 +217,11 @@ export class QuickCall extends Bounded implements OutgoingCall {
       ({ body }) => this.replied(Buffer.from(body.buffer, body.byteOffset, body.length), 0, body.length),
       (error: unknown) => this.failed(fromUnknown(error)),
     );
+  }
+
+  #late(): void {
+    this.#ended(undefined);
+    this.#give(this.engine.tooLate(this.prepared()));
   }
 
   #ended(failure: MicroError | undefined): void {

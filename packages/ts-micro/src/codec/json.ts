@@ -25,8 +25,8 @@ export function jsonCodec(): Codec {
       const value = body.length === 0 ? {} : goJsonDecode(body);
       return descriptor === undefined ? value : messages.fromJson(value, descriptor);
     },
-    encodeShort: encodeFlat,
-    decodeShort: decodeFlat,
+    encodeFlat,
+    decodeFlat,
     encodeText(value, descriptor) {
       if (descriptor !== undefined) return plainJsonText(messages.toJson(value, descriptor));
       if (value === undefined) return "{}";

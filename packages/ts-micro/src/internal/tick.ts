@@ -55,7 +55,16 @@ function end(): void {
   fresh = false;
   const due = waiting;
   waiting = spare;
-  for (const one of due) one.flush();
+  for (const one of due) {
+    try {
+      one.flush();
+    } catch (error) {
+      // One that fails does not keep the others back.
+      queueMicrotask(() => {
+        throw error;
+      });
+    }
+  }
   due.length = 0;
   spare = due;
 }

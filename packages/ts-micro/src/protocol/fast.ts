@@ -3,7 +3,7 @@ import { milliseconds, type Duration } from "../duration.ts";
 import { errors } from "../errors.ts";
 import type { Acceptor, CallHandler, Peer, Protocol } from "../protocol.ts";
 import type { ClientTlsOptions } from "../tls.ts";
-import { defaults, version } from "../wire/fast/frame.ts";
+import { defaults, leastPayload, requestSize, version } from "../wire/fast/frame.ts";
 import type { Node } from "../wire/registry-record.ts";
 import { FastAcceptor } from "./fast/acceptor.ts";
 import { alpnName } from "./fast/handshake.ts";
@@ -12,7 +12,7 @@ import { FastPeer, type PeerOptions } from "./fast/peer.ts";
 export interface FastOptions {
   /** Connections to one node. Default 1, which is the fastest unless both ends have CPUs to spare. */
   connections?: number | undefined;
-  /** Longest body either way, in bytes. Default 4 MiB. */
+  /** Longest body either way, in bytes, 16 KiB at least. Default 4 MiB. */
   maxBody?: number | undefined;
   /** What a sender of a stream may have on the way to a reader that does not read, in bytes. Default 256 KiB. */
   window?: number | undefined;
@@ -41,6 +41,11 @@ export function fast(options: FastOptions = {}): Protocol {
   return new Fast(options);
 }
 
+function within(name: string, value: number, least: number, most: number): void {
+  if (!Number.isInteger(value) || value < least || value > most)
+    throw errors.badRequest("ts.micro.protocol.fast", `${name}: ${value} is not from ${least} to ${most}`);
+}
+
 class Fast implements Protocol {
   readonly name = "fast";
   readonly metadata: Readonly<Record<string, string>> = { protocol: "fast", transport: "tcp" };
@@ -52,12 +57,16 @@ class Fast implements Protocol {
 
   constructor(options: FastOptions) {
     const clock = options.clock ?? systemClock;
+    const { connections = 1, maxBody = 4 << 20, window = defaults.credit } = options;
+    within("connections", connections, 1, 1024);
+    within("maxBody", maxBody, leastPayload - requestSize, 1 << 30);
+    within("window", window, 1, 1 << 30);
     this.#prefaceTimeout = milliseconds(options.prefaceTimeout ?? "10s");
     this.#options = {
       clock,
-      connections: Math.max(1, options.connections ?? 1),
-      maxBody: options.maxBody ?? 4 << 20,
-      window: options.window ?? defaults.credit,
+      connections,
+      maxBody,
+      window,
       pingInterval: milliseconds(options.pingInterval ?? "15s"),
       pingTimeout: milliseconds(options.pingTimeout ?? "10s"),
       answerTimeout: milliseconds(options.answerTimeout ?? "2s"),

@@ -1,8 +1,8 @@
 import { http2Acceptor } from "../backends/http2/acceptor.ts";
-import { errors } from "../errors.ts";
 import type { Acceptor, CallHandler, Peer, Protocol } from "../protocol.ts";
 import type { HttpRoute } from "../server.ts";
 import type { Node } from "../wire/registry-record.ts";
+import { Peers } from "./common/peers.ts";
 import { GrpcPeer } from "./grpc/peer.ts";
 import { settingsOf, type GrpcOptions, type Settings } from "./grpc/settings.ts";
 
@@ -21,8 +21,7 @@ class Grpc implements Protocol {
   readonly name = "grpc";
   readonly metadata: Readonly<Record<string, string>> = { protocol: "grpc", transport: "grpc", server: "grpc" };
   readonly #settings: Settings;
-  readonly #peers = new Set<GrpcPeer>();
-  #closed = false;
+  readonly #peers = new Peers<GrpcPeer>();
 
   constructor(settings: Settings) {
     this.#settings = settings;
@@ -40,15 +39,11 @@ class Grpc implements Protocol {
   async start(): Promise<void> {}
 
   dial(node: Node): Peer {
-    if (this.#closed) throw errors.invalidState("go.micro.client", "the protocol is closed");
-    const peer = new GrpcPeer(node, this.#settings, (left) => this.#peers.delete(left));
-    this.#peers.add(peer);
-    return peer;
+    return this.#peers.add((left) => new GrpcPeer(node, this.#settings, left));
   }
 
-  async close(): Promise<void> {
-    this.#closed = true;
-    await Promise.all([...this.#peers].map((peer) => peer.close()));
+  close(): Promise<void> {
+    return this.#peers.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,9 +1,11 @@
-import { errors } from "../errors.ts";
 import type { Acceptor, CallHandler, Peer, Protocol } from "../protocol.ts";
 import type { HttpRoute } from "../server.ts";
+import { LazyAcceptor } from "../internal/lazy-acceptor.ts";
 import { browserRule } from "../wire/http/browser.ts";
+import { isHttp1 } from "../wire/http1/preface.ts";
 import type { Node } from "../wire/registry-record.ts";
-import { NodeAcceptor } from "./http/acceptor.ts";
+import { Peers } from "./common/peers.ts";
+import { preflightRoute } from "./common/preflight.ts";
 import { callRoute } from "./http/calls.ts";
 import { settingsOf, type HttpOptions, type Settings } from "./http/options.ts";
 import { HttpPeer } from "./http/peer.ts";
@@ -22,38 +24,33 @@ class Http implements Protocol {
   readonly name = "http";
   readonly metadata: Readonly<Record<string, string>> = { protocol: "http", transport: "http", server: "http" };
   readonly #settings: Settings;
-  readonly #peers = new Set<HttpPeer>();
-  #http: typeof import("node:http") | undefined;
-  #closed = false;
+  readonly #peers = new Peers<HttpPeer>();
 
   constructor(settings: Settings) {
     this.#settings = settings;
   }
 
-  async start(): Promise<void> {
-    this.#http ??= await import("node:http");
-  }
+  async start(): Promise<void> {}
 
-  get acceptor(): ((calls: CallHandler, routes: readonly HttpRoute[]) => Acceptor) | undefined {
-    const loaded = this.#http;
-    return loaded === undefined ? undefined : (_calls, routes) => new NodeAcceptor(loaded, this.#settings, routes);
+  acceptor(_calls: CallHandler, routes: readonly HttpRoute[]): Acceptor {
+    return new LazyAcceptor("http", ["http/1.1"], isHttp1, async () => {
+      const [node, { NodeAcceptor }] = await Promise.all([import("node:http"), import("./http/acceptor.ts")]);
+      return new NodeAcceptor(node, this.#settings, routes);
+    });
   }
 
   routes(calls: CallHandler): readonly HttpRoute[] {
     const { cors, maxBody, clock } = this.#settings;
-    return [callRoute({ calls, rule: browserRule(cors), maxBody, clock })];
+    const rule = browserRule(cors);
+    return [preflightRoute(rule), callRoute({ calls, rule, maxBody, clock })];
   }
 
   dial(node: Node): Peer {
-    if (this.#closed) throw errors.invalidState("go.micro.client", "the protocol is closed");
-    const peer = new HttpPeer(node, this.#settings, (left) => this.#peers.delete(left));
-    this.#peers.add(peer);
-    return peer;
+    return this.#peers.add((left) => new HttpPeer(node, this.#settings, left));
   }
 
-  async close(): Promise<void> {
-    this.#closed = true;
-    await Promise.all([...this.#peers].map((peer) => peer.close()));
+  close(): Promise<void> {
+    return this.#peers.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

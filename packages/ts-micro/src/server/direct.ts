@@ -25,8 +25,8 @@ export class Target implements CallTarget {
     this.request = dispatch?.endpoint.descriptors?.request;
     this.response = dispatch?.endpoint.descriptors?.response;
     this.#short =
-      codec?.decodeShort !== undefined &&
-      codec.encodeShort !== undefined &&
+      codec?.decodeFlat !== undefined &&
+      codec.encodeFlat !== undefined &&
       this.request === undefined &&
       this.response === undefined;
     this.#text = codec?.decodeText !== undefined && codec.encodeText !== undefined;
@@ -35,7 +35,7 @@ export class Target implements CallTarget {
   decode(bytes: Buffer, from: number, to: number): unknown {
     const codec = this.codec as Codec;
     if (this.#short) {
-      const value = (codec.decodeShort as NonNullable<Codec["decodeShort"]>)(bytes, from, to);
+      const value = (codec.decodeFlat as NonNullable<Codec["decodeFlat"]>)(bytes, from, to);
       if (value !== undefined) return value;
     }
     return this.#text
@@ -46,7 +46,7 @@ export class Target implements CallTarget {
   encode(value: unknown): Body {
     const codec = this.codec as Codec;
     if (this.#short) {
-      const short = (codec.encodeShort as NonNullable<Codec["encodeShort"]>)(value);
+      const short = (codec.encodeFlat as NonNullable<Codec["encodeFlat"]>)(value);
       if (short !== undefined) return short;
     }
     return this.#text

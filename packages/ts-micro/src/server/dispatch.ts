@@ -1,6 +1,7 @@
 import { CallContext, type Cancellation, type Context, type Kind } from "../context.ts";
 import { MicroError, errors, fromUnknown, isMicroError } from "../errors.ts";
 import { callAmbient, runAmbient } from "../internal/ambient.ts";
+import { compile } from "../internal/around.ts";
 import { isAsyncIterable } from "../internal/async-iterable.ts";
 import type { HandlerInterceptor, RoutedEndpoint, ServerCall } from "../server.ts";
 import { parse } from "./validate.ts";
@@ -20,10 +21,7 @@ export class Dispatch {
     this.kind = endpoint.kind;
     this.#service = service;
     this.#direct = interceptors.length === 0;
-    this.#run = interceptors.reduceRight<Run>(
-      (next, interceptor) => (call) => interceptor(call, next),
-      async (call) => this.#handle(call.request, call.ctx),
-    );
+    this.#run = compile(interceptors, async (call) => this.#handle(call.request, call.ctx));
   }
 
   /** The reply to one request, parsed and checked. `ctx` is finished when the handler has settled, not when its caller gave up. Throws and rejects with anything; the caller contains it. */

@@ -2,6 +2,7 @@ import type { MessageDescriptor } from "../codec.ts";
 import type { Kind } from "../context.ts";
 import type { Endpoint, EndpointDefinition, GenServiceLike } from "../endpoint.ts";
 import { errors } from "../errors.ts";
+import { idempotencyOf } from "../internal/idempotency.ts";
 import { endpointName } from "../internal/names.ts";
 import type { HandleOptions, RoutedEndpoint } from "../server.ts";
 
@@ -67,14 +68,10 @@ export function endpointsOfDescriptor(
   return Object.entries(descriptor.method).flatMap(([local, method]) => {
     const handler = (impl as Record<string, unknown>)[local];
     if (typeof handler !== "function") return [];
-    const { name, methodKind, input, output, idempotency } = method as typeof method & {
-      name: string;
-      idempotency?: number;
-    };
+    const { name, methodKind, input, output } = method as typeof method & { name: string };
     const endpoint = `${descriptor.name}.${name}`;
     const definition: EndpointDefinition<unknown, unknown, Kind> = {
-      idempotent: idempotency === 1 || idempotency === 2,
-      noSideEffects: idempotency === 1,
+      ...idempotencyOf(method),
       metadata: { ...(options.metadata?.[endpoint] ?? options.metadata?.[local]) },
     };
     return {

@@ -1,69 +1,113 @@
-import { latin1Slice } from "./utf8.ts";
+import { latin1Slice, latin1Write } from "./utf8.ts";
 
 /**
- * JSON of small flat objects (`{"name":"Ada","n":3}`), which most requests and replies are, straight from and to bytes: for them the way
- * over a string and JSON.parse costs more than all the rest of a call. Whatever is not small, flat and plain ASCII is left to JSON itself.
+ * JSON of flat objects (`{"name":"Ada","n":3}`), which most requests and replies are, straight from and to bytes: for them the way over a
+ * string and JSON.parse costs more than all the rest of a call. Whatever is not flat and plain ASCII is left to JSON itself, and so is the
+ * reading of what is not small.
  */
 
-/** Bytes of a short body. There is one, written anew for each body: copy it at once. */
-export interface ShortBody {
-  readonly bytes: Buffer;
+/** A body that stands in a buffer of which there is one, written anew for each body: copy it at once. */
+export interface FlatBody {
+  bytes: Buffer;
   length: number;
 }
 
-const size = 256;
-const short: ShortBody = { bytes: Buffer.allocUnsafeSlow(size), length: 0 };
-/** Longest text that is looked at. */
+const flat: FlatBody = { bytes: Buffer.allocUnsafeSlow(1024), length: 0 };
+let words = new Int32Array(flat.bytes.buffer);
+/** Longest body that is written. */
+const most = 256 << 10;
+/** Longest text that is read. */
 const longest = 128;
+/** Strings of at least this length are written by the system, and looked through four bytes at a time. */
+const long = 40;
 const hasOwn = Object.prototype.hasOwnProperty;
 
 /** Exactly what JSON.stringify gives, or undefined when the value is left to it. */
-export function encodeFlat(value: unknown): ShortBody | undefined {
+export function encodeFlat(value: unknown): FlatBody | undefined {
   if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype)
     return undefined;
-  const { bytes } = short;
   const object = value as Readonly<Record<string, unknown>>;
   let at = 0;
   for (const key in object) {
     if (!hasOwn.call(object, key)) continue;
     const member = object[key];
-    bytes[at] = at === 0 ? 0x7b : 0x2c;
-    at = writeString(bytes, at + 1, key);
+    flat.bytes[at] = at === 0 ? 0x7b : 0x2c;
+    at = writeString(at + 1, key);
     if (at < 0) return undefined;
-    bytes[at++] = 0x3a;
-    if (typeof member === "string") at = writeString(bytes, at, member);
-    else if (typeof member === "number" && member - member === 0) at = writePlain(bytes, at, `${member}`);
-    else if (typeof member === "boolean") at = writePlain(bytes, at, member ? "true" : "false");
-    else if (member === null) at = writePlain(bytes, at, "null");
+    flat.bytes[at++] = 0x3a;
+    if (typeof member === "string") at = writeString(at, member);
+    else if (typeof member === "number" && member - member === 0) at = writePlain(at, `${member}`);
+    else if (typeof member === "boolean") at = writePlain(at, member ? "true" : "false");
+    else if (member === null) at = writePlain(at, "null");
     else return undefined;
     if (at < 0) return undefined;
   }
-  if (at === 0) bytes[at++] = 0x7b;
-  bytes[at++] = 0x7d;
-  short.length = at;
-  return short;
+  if (at === 0) flat.bytes[at++] = 0x7b;
+  flat.bytes[at++] = 0x7d;
+  flat.length = at;
+  return flat;
 }
 
-/** In quotes; where it ends, -1 when it is too long or needs escapes. Room is left for what stands between two strings. */
-function writeString(bytes: Buffer, from: number, text: string): number {
+/** In quotes; where it ends, -1 when it is too long or needs escapes. */
+function writeString(from: number, text: string): number {
   const n = text.length;
   let at = from;
-  if (at + n > size - 8) return -1;
+  if (!room(at, n)) return -1;
+  const { bytes } = flat;
   bytes[at++] = 0x22;
-  for (let i = 0; i < n; i++) {
-    const c = text.charCodeAt(i);
-    if (c < 0x20 || c > 0x7e || c === 0x22 || c === 0x5c) return -1;
-    bytes[at++] = c;
+  if (n >= long) {
+    if (Buffer.byteLength(text) !== n) return -1;
+    latin1Write(bytes, text, at);
+    if (!plain(at, at + n)) return -1;
+    at += n;
+  } else {
+    for (let i = 0; i < n; i++) {
+      const c = text.charCodeAt(i);
+      if (c < 0x20 || c > 0x7e || c === 0x22 || c === 0x5c) return -1;
+      bytes[at++] = c;
+    }
   }
   bytes[at++] = 0x22;
   return at;
 }
 
-function writePlain(bytes: Buffer, from: number, text: string): number {
+function writePlain(from: number, text: string): number {
   const n = text.length;
-  if (from + n > size - 8) return -1;
-  for (let i = 0; i < n; i++) bytes[from + i] = text.charCodeAt(i);
+  if (!room(from, n)) return -1;
+  for (let i = 0; i < n; i++) flat.bytes[from + i] = text.charCodeAt(i);
   return from + n;
+}
+
+/** Room for a text of `n` bytes and what stands between two of them; false when that is too much. */
+function room(at: number, n: number): boolean {
+  const need = at + n + 8;
+  if (need <= flat.bytes.length) return true;
+  if (need > most) return false;
+  const larger = Buffer.allocUnsafeSlow(Math.min(most, Math.max(need, flat.bytes.length * 2) + 3) & ~3);
+  if (larger.length < need) return false;
+  flat.bytes.copy(larger, 0, 0, at);
+  flat.bytes = larger;
+  words = new Int32Array(larger.buffer);
+  return true;
+}
+
+/** Whether ASCII bytes hold no control character, quote or backslash. */
+function plain(from: number, to: number): boolean {
+  const { bytes } = flat;
+  let at = from;
+  for (; at < to && (at & 3) !== 0; at++) if (special(bytes[at] as number)) return false;
+  for (let word = at >> 2; at + 4 <= to; at += 4, word++) {
+    const w = words[word] as number;
+    const quote = w ^ 0x22222222;
+    const slash = w ^ 0x5c5c5c5c;
+    if (((w - 0x20202020) | (quote - 0x01010101) | (slash - 0x01010101)) & 0x80808080) return false;
+  }
+  for (; at < to; at++) if (special(bytes[at] as number)) return false;
+  return true;
+}
+
+function special(c: number): boolean {
+  return c < 0x20 || c === 0x22 || c === 0x5c;
 }
 
 /** Keys seen before, each at a place of its own: reading one again makes no string. */

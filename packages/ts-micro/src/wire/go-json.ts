@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { endOfString, invalid, parseExact } from "./go-json/exact.ts";
+import { invalid, parseExact } from "./go-json/exact.ts";
 
 /** Nesting above this is refused when reading. Go stops at 10000. */
 export const maxJsonDepth: number = 1000;
@@ -40,29 +40,32 @@ export function goJsonEncode(value: unknown): string {
 export function goJsonDecode(input: Uint8Array | string): unknown {
   const text =
     typeof input === "string" ? input : Buffer.from(input.buffer, input.byteOffset, input.byteLength).toString("utf8");
-  if (suspect(text)) return parseExact(text, maxJsonDepth);
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch {
     return parseExact(text, maxJsonDepth); // it says where
   }
+  return odd(value, 0) ? parseExact(text, maxJsonDepth) : value;
 }
 
-/** True for a text that JSON.parse would not read as it should. */
-function suspect(text: string): boolean {
-  if (text.length <= 256 && !unusual.test(text)) return false;
-  return text.includes("__proto__") || escapedProto.test(text) || needsCare(text);
+/** True for a value that JSON.parse has not read as it should: a number that it has rounded, a key `__proto__`, or too deep a nesting. */
+function odd(value: unknown, depth: number): boolean {
+  if (typeof value === "number") return value >= 2 ** 53 || value <= -(2 ** 53);
+  if (typeof value !== "object" || value === null) return false;
+  if (depth >= maxJsonDepth) return true;
+  if (Array.isArray(value)) {
+    for (const member of value as unknown[]) if (odd(member, depth + 1)) return true;
+    return false;
+  }
+  for (const key in value) {
+    if (key === "__proto__" || odd((value as Readonly<Record<string, unknown>>)[key], depth + 1)) return true;
+  }
+  return false;
 }
 
 const htmlUnsafe = /[<>&\u2028\u2029]/;
 const allHtmlUnsafe = /[<>&\u2028\u2029]/g;
-// A literal of 16 digits or more: in a string the digits would follow a quote.
-const bigInteger = /(?:^|[:,[\s-])[0-9]{16}/;
-// Without any of these a short text holds nothing of what is looked for.
-const unusual = /__|\\|[0-9]{16}/;
-// \u005f and the like, by which the characters of "__proto__" could be hidden. Go escapes none of them.
-const escapedProto = /\\u00(?:5[fF]|6[fF]|7[024])/;
-
 function escape(char: string): string {
   return "\\u" + char.charCodeAt(0).toString(16).padStart(4, "0");
 }
@@ -79,24 +82,4 @@ function stringify(value: unknown): string | undefined {
   }
   const text = JSON.stringify(value, (_key, member: unknown) => (typeof member === "bigint" ? mark + member : member));
   return text.replace(marked, "$1");
-}
-
-/** True if the text may be too deep or hold an integer of 16 digits: one pass that jumps over strings, where that is cheaper than a regex. */
-function needsCare(text: string): boolean {
-  if (text.length <= 256) return bigInteger.test(text);
-  let depth = 0;
-  let digits = 0;
-  for (let i = 0; i < text.length; i++) {
-    const c = text.charCodeAt(i);
-    if (c >= 48 && c <= 57) {
-      if (++digits === 16) return true;
-      continue;
-    }
-    digits = c === 46 ? Number.NEGATIVE_INFINITY : 0; // the digits of a fraction may be many
-    if (c === 34) i = endOfString(text, i) - 1;
-    else if (c === 123 || c === 91) {
-      if (++depth > maxJsonDepth) return true;
-    } else if (c === 125 || c === 93) depth--;
-  }
-  return false;
 }

@@ -3,9 +3,10 @@ interface Direct {
   utf8Write(text: string, at: number): number;
   utf8Slice(from: number, to: number): string;
   latin1Slice(from: number, to: number): string;
+  latin1Write(text: string, at: number): number;
 }
 
-const direct = ["utf8Write", "utf8Slice", "latin1Slice"].every((name) => name in Buffer.prototype);
+const direct = ["utf8Write", "utf8Slice", "latin1Slice", "latin1Write"].every((name) => name in Buffer.prototype);
 
 /** Writes `text` as UTF-8 at `at` and returns where it ends. There must be room for three bytes a character. */
 export function utf8Write(bytes: Buffer, text: string, at: number): number {
@@ -29,6 +30,12 @@ function write(bytes: Buffer, text: string, at: number): number {
 /** The text of `bytes[from, to)`. What is no UTF-8 becomes U+FFFD. */
 export function utf8Slice(bytes: Buffer, from: number, to: number): string {
   return direct ? (bytes as unknown as Direct).utf8Slice(from, to) : bytes.toString("utf8", from, to);
+}
+
+/** Writes `text`, a byte a character. */
+export function latin1Write(bytes: Buffer, text: string, at: number): void {
+  if (direct) (bytes as unknown as Direct).latin1Write(text, at);
+  else bytes.write(text, at, "latin1");
 }
 
 /** The text of `bytes[from, to)`, a character each. */

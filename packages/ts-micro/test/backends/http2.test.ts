@@ -94,12 +94,41 @@ describe("an HTTP request on HTTP/2", () => {
       }
       throw errors.conflict("test", "sold");
     });
-    expect(await ask(session, { ":path": "/there" })).toMatchObject({ status: 404 });
-    expect(await ask(session, {})).toMatchObject({ status: 409, body: "sold\n" });
+    // In the form that they have on HTTP/1.1.
+    const { body, ...missing } = await ask(session, { ":path": "/there" });
+    expect(missing).toMatchObject({ status: 404, headers: { "content-type": "application/json" } });
+    expect(JSON.parse(body)).toMatchObject({ code: 404, detail: "GET /there: nothing is served here" });
+    const thrown = await ask(session, {});
+    expect(thrown.status).toBe(409);
+    expect(JSON.parse(thrown.body)).toEqual({ id: "test", code: 409, detail: "sold", status: "Conflict" });
     expect(await ask(session, { ":path": "/here?late" })).toMatchObject({
       status: 200,
       code: constants.NGHTTP2_INTERNAL_ERROR,
     });
+  });
+
+  it("goes on with the next one when the body of one was not read", async () => {
+    let asked = 0;
+    const session = await served(async (exchange) => {
+      asked++;
+      exchange.head(200, {});
+      exchange.end(Buffer.from("early"));
+    });
+    for (let turn = 0; turn < 4; turn++) {
+      const body = "x".repeat(1 << 20);
+      expect(await ask(session, { ":method": "POST" }, body)).toMatchObject({ status: 200, body: "early" });
+    }
+    expect(asked).toBe(4);
+  });
+
+  it("has text beyond ASCII in its headers as UTF-8, and no line ends", async () => {
+    const session = await served(async (exchange) => {
+      exchange.head(200, { "x-text": "zoë €\r\nx: y", "no token": "x" });
+      exchange.end();
+    });
+    const { headers } = await ask(session, {});
+    expect(Buffer.from(headers["x-text"] as string, "latin1").toString()).toBe("zoë €  x: y");
+    expect(Object.keys(headers)).not.toContain("no token");
   });
 
   it("has a limit on the whole body, and tells its handler that the client has gone", async () => {

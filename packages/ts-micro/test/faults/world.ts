@@ -29,6 +29,8 @@ export interface Tally {
 export class World implements AsyncDisposable {
   readonly directory: string = mkdtempSync(`${tmpdir()}/ts-micro-faults-`);
   readonly #children = new Set<ChildProcess>();
+  /** How clients call: nothing for the default. */
+  protocol = "";
   readonly #clients: Client[] = [];
 
   async replica(name: string, env: Record<string, string> = {}): Promise<Replica> {
@@ -53,7 +55,7 @@ export class World implements AsyncDisposable {
   }
 
   env(): Record<string, string> {
-    return { MICRO_REGISTRY: "local", MICRO_LOCAL_DIR: this.directory };
+    return { MICRO_REGISTRY: "local", MICRO_LOCAL_DIR: this.directory, MICRO_CLIENT: this.protocol };
   }
 
   async close(): Promise<void> {

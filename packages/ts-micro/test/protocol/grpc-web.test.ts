@@ -110,10 +110,10 @@ it.each<[string, string, Buffer, Record<string, string>, string]>([
   ["two messages", "/Greeter/Hello", json({}, {}), {}, "3"],
   ["a message that is none", "/Greeter/Hello", frame(Buffer.from("{")), {}, "3"],
   ["half a message", "/Greeter/Hello", json({ name: "Ada" }).subarray(0, 9), {}, "3"],
-  ["trailers of the client", "/Greeter/Hello", frame(Buffer.from("a: b"), 0x80), {}, "3"],
+  ["trailers of the client", "/Greeter/Hello", frame(Buffer.from("a: b"), 0x80), {}, "13"],
   ["a timeout that is none", "/Greeter/Hello", json({}), { "grpc-timeout": "1s" }, "3"],
   ["an encoding we lack", "/Greeter/Hello", json({}), { "grpc-encoding": "br" }, "12"],
-  ["gzip that is none", "/Greeter/Hello", frame(Buffer.from("{}"), 1), { "grpc-encoding": "gzip" }, "3"],
+  ["gzip that is none", "/Greeter/Hello", frame(Buffer.from("{}"), 1), { "grpc-encoding": "gzip" }, "13"],
   ["a message too long", "/Greeter/Hello", Buffer.from([0, 0xff, 0xff, 0xff, 0xff]), {}, "8"],
   [
     "gzip of one too long",

@@ -11,6 +11,13 @@ import {
 } from "../../src/index.ts";
 import { memoryRegistry } from "../../src/registry/memory.ts";
 
+/** What a handler of ours adds to its reply. */
+function reply(ctx: Context): void {
+  ctx.responseHeader.set("X-Seen", "zoe").set("Grpc-Status", "9").set("Content-Type", "no").set("no token", "x");
+  ctx.responseHeader.set("HTTP2-Settings", "x").set("Connection", "close").set("Transfer-Encoding", "chunked");
+  ctx.responseTrailer.set("X-Cost", "3").set("key-bin", "AP8=");
+}
+
 export interface Ours extends AsyncDisposable {
   readonly service: Service;
   readonly address: string;
@@ -38,15 +45,20 @@ export async function greeter(options: Partial<ServiceOptions> = {}): Promise<Ou
     });
   service.implement(Greeter, {
     hello: ({ name }, ctx) => (seen.push(ctx), { msg: `Hello ${name}` }),
-    echo: ({ note }, ctx) => ({ note, metadata: Object.fromEntries(ctx.metadata) }),
-    fail: ({ kind, detail }) => {
+    echo({ note }, ctx) {
+      reply(ctx);
+      return { note, metadata: Object.fromEntries(ctx.metadata) };
+    },
+    fail({ kind, detail }, ctx) {
+      reply(ctx);
       throw kind === "conflict" ? errors.conflict("greeter", detail) : new Error(detail);
     },
     slow: (_, ctx) => (seen.push(ctx), forever(ctx)),
     big: ({ want, data }) => ({ want, data: want > 0n ? new Uint8Array(Number(want)) : data }),
     kinds: (request) => request,
     nothing: () => ({}),
-    async *stream({ count, size }) {
+    async *stream({ count, size }, ctx) {
+      reply(ctx);
       const pad = "x".repeat(Number(size));
       for (let n = 0n; n < count; n++) yield { n, pad };
     },

@@ -9,16 +9,16 @@ import { errors, MicroError } from "../../src/errors.ts";
 import { memoryLogger } from "../../src/logger/memory.ts";
 import type { Protocol } from "../../src/protocol.ts";
 import { connectProtocol } from "../../src/protocol/connect.ts";
+import { grpc } from "../../src/protocol/grpc.ts";
 import { grpcWebProtocol } from "../../src/protocol/grpc-web.ts";
+import { http } from "../../src/protocol/http.ts";
 import { memoryRegistry } from "../../src/registry/memory.ts";
 import type { HttpRoute } from "../../src/server.ts";
-import { preflightRoute } from "../../src/server/preflight.ts";
 import { ServerEngine } from "../../src/server/engine.ts";
 import { endpointsOf, endpointsOfDescriptor } from "../../src/server/reflect.ts";
 import type { CorsOptions } from "../../src/wire/http/browser.ts";
-import { httpForTests } from "../support/http-acceptor.ts";
 
-/** A service on one port, spoken to by the web protocols alone. */
+/** A service on one port, with all that takes plain HTTP/1.1 and HTTP/2. */
 export interface WebWorld extends AsyncDisposable {
   readonly url: string;
   readonly engine: ServerEngine;
@@ -50,7 +50,13 @@ export async function webWorld(
     match: (method, path) => requests.push(`${method} ${path}`) === 0,
     handle: () => Promise.reject(new Error("it matches nothing")),
   };
-  const protocols: [Protocol, ...Protocol[]] = [httpForTests(), connectProtocol(options), grpcWebProtocol(options)];
+  const { cors } = options;
+  const protocols: [Protocol, ...Protocol[]] = [
+    grpc(),
+    connectProtocol(options),
+    grpcWebProtocol(options),
+    http({ cors }),
+  ];
   const engine = new ServerEngine({
     name: "greeter",
     version: "latest",
@@ -64,7 +70,7 @@ export async function webWorld(
     advertised: protocols[0],
     fallback: undefined,
     codecs: [jsonCodec(), protobufCodec()],
-    routes: [heard, ...(options.cors === undefined ? [] : [preflightRoute(options.cors)])],
+    routes: [heard],
     interceptors: [],
     subscriberInterceptors: [],
     logger: memoryLogger(),

@@ -1,36 +1,19 @@
 import { Cancellation } from "../../context.ts";
-import { errors, fromUnknown, type MicroError } from "../../errors.ts";
+import { errors, type MicroError } from "../../errors.ts";
 import { MessageQueue } from "../../internal/message-queue.ts";
+import { readAll } from "../../internal/read-all.ts";
 import { Room } from "../../internal/room.ts";
-import type { HttpExchange, HttpRoute } from "../../server.ts";
+import type { HttpExchange } from "../../server.ts";
+import { headerText } from "../../wire/http/text.ts";
+import { canonicalHeader } from "../../wire/http1/names.ts";
 import { http2Codes, type Http2End, type Http2Events, type Http2Exchange, type Http2Headers } from "../http2.ts";
 
 const id = "ts.micro.http2";
 /** Bytes of an answer that may wait for a slow reader before `write` holds its caller back. */
 const most = 64 * 1024;
 
-/** Gives a request to the first route that wants it; 404 without one, 405 for a CONNECT or a request without a path. */
-export function serveRoutes(exchange: Http2Exchange, routes: readonly HttpRoute[]): void {
-  const one = new Exchange(exchange);
-  exchange.receive(one);
-  const { method, path, headers } = one;
-  if (path === "" || method === "CONNECT") return one.plain(405, "method not allowed");
-  let route: HttpRoute | undefined;
-  try {
-    route = routes.find((each) => each.match(method, path, headers));
-  } catch (error) {
-    return one.failed(fromUnknown(error, id));
-  }
-  if (route === undefined) return one.plain(404, "not found");
-  try {
-    route.handle(one).catch((error: unknown) => one.failed(fromUnknown(error, id)));
-  } catch (error) {
-    one.failed(fromUnknown(error, id));
-  }
-}
-
-/** A plain HTTP request on an HTTP/2 stream. */
-class Exchange implements HttpExchange, Http2Events {
+/** A plain HTTP request on an HTTP/2 stream, received as soon as it is made. */
+export class RouteExchange implements HttpExchange, Http2Events {
   readonly method: string;
   readonly path: string;
   readonly query: string;
@@ -59,21 +42,20 @@ class Exchange implements HttpExchange, Http2Events {
       () => exchange.pause(),
       () => exchange.resume(),
     );
+    exchange.receive(this);
+  }
+
+  /** The answer has begun. */
+  get begun(): boolean {
+    return this.#began;
   }
 
   read(): Promise<Uint8Array | undefined> {
     return this.#body.read();
   }
 
-  async readAll(limit: number): Promise<Uint8Array> {
-    const chunks: Uint8Array[] = [];
-    let length = 0;
-    for (let chunk = await this.read(); chunk !== undefined; chunk = await this.read()) {
-      length += chunk.length;
-      if (length > limit) throw errors.payloadTooLarge(id, `the body is larger than ${limit} bytes`);
-      chunks.push(chunk);
-    }
-    return Buffer.concat(chunks, length);
+  readAll(limit: number): Promise<Buffer> {
+    return readAll(this, limit, id);
   }
 
   head(status: number, headers: Readonly<Record<string, string>>): void {
@@ -102,19 +84,6 @@ class Exchange implements HttpExchange, Http2Events {
     if (this.#over !== undefined) return;
     this.#fail(errors.connectionLost(id, "the answer was cut off"));
     this.#exchange.reset(http2Codes.internal);
-  }
-
-  /** The whole answer, when none has begun; else it is cut off. */
-  plain(status: number, text: string): void {
-    if (this.#began) return this.abort();
-    const body = Buffer.from(`${text}\n`);
-    this.head(status, { "content-type": "text/plain; charset=utf-8", "content-length": String(body.length) });
-    this.end(body);
-  }
-
-  failed(error: MicroError): void {
-    const { status } = error;
-    this.plain(status >= 400 && status < 600 ? status : 500, error.detail);
   }
 
   data(chunk: Buffer): void {
@@ -156,7 +125,8 @@ function responseHeaders(headers: Readonly<Record<string, string>>): Record<stri
   const out: Record<string, string> = {};
   for (const name in headers) {
     const lower = name.toLowerCase();
-    if (!connection.has(lower)) out[lower] = headers[name] as string;
+    if (!connection.has(lower) && canonicalHeader(lower) !== undefined)
+      out[lower] = headerText(headers[name] as string);
   }
   return out;
 }

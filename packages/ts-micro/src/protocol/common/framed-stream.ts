@@ -1,9 +1,9 @@
 import { errors, fromUnknown, type MicroError } from "../../errors.ts";
 import type { IncomingCall, RawStream } from "../../protocol.ts";
 import { Base64Reader } from "../../wire/grpc-web/body.ts";
-import { compressedFlag, frame, FrameReader, tooLarge } from "../../wire/grpc/frame.ts";
+import { frame, FrameReader, tooLarge } from "../../wire/grpc/frame.ts";
+import { gzipFrame, isGzip, unpack } from "../../wire/grpc/gzip.ts";
 import type { Headers } from "../../wire/http/browser.ts";
-import { gunzip, gzip, worthwhile } from "./gzip.ts";
 import { begin, incoming, unknownEndpoint, type WebCall } from "./web-call.ts";
 
 const id = "go.micro.server";
@@ -14,8 +14,8 @@ export interface Framing {
   readonly headers: Headers;
   /** The answer's messages may be compressed. */
   readonly gzip: boolean;
-  /** What the request says of itself; throws for what is malformed. `zipped`: its messages may be compressed. */
-  asked(): { readonly timeout: number; readonly zipped: boolean };
+  /** What the request says of itself; throws for what is malformed. `encoding`: of its messages. */
+  asked(): { readonly timeout: number; readonly encoding: string | undefined };
   /** The last frame of the answer. */
   end(error: MicroError | undefined): { readonly flags: number; readonly body: Uint8Array };
   /** Both bodies are base64. */
@@ -28,10 +28,10 @@ class FramedStream implements RawStream {
   readonly #framing: Framing;
   readonly #reader: FrameReader;
   /** Messages of the piece that was read last. */
-  #arrived: { readonly body: Uint8Array; readonly flags: number }[] = [];
+  #arrived: { readonly body: Buffer; readonly flags: number }[] = [];
   readonly #text: Base64Reader | undefined;
-  /** The request's messages may be compressed. */
-  zipped = false;
+  /** Of the request's messages. */
+  encoding: string | undefined;
   #begun = false;
   #ended = false;
   #over: MicroError | undefined;
@@ -49,12 +49,8 @@ class FramedStream implements RawStream {
     if (this.#over !== undefined) throw this.#over;
     if (this.#ended) throw errors.invalidState(id, "send after the end of the stream's own side");
     if (body.length > maxMessageSize) throw tooLarge(body.length, maxMessageSize);
-    const small = !this.#framing.gzip || body.length < worthwhile;
-    const message = small ? frame(body) : frame(await gzip(body), compressedFlag);
-    // While it was compressed the stream may have ended.
-    if (this.#over !== undefined) throw this.#over;
     this.#begin();
-    await exchange.write(this.#wire(message));
+    await exchange.write(this.#wire(this.#framing.gzip ? gzipFrame(body) : frame(body)));
   }
 
   end(): void {
@@ -98,13 +94,7 @@ class FramedStream implements RawStream {
   async #next(): Promise<Uint8Array | undefined> {
     const { exchange, maxMessageSize } = this.#call;
     for (let message = this.#arrived.shift(); ; message = this.#arrived.shift()) {
-      if (message !== undefined) {
-        const { body, flags } = message;
-        if (flags === 0) return body;
-        if (flags !== compressedFlag) throw errors.badRequest(id, `a message with flags ${flags}`);
-        if (!this.zipped) throw errors.badRequest(id, "a compressed message without an encoding");
-        return await gunzip(body, maxMessageSize);
-      }
+      if (message !== undefined) return unpack(message.body, message.flags, this.encoding, maxMessageSize);
       const chunk = await exchange.read();
       if (chunk !== undefined) {
         const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
@@ -123,10 +113,11 @@ export async function answerFramed(web: WebCall, framing: Framing): Promise<void
   const stream = new FramedStream(web, framing);
   let failure: MicroError | undefined;
   try {
-    const { timeout, zipped } = framing.asked();
+    const { timeout, encoding } = framing.asked();
     const kind = web.calls.kindOf(web.target.endpoint);
     if (kind === undefined) throw unknownEndpoint(web.target.endpoint);
-    stream.zipped = zipped;
+    isGzip(encoding);
+    stream.encoding = encoding;
     const call = incoming(web, kind, timeout);
     failure = kind === "unary" ? await unary(web, stream, call) : await web.calls.stream(call, stream);
   } catch (error) {

@@ -14,6 +14,7 @@ export interface Served extends HttpExchange {
 export async function serveRoutes(routes: readonly HttpRoute[], exchange: Served): Promise<void> {
   const { method, path, headers } = exchange;
   try {
+    if (path === "" || method === "CONNECT") throw errors.methodNotAllowed(id, `${method} is for proxies`);
     const route = routes.find((each) => each.match(method, path, headers));
     if (route === undefined) throw errors.notFound(id, `${method} ${path.slice(0, 1024)}: nothing is served here`);
     await route.handle(exchange);

@@ -4,9 +4,9 @@ import { errors, type MicroError } from "../../errors.ts";
 import { Metadata, ResponseMetadata } from "../../metadata.ts";
 import type { CallHandler, IncomingCall } from "../../protocol.ts";
 import type { HttpExchange } from "../../server.ts";
-import { isPerHop } from "../../wire/headers.ts";
+import type { Target } from "../../wire/grpc/path.ts";
 import type { BrowserRule, Headers } from "../../wire/http/browser.ts";
-import type { Target } from "./target.ts";
+import { added } from "./added.ts";
 
 /** What the routes of the web protocols work with. */
 export interface WebSetup {
@@ -55,27 +55,14 @@ export function incoming(call: WebCall, kind: Kind, timeout: number): IncomingCa
 
 /** The answer begins, with what a browser needs to be shown it. */
 export function begin({ exchange, admitted, response }: WebCall, status: number, headers: Headers): void {
-  const answer = { ...added(response.header), ...headers };
+  const answer = { ...added(response.givenHeader), ...headers };
   exchange.head(status, { ...answer, ...admitted(answer) });
-}
-
-/** What a handler added to its reply, in lower case, without what belongs to the protocols. */
-export function added(metadata: Metadata, prefix = ""): Headers {
-  const out: Record<string, string> = {};
-  for (const [name, value] of metadata) {
-    const key = name.toLowerCase();
-    if (token.test(key) && (passing.has(key) || !isPerHop(key))) out[prefix + key] = value.replace(/[\r\n\0]+/g, " ");
-  }
-  return out;
 }
 
 export function unknownEndpoint(endpoint: string): MicroError {
   return errors.unsupported("go.micro.server", `unknown endpoint ${endpoint}`);
 }
 
-const token = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
-/** Of one hop, but an answer goes no further. */
-const passing = new Set(["cache-control", "pragma"]);
 const framing =
   /^(?:connection|content-(?:encoding|length)|expect|host|keep-alive|te|trailer|transfer-encoding|upgrade)$|^(?:grpc|connect)-/;
 

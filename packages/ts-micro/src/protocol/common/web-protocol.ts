@@ -2,8 +2,9 @@ import { systemClock, type Clock } from "../../clock.ts";
 import { errors } from "../../errors.ts";
 import type { CallHandler, Protocol } from "../../protocol.ts";
 import type { HttpExchange, HttpRoute } from "../../server.ts";
+import { targetOf, type Target } from "../../wire/grpc/path.ts";
 import { browserRule, type CorsOptions, type Headers } from "../../wire/http/browser.ts";
-import { targetOf, type Target } from "./target.ts";
+import { preflightRoute } from "./preflight.ts";
 import type { WebSetup } from "./web-call.ts";
 
 export interface WebProtocolOptions {
@@ -36,6 +37,7 @@ export function webProtocol(of: {
     routes: (calls): readonly HttpRoute[] => {
       const setup: WebSetup = { calls, clock, browsers, maxMessageSize };
       return [
+        preflightRoute(browsers),
         {
           name,
           match(method, path, headers) {

@@ -5,10 +5,11 @@ import { connectStatus, encodeConnectEnd, encodeConnectError } from "../../wire/
 import { connectQuery, connectTimeout, connectType, type ConnectType } from "../../wire/connect/request.ts";
 import { tooLarge } from "../../wire/grpc/frame.ts";
 import type { Headers } from "../../wire/http/browser.ts";
+import { added } from "../common/added.ts";
 import { answerFramed } from "../common/framed-stream.ts";
-import { acceptsGzip, gunzip, gzip, isGzip, worthwhile } from "../common/gzip.ts";
-import type { Target } from "../common/target.ts";
-import { added, begin, incoming, openCall, unknownEndpoint, type WebCall, type WebSetup } from "../common/web-call.ts";
+import { acceptsGzip, deflated, inflated, isGzip } from "../../wire/grpc/gzip.ts";
+import type { Target } from "../../wire/grpc/path.ts";
+import { begin, incoming, openCall, unknownEndpoint, type WebCall, type WebSetup } from "../common/web-call.ts";
 
 const id = "go.micro.server";
 const endFlag = 2;
@@ -41,11 +42,11 @@ async function byQuery(call: WebCall): Promise<void> {
   try {
     const { type, compression, message } = connectQuery(exchange.query);
     const timeout = connectTimeout(exchange.headers["connect-timeout-ms"]);
-    const body = isGzip(compression) ? await gunzip(message, maxMessageSize) : message;
+    const body = isGzip(compression) ? inflated(message, maxMessageSize, errors.badRequest) : message;
     if (body.length > maxMessageSize) throw tooLarge(body.length, maxMessageSize);
     await run({ ...call, codec: type.codec }, type, body, timeout);
   } catch (error) {
-    await fail(call, fromUnknown(error, id));
+    fail(call, fromUnknown(error, id));
   }
 }
 
@@ -58,9 +59,9 @@ async function byPost(call: WebCall, kind: Kind | undefined, type: ConnectType):
     const timeout = connectTimeout(headers["connect-timeout-ms"]);
     const zipped = isGzip(headers["content-encoding"]);
     const sent = await exchange.readAll(maxMessageSize);
-    await run(call, type, zipped ? await gunzip(sent, maxMessageSize) : sent, timeout);
+    await run(call, type, zipped ? inflated(sent, maxMessageSize, errors.badRequest) : sent, timeout);
   } catch (error) {
-    await fail(call, fromUnknown(error, id));
+    fail(call, fromUnknown(error, id));
   }
 }
 
@@ -68,21 +69,20 @@ async function run(web: WebCall, type: ConnectType, body: Uint8Array, timeout: n
   const { body: reply, error } = await web.calls.unary(incoming(web, "unary", timeout), body);
   if (error !== undefined) throw error;
   if (reply.length > web.maxMessageSize) throw tooLarge(reply.length, web.maxMessageSize);
-  await answer(web, 200, { "content-type": type.answer }, reply);
+  answer(web, 200, { "content-type": type.answer }, reply);
 }
 
-function fail(web: WebCall, error: MicroError, status = connectStatus(error), more: Headers = {}): Promise<void> {
+function fail(web: WebCall, error: MicroError, status = connectStatus(error), more: Headers = {}): void {
   const headers: Headers = { "content-type": "application/json", ...more };
-  return answer(web, status, error.refused ? { ...headers, "micro-refused": "1" } : headers, encodeConnectError(error));
+  answer(web, status, error.refused ? { ...headers, "micro-refused": "1" } : headers, encodeConnectError(error));
 }
 
-async function answer(web: WebCall, status: number, headers: Headers, body: Uint8Array): Promise<void> {
+function answer(web: WebCall, status: number, headers: Headers, body: Uint8Array): void {
   const { exchange, response } = web;
-  const small = body.length < worthwhile || !acceptsGzip(exchange.headers["accept-encoding"]);
-  const sent = small ? body : await gzip(body);
   if (exchange.cancellation.reason !== undefined) return;
-  const encoding: Headers = small ? {} : { "content-encoding": "gzip" };
-  const trailers = added(response.trailer, "trailer-");
+  const sent = acceptsGzip(exchange.headers["accept-encoding"]) ? deflated(body) : body;
+  const encoding: Headers = sent === body ? {} : { "content-encoding": "gzip" };
+  const trailers = added(response.givenTrailer, "trailer-");
   begin(web, status, {
     ...trailers,
     ...headers,
@@ -107,12 +107,12 @@ function streamed(call: WebCall, type: ConnectType): Promise<void> {
       checkVersion(headers);
       return {
         timeout: connectTimeout(headers["connect-timeout-ms"]),
-        zipped: isGzip(headers["connect-content-encoding"]),
+        encoding: headers["connect-content-encoding"],
       };
     },
     end(error) {
       const refused: Headers = error?.refused === true ? { "micro-refused": "1" } : {};
-      return { flags: endFlag, body: encodeConnectEnd(error, { ...added(call.response.trailer), ...refused }) };
+      return { flags: endFlag, body: encodeConnectEnd(error, { ...added(call.response.givenTrailer), ...refused }) };
     },
     base64: false,
   });

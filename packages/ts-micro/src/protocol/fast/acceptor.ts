@@ -50,8 +50,8 @@ export class FastAcceptor implements Acceptor, ServerHome {
     socket.unref();
     const link = new ServerLink(socket, this);
     this.#links.add(link);
-    if (this.#draining) link.drain();
     link.begin(bytes.subarray(found.end));
+    if (this.#draining && !link.closed) link.drain();
   }
 
   gone(link: ServerLink): void {

@@ -30,10 +30,10 @@ export function directly(calls: Handler): Handler & Direct {
     target: (route) => ({ kind: calls.kindOf(route.endpoint), route }) as RouteTarget,
     direct(call: ServedCall, target: CallTarget, bytes: Buffer, from: number, to: number) {
       const { endpoint, contentType } = (target as RouteTarget).route;
-      const { service, deadline, metadata, cancellation, local, remote, retries } = call;
+      const { service, deadline, metadata, cancellation, local, remote, response, retries } = call;
       const head = { service, endpoint, contentType, kind: "unary" as const, deadline, metadata, id: "" };
       call.watch({ cancelled: (reason) => cancellation.cancel(reason) });
-      calls.unary({ head, local, remote, cancellation, retries }, Buffer.from(bytes.subarray(from, to))).then(
+      calls.unary({ head, local, remote, cancellation, response, retries }, Buffer.from(bytes.subarray(from, to))).then(
         (reply) => (reply.error === undefined ? call.reply(reply.body) : call.fail(reply.error)),
         (error: unknown) => call.fail(fromUnknown(error)),
       );

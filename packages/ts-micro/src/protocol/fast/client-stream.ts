@@ -44,12 +44,13 @@ export class ClientStream extends Stream {
   ended(error: MicroError | undefined): void {
     this.close();
     this.finish(error);
+    this.dropSends();
     this.#settle(error);
   }
 
   override deliver(body: Buffer, last: boolean): void {
-    super.deliver(body, last);
-    if (last) this.#settle(undefined);
+    super.deliver(body, false);
+    if (last) this.ended(undefined);
   }
 
   override lost(error: MicroError): void {

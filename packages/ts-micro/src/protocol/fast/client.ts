@@ -1,5 +1,6 @@
 import type { Socket } from "node:net";
 import { MicroError, errors, fromUnknown } from "../../errors.ts";
+import type { Inlet } from "../../internal/inlet.ts";
 import { tickTime } from "../../internal/tick.ts";
 import type { MetadataInit } from "../../metadata.ts";
 import type { Body, OutgoingCall, Route } from "../../protocol.ts";
@@ -32,6 +33,7 @@ export class ClientLink extends Link {
   #next = 1;
   #leaving: MicroError | undefined;
   #lost: MicroError | undefined;
+  #opening: { resolve: () => void; reject: (error: MicroError) => void } | undefined;
 
   constructor(socket: Socket, home: ClientHome, address: string) {
     super(socket, home.options, address);
@@ -63,7 +65,7 @@ export class ClientLink extends Link {
       body = call.body();
       if (!this.fits(body)) throw tooLarge(this.maxBody);
     } catch (error) {
-      return call.failed(fromUnknown(error, wireId));
+      return call.failed(fromUnknown(error, "go.micro.client"));
     }
     if (this.choked && this.socket.writableLength > mostQueued) return call.failed(this.#full());
     const id = this.#next;
@@ -82,6 +84,20 @@ export class ClientLink extends Link {
     if (call.due !== Infinity) this.#home.watch(call.due);
     if (call.cancellation !== undefined) this.#link(id, call);
     this.dirty();
+  }
+
+  /** Reads from now on; resolves when the server has said what it takes. */
+  async begin(bytes: Buffer, inlet: Inlet, timeout: number): Promise<void> {
+    const { clock } = this.options;
+    const settings = new Promise<void>((resolve, reject) => (this.#opening = { resolve, reject }));
+    const timer = clock.after(timeout, () => this.close("it says nothing of its settings"));
+    this.open(bytes, inlet);
+    this.#home.watch(this.deadline);
+    try {
+      await settings;
+    } finally {
+      clock.cancel(timer);
+    }
   }
 
   /** Opens a stream; `make` is given its id. */
@@ -117,11 +133,17 @@ export class ClientLink extends Link {
     if (this.#leaving !== undefined && this.pending === 0) this.close("the server is stopping", this.#leaving);
   }
 
+  override expire(): void {
+    super.expire();
+    if (this.deadline !== Infinity) this.#home.watch(this.deadline);
+  }
+
   oversize(type: number, _flags: number, id: number, length: number): void {
     if (type === Frame.reply) {
       const call = this.calls.take(id);
       call?.unlink?.();
       call?.failed(tooLarge(this.options.maxBody));
+      this.idle();
     } else if (type === Frame.message && id < this.#next) this.streams.get(id)?.cancel(tooLarge(this.options.maxBody));
     else this.offend(broken(`a frame of ${length} bytes`));
   }
@@ -129,6 +151,7 @@ export class ClientLink extends Link {
   protected override settled(): void {
     const { routes, metadata }: Settings = this.peer;
     this.#tables.limit(routes, metadata);
+    this.#opening?.resolve();
   }
 
   override frame(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void {
@@ -140,7 +163,7 @@ export class ClientLink extends Link {
       return;
     }
     if (call.unlink !== undefined) call.unlink();
-    if (flags === 0) call.replied(bytes, from, to);
+    if ((flags & Flag.error) === 0) call.replied(bytes, from, to);
     else call.failed(decodeFailure(utf8Slice(bytes, from, to), (flags & Flag.refused) !== 0));
     if (this.#leaving !== undefined) this.idle();
   }
@@ -156,13 +179,15 @@ export class ClientLink extends Link {
       );
       this.idle();
     } else if (type === Frame.goaway) this.#goaway(flags, id, utf8Slice(bytes, from, to));
-    else if (type === Frame.request || type === Frame.define) throw broken("a request from a server");
+    else if (type === Frame.request || type === Frame.define || type === Frame.cancel)
+      throw broken("a request from a server");
   }
 
   protected lost(error: MicroError): void {
     const refused = new MicroError({ id: error.id, code: error.code, detail: error.detail, refused: true });
     this.#lost = refused;
     this.#home.gone(this);
+    this.#opening?.reject(refused);
     for (const [id, call] of this.calls.entries()) {
       this.calls.take(id);
       call.unlink?.();
@@ -173,7 +198,10 @@ export class ClientLink extends Link {
   /** Requests above `last` were not served and will not be. */
   #goaway(flags: number, last: number, text: string): void {
     if ((flags & Flag.error) !== 0)
-      return this.close(text, new MicroError({ id: wireId, code: "PROTOCOL", detail: `${this.remote}: ${text}` }));
+      return this.close(
+        text,
+        new MicroError({ id: wireId, code: "PROTOCOL", detail: `${this.remote}: ${text.slice(0, 1024)}` }),
+      );
     const error = new MicroError({
       id: wireId,
       code: "DRAINING",

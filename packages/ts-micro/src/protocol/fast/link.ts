@@ -49,6 +49,10 @@ export abstract class Link implements FrameSink, Flushing {
   /** Most bytes of a body that the peer takes. */
   maxBody: number;
   closed = false;
+  /** Nothing more is read for now: it is closed, or it yields. */
+  halted = false;
+  /** The peer's settings have come. */
+  ready = false;
   /** When to look whether the peer is still there; for the owner's table of deadlines. */
   deadline: number = Infinity;
   /** Id of the last request that was handed to the socket. */
@@ -60,6 +64,7 @@ export abstract class Link implements FrameSink, Flushing {
   #heard: number;
   #asked = false;
   #choked = false;
+  #sent = 0;
   #waiting: (() => void)[] = [];
   #cause: Error | undefined;
 
@@ -99,7 +104,7 @@ export abstract class Link implements FrameSink, Flushing {
     const { maxBody, window } = this.options;
     this.say(Frame.settings, 0, 0, encodeSettings({ ...defaults, maxPayload: maxBody + requestSize, credit: window }));
     if (bytes.length > 0) this.#read(bytes, bytes.length);
-    if (!this.closed && !(this.#choked && this.yields)) this.socket.resume();
+    if (!this.halted) this.socket.resume();
   }
 
   /** Whether the peer takes a body of this length. */
@@ -140,15 +145,19 @@ export abstract class Link implements FrameSink, Flushing {
   }
 
   frame(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void {
+    if (this.ready === (type === Frame.settings)) throw broken("settings stand first, and once");
     switch (type) {
       case Frame.settings:
+        this.ready = true;
         this.peer = decodeSettings(bytes.subarray(from, to));
         this.maxBody = Math.min(this.peer.maxPayload - requestSize, this.options.maxBody);
         this.settled();
         return;
       case Frame.ping:
         if (to - from !== 8) throw broken("a ping of another length than 8");
-        if ((flags & Flag.pong) === 0) this.say(Frame.ping, Flag.pong, id, Buffer.from(bytes.subarray(from, to)));
+        // A peer that does not read is not answered on and on: what it has before it tells it that we are there.
+        if ((flags & Flag.pong) === 0 && !this.#choked)
+          this.say(Frame.ping, Flag.pong, id, Buffer.from(bytes.subarray(from, to)));
         return;
       case Frame.credit: {
         if (to - from !== 4) throw broken("a credit of another length than 4");
@@ -177,7 +186,16 @@ export abstract class Link implements FrameSink, Flushing {
       this.#asked = true;
       this.say(Frame.ping, 0, 0, pingPayload);
       this.deadline = now + pingTimeout;
-    } else this.close(`no sign of life for ${Math.round(now - this.#heard)} ms`);
+    } else if (this.#choked && this.#moved()) this.deadline = now + pingTimeout;
+    else this.close(`no sign of life for ${Math.round(now - this.#heard)} ms`);
+  }
+
+  /** Whether bytes have left since the last look: a peer that reads, slowly, may be out of sight while we yield. */
+  #moved(): boolean {
+    const sent = this.socket.bytesWritten - this.socket.writableLength;
+    const moved = sent !== this.#sent;
+    this.#sent = sent;
+    return moved;
   }
 
   /** Sets the time to look, if there is none; true when it was set. */
@@ -193,11 +211,14 @@ export abstract class Link implements FrameSink, Flushing {
     if (this.closed) return;
     const error = reason ?? errors.connectionLost(wireId, `${this.remote}: ${why}`);
     this.flush();
-    this.closed = true;
+    this.closed = this.halted = true;
     this.deadline = Infinity;
-    this.socket.destroySoon();
-    this.socket.setTimeout(linger, () => this.socket.destroy());
-    this.#drained();
+    const { socket } = this;
+    socket.destroySoon();
+    // Not the socket's own timeout, which a peer that goes on sending would put off.
+    const timer = this.options.clock.after(linger, () => socket.destroy());
+    socket.once("close", () => this.options.clock.cancel(timer));
+    this.#released();
     for (const stream of this.streams.values()) stream.lost(error);
     this.streams.clear();
     this.lost(error);
@@ -217,11 +238,17 @@ export abstract class Link implements FrameSink, Flushing {
 
   #read(chunk: Buffer, length: number): void {
     if (this.closed) return;
-    this.#heard = beginTurn(this.options.clock);
     this.#asked = false;
+    this.#parse(chunk, length);
+  }
+
+  /** A chunk, or what was left of one. */
+  #parse(chunk: Buffer | undefined, length: number): void {
+    this.#heard = beginTurn(this.options.clock);
     this.#reading = true;
     try {
-      this.#reader.push(chunk, length);
+      if (chunk === undefined) this.#reader.resume();
+      else this.#reader.push(chunk, length);
     } catch (error) {
       this.offend(fromUnknown(error, wireId));
     }
@@ -234,7 +261,7 @@ export abstract class Link implements FrameSink, Flushing {
     const { socket, writer } = this;
     if (this.closed) return;
     const bytes = writer.take();
-    this.flushed = this.newest;
+    if (!socket.destroyed) this.flushed = this.newest;
     if (bytes !== undefined) socket.write(bytes);
     if (this.#corked) {
       this.#corked = false;
@@ -242,10 +269,15 @@ export abstract class Link implements FrameSink, Flushing {
     }
     const left = socket.writableLength;
     if (left === 0) writer.reuse();
-    else if (left > backlog && !this.#choked) {
-      this.#choked = true;
-      if (this.yields) socket.pause();
-    }
+    else if (left > backlog) this.#choke();
+  }
+
+  #choke(): void {
+    if (this.#choked) return;
+    this.#choked = true;
+    if (!this.yields) return;
+    this.halted = true;
+    this.socket.pause();
   }
 
   /** A full slab, or a body that is not copied: behind what left before, in one system call with what comes. */
@@ -255,13 +287,22 @@ export abstract class Link implements FrameSink, Flushing {
       this.#corked = true;
       this.socket.cork();
     }
+    if (!this.socket.destroyed) this.flushed = this.newest;
     this.socket.write(bytes);
+    if (this.socket.writableLength > backlog) this.#choke();
   }
 
   #drained(): void {
-    if (!this.#choked) return;
+    if (!this.#choked || this.closed) return;
+    this.#released();
+    if (!this.yields) return;
+    this.halted = false;
+    this.#parse(undefined, 0);
+    if (!this.halted) this.socket.resume();
+  }
+
+  #released(): void {
     this.#choked = false;
-    if (this.yields) this.socket.resume();
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const go of waiting) go();

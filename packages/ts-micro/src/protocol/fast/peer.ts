@@ -48,7 +48,7 @@ export class FastPeer implements Peer, ClientHome {
   readonly #left: (peer: FastPeer) => void;
   readonly #deadlines: Deadlines<Expiring & { expire(): void }>;
   readonly #links: ClientLink[] = [];
-  /** They take no new calls. */
+  /** They take no new calls, any more or yet. */
   readonly #leaving = new Set<ClientLink>();
   readonly #waiting = new Set<Waiting>();
   #dialling = 0;
@@ -112,14 +112,21 @@ export class FastPeer implements Peer, ClientHome {
     return stream;
   }
 
-  open(link: ClientLink, head: CallHead, over: (error: MicroError | undefined) => void): ClientStream {
-    return link.stream(
-      (id) => new ClientStream(link, id, head.deadline, () => this.late(head, false), over),
-      kinds.indexOf(head.kind),
-      routeOf(head),
-      head.metadata,
-      head.deadline,
-    );
+  /** A stream of a connection; one that has failed when what the head says cannot be sent. */
+  open(link: ClientLink, head: CallHead, over: (error: MicroError | undefined) => void): RawStream {
+    try {
+      return link.stream(
+        (id) => new ClientStream(link, id, head.deadline, () => this.late(head, false), over),
+        kinds.indexOf(head.kind),
+        routeOf(head),
+        head.metadata,
+        head.deadline,
+      );
+    } catch (error) {
+      const stream = new LateStream(over);
+      stream.failed(fromUnknown(error, clientId));
+      return stream;
+    }
   }
 
   leaves(link: ClientLink): void {
@@ -168,7 +175,7 @@ export class FastPeer implements Peer, ClientHome {
 
   /** There are fewer connections than there may be. */
   #more(): ClientLink | undefined {
-    if (this.#closed || this.options.clock.now() < this.#avoidUntil) return undefined;
+    if (this.#closed || this.options.clock.now() < this.#avoidUntil) return this.#links[0];
     for (let n = this.#links.length; n < this.options.connections; n++) void this.#dial();
     return this.#links[0];
   }
@@ -216,9 +223,13 @@ export class FastPeer implements Peer, ClientHome {
       if (rest === undefined) return this.#elsewhere(socket);
       if (this.#closed) return void socket.destroy();
       const link = new ClientLink(socket, this, node.address);
-      this.#links.push(link);
+      this.#leaving.add(link);
+      await link.begin(rest, inlet, options.answerTimeout);
       this.#avoiding = false;
-      link.open(rest, inlet);
+      if (link.refusal === undefined) {
+        this.#leaving.delete(link);
+        this.#links.push(link);
+      }
       this.#serve(link);
     } catch (error) {
       socket?.destroy();

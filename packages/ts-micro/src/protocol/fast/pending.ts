@@ -5,8 +5,8 @@ const first = 64;
  * one that takes long go to a map.
  */
 export class Pending<T> {
-  #ring: (T | undefined)[] = new Array<T | undefined>(first).fill(undefined);
-  #ids: number[] = new Array<number>(first).fill(0);
+  #ring: (T | undefined)[] = Array.from<T | undefined>({ length: first });
+  #ids: number[] = Array.from({ length: first }, () => 0);
   #mask = first - 1;
   readonly #others = new Map<number, T>();
   size = 0;
@@ -56,8 +56,8 @@ export class Pending<T> {
   #grow(): void {
     const all = [...this.entries()];
     this.#mask = this.#mask * 4 + 3;
-    this.#ring = new Array<T | undefined>(this.#mask + 1).fill(undefined);
-    this.#ids = new Array<number>(this.#mask + 1).fill(0);
+    this.#ring = Array.from<T | undefined>({ length: this.#mask + 1 });
+    this.#ids = Array.from({ length: this.#mask + 1 }, () => 0);
     this.#others.clear();
     for (const [id, call] of all) {
       const at = id & this.#mask;

@@ -6,7 +6,20 @@ import { Inlet } from "../../internal/inlet.ts";
 import { tickTime } from "../../internal/tick.ts";
 import { Metadata } from "../../metadata.ts";
 import type { Body, CallTarget, IncomingCall, Route, ServedCall } from "../../protocol.ts";
-import { Flag, Frame, broken, kinds, lastId, preface, requestSize, version } from "../../wire/fast/frame.ts";
+import {
+  Flag,
+  Frame,
+  broken,
+  defaults,
+  kinds,
+  lastId,
+  longestEntry,
+  longestMetadata,
+  mostMetadata,
+  preface,
+  requestSize,
+  version,
+} from "../../wire/fast/frame.ts";
 import { decodeMetadata, decodeRoute } from "../../wire/fast/text.ts";
 import { H } from "../../wire/headers.ts";
 import { uint32, utf8Slice } from "../../wire/utf8.ts";
@@ -15,11 +28,9 @@ import { Link, wireId, type LinkOptions } from "./link.ts";
 import { Pending } from "./pending.ts";
 import { Stream, failureFrame, tooLarge } from "./stream.ts";
 
+const serverId = "go.micro.server";
 /** Calls and streams of one connection at once. */
 const mostActive = 65_536;
-/** Entries that a client may number, a little more than it was told. */
-const mostNumbers = 4096;
-
 /** How long a client that was told to go may take to close, in milliseconds. */
 const goodbye = 1000;
 
@@ -75,7 +86,6 @@ export class ServerLink extends Link {
     const inlet = new Inlet();
     inlet.attach(this.socket);
     this.open(bytes, inlet);
-    if (this.#leaving && !this.closed) this.say(Frame.goaway, 0, this.#last, "");
   }
 
   /** Serves what it has seen, and nothing new; closes when that is done. */
@@ -89,7 +99,7 @@ export class ServerLink extends Link {
 
   /** Something has ended. */
   idle(): void {
-    if (!this.#leaving || this.#waits || this.active.size > 0 || this.streams.size > 0) return;
+    if (!this.#leaving || this.#waits || this.closed || this.active.size > 0 || this.streams.size > 0) return;
     // The client closes: an end of ours would overtake, as a reset, what it has just sent and what it has not read.
     this.#waits = true;
     this.deadline = this.options.clock.now() + goodbye;
@@ -102,9 +112,10 @@ export class ServerLink extends Link {
   }
 
   oversize(type: number, flags: number, id: number, length: number): void {
-    if (type === Frame.request && (flags & Flag.kind) === 0 && id > this.#newest) {
+    if (type === Frame.request && (flags & Flag.kind) === 0 && id > this.#newest && id <= lastId) {
       this.#newest = id;
-      const { flags: failed, text } = failureFrame(tooLarge(this.options.maxBody), false);
+      if (this.#leaving || (flags & Flag.oneway) !== 0) return;
+      const { flags: failed, text } = failureFrame(tooLarge(this.options.maxBody), this);
       this.say(Frame.reply, failed, id, text);
     } else if (type === Frame.message && this.streams.has(id)) {
       this.streams.get(id)?.cancel(tooLarge(this.options.maxBody));
@@ -127,6 +138,7 @@ export class ServerLink extends Link {
   protected received(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void {
     switch (type) {
       case Frame.define:
+        if (to - from > longestEntry) throw broken(`an entry of ${to - from} bytes`);
         this.#define(flags, id, utf8Slice(bytes, from, to));
         return;
       case Frame.end:
@@ -148,13 +160,16 @@ export class ServerLink extends Link {
   }
 
   protected lost(error: MicroError): void {
-    for (const [, call] of this.active.entries()) call.cancel(error);
+    // Who waits for no reply does not give up by leaving.
+    for (const [, call] of this.active.entries()) if (!call.oneway) call.cancel(error);
     this.#home.gone(this);
   }
 
   #define(flags: number, number: number, block: string): void {
-    if (number === 0 || number > mostNumbers) throw broken(`number ${number} of a table`);
-    if ((flags & Flag.metadata) !== 0) {
+    const metadata = (flags & Flag.metadata) !== 0;
+    if (number === 0 || number > (metadata ? defaults.metadata : defaults.routes))
+      throw broken(`number ${number} of a table`);
+    if (metadata) {
       this.#blocks[number] = block;
       return;
     }
@@ -167,18 +182,20 @@ export class ServerLink extends Link {
       target,
       unsupported: this.calls.supports(contentType)
         ? undefined
-        : errors.unsupported(wireId, `unsupported Content-Type: ${contentType}`),
+        : errors.unsupported(serverId, `unsupported Content-Type: ${contentType}`),
       mistaken:
         target.kind === undefined || target.kind === "unary"
           ? undefined
-          : errors.methodNotAllowed(wireId, `${endpoint} is a ${target.kind} stream: open it as one`),
+          : errors.methodNotAllowed(serverId, `${endpoint} is a ${target.kind} stream: open it as one`),
     };
   }
 
   #request(flags: number, id: number, bytes: Buffer, from: number, to: number): void {
-    if (id > this.#last) return;
-    if (id <= this.#newest || to - from < requestSize) throw broken(`request ${id} after ${this.#newest}`);
+    if (id <= this.#newest || id > lastId) throw broken(`request ${id} after ${this.#newest}`);
+    if (to - from < requestSize) throw broken("a request without its head");
     this.#newest = id;
+    // On its way when the client was told to go elsewhere, where it will take it.
+    if (this.#leaving && id > this.#last) return;
     const number = ((bytes[from] as number) << 8) | (bytes[from + 1] as number);
     const served = this.#routes[number];
     if (served === undefined) throw broken(`route ${number}, which was not defined`);
@@ -187,6 +204,7 @@ export class ServerLink extends Link {
     const told = uint32(bytes, from + 2);
     if ((flags & Flag.inline) !== 0) {
       if (told > to - body) throw broken("metadata longer than their frame");
+      if (told > longestEntry) checkMetadata(bytes, body, body + told);
       block = utf8Slice(bytes, body, body + told);
       body += told;
     } else if (told !== 0) {
@@ -215,7 +233,9 @@ export class ServerLink extends Link {
     if (this.streams.size >= mostActive) return stream.finishWith(busy());
     if (unsupported !== undefined) return stream.finishWith(unsupported);
     if (target.kind === "unary")
-      return stream.finishWith(errors.methodNotAllowed(wireId, `${route.endpoint} is unary: call it without a stream`));
+      return stream.finishWith(
+        errors.methodNotAllowed(serverId, `${route.endpoint} is unary: call it without a stream`),
+      );
     this.streams.set(id, stream);
     const call: IncomingCall = {
       head: { ...route, kind: target.kind ?? kind, deadline, metadata: metadataOf(block, this), id: `fast-${id}` },
@@ -229,6 +249,15 @@ export class ServerLink extends Link {
       (error: unknown) => stream.finishWith(fromUnknown(error, wireId)),
     );
   }
+}
+
+/** Metadata beyond what a call may have are not taken apart. */
+function checkMetadata(bytes: Buffer, from: number, to: number): void {
+  let texts = 0;
+  if (to - from <= longestMetadata)
+    for (let at = bytes.indexOf(0, from); at >= 0 && at < to; at = bytes.indexOf(0, at + 1)) texts++;
+  if (to - from > longestMetadata || texts > mostMetadata * 2)
+    throw broken(`metadata of ${to - from} bytes and ${texts >> 1} entries`);
 }
 
 function busy(): MicroError {
@@ -338,7 +367,7 @@ export class FastCall implements ServedCall {
     const link = this.link;
     link.answered(this);
     if (this.oneway || link.closed) return;
-    const { flags, text } = failureFrame(error, true);
+    const { flags, text } = failureFrame(error, link);
     link.say(Frame.reply, flags, this.id, text);
   }
 }
@@ -346,10 +375,6 @@ export class FastCall implements ServedCall {
 /** A stream at the server. Its end is the server's to say. */
 class ServerStream extends Stream {
   readonly cancellation: Cancellation = new Cancellation();
-
-  constructor(link: ServerLink, id: number) {
-    super(link, id);
-  }
 
   end(): void {}
 
@@ -382,7 +407,7 @@ class ServerStream extends Stream {
     if (!this.close()) return;
     if (error === undefined) this.link.say(Frame.end, 0, this.id, "");
     else {
-      const { flags, text } = failureFrame(error, true);
+      const { flags, text } = failureFrame(error, this.link);
       this.link.say(Frame.end, flags, this.id, text);
     }
     this.abandon(error ?? errors.cancelled(wireId, "the stream is over"));

@@ -26,6 +26,8 @@ export abstract class Stream implements RawStream {
   #credit: number;
   #waiting: Waiting[] = [];
   #ended = false;
+  /** Its last was said, or waits behind what waits for credit. */
+  #ending = false;
   /** Received and not read yet. */
   #items: (Buffer | undefined)[] = [];
   #next = 0;
@@ -51,7 +53,7 @@ export abstract class Stream implements RawStream {
   }
 
   send(body: Uint8Array | string): Promise<void> {
-    if (this.#ended || this.link.closed) return Promise.reject(this.#failure ?? over());
+    if (this.#ending || this.#ended || this.link.closed) return Promise.reject(this.#failure ?? over());
     if (!this.link.fits(body)) return Promise.reject(tooLarge(this.link.maxBody));
     if (this.#credit <= 0) {
       if (this.#waiting.length >= mostWaiting)
@@ -132,8 +134,15 @@ export abstract class Stream implements RawStream {
     return true;
   }
 
+  /** The peer reads no more: what waits for credit will not leave. */
+  protected dropSends(): void {
+    this.close();
+    this.#dropWaiting(over());
+  }
+
   /** Runs `then` when what waits for credit has left. */
   protected afterSends(then: () => void): void {
+    this.#ending = true;
     if (this.#waiting.length === 0) then();
     else this.#waiting.push({ body: nothing, resolve: then, reject: then });
   }
@@ -186,6 +195,6 @@ export function tooLarge(most: number): MicroError {
 }
 
 /** Flags and payload that say how something ended. */
-export function failureFrame(error: MicroError, refusable: boolean): { flags: number; text: string } {
-  return { flags: Flag.error | (refusable && error.refused ? Flag.refused : 0), text: encodeFailure(error) };
+export function failureFrame(error: MicroError, link: Link): { flags: number; text: string } {
+  return { flags: Flag.error | (error.refused ? Flag.refused : 0), text: encodeFailure(error, link.peer.maxPayload) };
 }

@@ -1,12 +1,11 @@
+import { errors } from "../../errors.ts";
 import { Metadata, type MetadataInit } from "../../metadata.ts";
 import type { Route } from "../../protocol.ts";
-import { Flag, Frame, defaults } from "../../wire/fast/frame.ts";
+import { Flag, Frame, defaults, longestEntry, longestMetadata, mostMetadata } from "../../wire/fast/frame.ts";
 import { encodeMetadata, encodeRoute } from "../../wire/fast/text.ts";
 import type { FrameWriter } from "../../wire/fast/writer.ts";
 import { isPerHop } from "../../wire/headers.ts";
-
-/** Blocks longer than this stand in their frames, and are not remembered. */
-const longest = 8192;
+import { wireId } from "./link.ts";
 
 /** Entries of one table of the peer; the oldest gives way. Numbers begin at 1. */
 class Slots<K> {
@@ -47,7 +46,7 @@ const snapshots = new WeakMap<object, Snapshot>();
 export function metadataBlock(init: MetadataInit): string {
   const plain = !(init instanceof Metadata) && !(Symbol.iterator in init);
   if (!plain) return encode(Metadata.from(init));
-  const object = init as Readonly<Record<string, string>>;
+  const object = init;
   const known = snapshots.get(object);
   if (known !== undefined && same(object, known)) return known.block;
   const block = encode(Metadata.from(object));
@@ -65,7 +64,11 @@ function same(object: Readonly<Record<string, string>>, { names, values }: Snaps
 }
 
 function encode(metadata: Metadata): string {
-  return metadata.size === 0 ? "" : encodeMetadata(flowing(metadata));
+  if (metadata.size === 0) return "";
+  const block = encodeMetadata(flowing(metadata));
+  if (metadata.size > mostMetadata || Buffer.byteLength(block) > longestMetadata)
+    throw errors.payloadTooLarge(wireId, `metadata of ${metadata.size} entries and ${block.length} characters`);
+  return block;
 }
 
 function* flowing(metadata: Metadata): IterableIterator<[string, string]> {
@@ -88,8 +91,8 @@ export class Tables {
 
   /** The peer keeps this many. */
   limit(routes: number, metadata: number): void {
-    this.#routes.size = Math.max(1, routes);
-    this.#blocks.size = Math.max(1, metadata);
+    this.#routes.size = routes;
+    this.#blocks.size = metadata;
   }
 
   route(route: Route): number {
@@ -97,6 +100,8 @@ export class Tables {
     let number = this.#routes.get(route);
     if (number === undefined) {
       const block = encodeRoute(route);
+      if (Buffer.byteLength(block) > longestEntry)
+        throw errors.badRequest(wireId, `names of more than ${longestEntry} bytes`);
       number = this.#routes.add(route);
       this.#writer.frame(Frame.define, 0, number, block);
     }
@@ -111,7 +116,7 @@ export class Tables {
     let number = this.#blocks.get(block);
     if (number === undefined) {
       // What differs from call to call (traces, ids) would only push out what does not.
-      if (block !== this.#lastBlock || block.length > longest) {
+      if (block !== this.#lastBlock || this.#blocks.size === 0 || Buffer.byteLength(block) > longestEntry) {
         this.#lastBlock = block;
         this.#lastBlockNumber = 0;
         return 0;

@@ -3,10 +3,11 @@ import type { HttpExchange } from "../../server.ts";
 import { encodeTrailers, trailerFlag } from "../../wire/grpc-web/body.ts";
 import { grpcTimeout, grpcWebType } from "../../wire/grpc-web/request.ts";
 import { encodeStatus } from "../../wire/grpc/status.ts";
+import { added } from "../common/added.ts";
 import { answerFramed } from "../common/framed-stream.ts";
-import { acceptsGzip, isGzip } from "../common/gzip.ts";
-import type { Target } from "../common/target.ts";
-import { added, openCall, type WebSetup } from "../common/web-call.ts";
+import { acceptsGzip } from "../../wire/grpc/gzip.ts";
+import type { Target } from "../../wire/grpc/path.ts";
+import { openCall, type WebSetup } from "../common/web-call.ts";
 
 const id = "go.micro.server";
 const ok = { "grpc-status": "0" };
@@ -29,10 +30,10 @@ export async function handleGrpcWeb(exchange: HttpExchange, target: Target, setu
       ...(zips ? { "grpc-encoding": "gzip" } : {}),
     },
     gzip: zips,
-    asked: () => ({ timeout: grpcTimeout(headers["grpc-timeout"]), zipped: isGzip(headers["grpc-encoding"]) }),
+    asked: () => ({ timeout: grpcTimeout(headers["grpc-timeout"]), encoding: headers["grpc-encoding"] }),
     end(error) {
       const status = error === undefined ? ok : encodeStatus(error, ({ detail }) => detail);
-      return { flags: trailerFlag, body: encodeTrailers({ ...added(call.response.trailer), ...status }) };
+      return { flags: trailerFlag, body: encodeTrailers({ ...added(call.response.givenTrailer), ...status }) };
     },
     base64: type.text,
   });

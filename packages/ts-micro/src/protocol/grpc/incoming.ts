@@ -1,6 +1,6 @@
 import type { Http2Exchange } from "../../backends/http2.ts";
 import { Cancellation, type Kind } from "../../context.ts";
-import { Metadata } from "../../metadata.ts";
+import { Metadata, ResponseMetadata } from "../../metadata.ts";
 import type { CallHead, IncomingCall, Route } from "../../protocol.ts";
 import { decodeTimeout } from "../../wire/grpc/timeout.ts";
 import { kindHeader, userAgent } from "./request.ts";
@@ -13,6 +13,7 @@ export class Incoming implements IncomingCall {
   readonly remote: string;
   readonly retries: boolean;
   readonly cancellation: Cancellation = new Cancellation();
+  readonly response: ResponseMetadata = new ResponseMetadata();
 
   constructor(exchange: Http2Exchange, route: Route, kind: Kind, now: number) {
     this.exchange = exchange;
@@ -27,11 +28,6 @@ export class Incoming implements IncomingCall {
 
 export function isOurs(exchange: Http2Exchange): boolean {
   return exchange.header("user-agent") === userAgent;
-}
-
-/** What stands before the struct in the path: Go's registry name, or a proto package. */
-export function serviceOf(path: string, endpoint: string): string {
-  return path.slice(1, Math.max(1, path.length - endpoint.length - 1));
 }
 
 const nanoseconds = /^\d{1,18}$/;

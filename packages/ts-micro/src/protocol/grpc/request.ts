@@ -6,6 +6,7 @@ import { grpcType } from "../../wire/grpc/content-type.ts";
 import { callPath } from "../../wire/grpc/path.ts";
 import { encodeTimeout } from "../../wire/grpc/timeout.ts";
 import { isPerHop } from "../../wire/headers.ts";
+import { headerText } from "../../wire/http/text.ts";
 import { canonicalHeader } from "../../wire/http1/names.ts";
 
 /** How a server knows a client that goes elsewhere when it is refused. grpc-go never forwards this header, so that it cannot leak. */
@@ -93,14 +94,4 @@ export class RequestHeads {
     if (types === undefined) endpoints.set(endpoint, (types = new Map<string, Common>()));
     types.set(contentType, common);
   }
-}
-
-const sendable = /^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$|^$/;
-// oxlint-disable-next-line no-control-regex
-const control = /[\0-\x1f\x7f]/g;
-
-/** Text as a header's value: UTF-8 bytes as Go writes them, control characters as spaces, none at the ends. */
-function headerText(value: string): string {
-  if (sendable.test(value)) return value;
-  return Buffer.from(value.replace(control, " ").trim()).toString("latin1");
 }

@@ -5,9 +5,8 @@ import { Room } from "../../internal/room.ts";
 import type { RawStream } from "../../protocol.ts";
 import { FrameReader } from "../../wire/grpc/frame.ts";
 import { unpack } from "../../wire/grpc/gzip.ts";
-import { encodeStatus } from "../../wire/grpc/status.ts";
 import type { Incoming } from "./incoming.ts";
-import { okTrailers, oversized, replyFrame, replyHead, serverId } from "./reply.ts";
+import { oversized, replyFrame, replyHead, replyTrailers, serverId } from "./reply.ts";
 import { goneError } from "./server-unary.ts";
 import type { Settings } from "./settings.ts";
 import type { Target } from "./target.ts";
@@ -57,7 +56,7 @@ export class ServerStream implements RawStream, Http2Events {
     const { exchange } = this.#call;
     if (!this.#sent) {
       this.#sent = true;
-      exchange.respond(replyHead(exchange));
+      exchange.respond(replyHead(exchange, this.#call.response));
     }
     return exchange.write(replyFrame(exchange, body)) ? Promise.resolve() : this.#room.wait();
   }
@@ -112,8 +111,8 @@ export class ServerStream implements RawStream, Http2Events {
     this.#room.close(this.#over);
     this.#inbound.abort(this.#over);
     const { exchange } = this.#call;
-    const trailers = error === undefined ? okTrailers : encodeStatus(error);
+    const trailers = replyTrailers(this.#call.response, error);
     if (this.#sent) exchange.end(undefined, trailers);
-    else exchange.answer({ ...replyHead(exchange), ...trailers });
+    else exchange.answer({ ...replyHead(exchange, this.#call.response), ...trailers });
   }
 }

@@ -3,14 +3,13 @@ import { Cancellation } from "../../context.ts";
 import { errors, fromUnknown, type MicroError } from "../../errors.ts";
 import { Deadlines, type Expiring } from "../../internal/deadlines.ts";
 import { tickTime } from "../../internal/tick.ts";
-import type { Metadata } from "../../metadata.ts";
+import { ResponseMetadata, type Metadata } from "../../metadata.ts";
 import type { Body, CallTarget, ServedCall } from "../../protocol.ts";
 import { FrameReader, frameLength, wholeFrame } from "../../wire/grpc/frame.ts";
 import { unpack } from "../../wire/grpc/gzip.ts";
-import { encodeStatus } from "../../wire/grpc/status.ts";
 import { H } from "../../wire/headers.ts";
 import { deadlineOf, isOurs, metadataOf } from "./incoming.ts";
-import { okTrailers, oversized, replyFrame, replyHead, serverId } from "./reply.ts";
+import { oversized, replyFrame, replyHead, replyTrailers, serverId } from "./reply.ts";
 import type { Settings } from "./settings.ts";
 import type { Served } from "./target.ts";
 
@@ -69,6 +68,7 @@ export class ServerUnary implements Http2Events, Expiring, ServedCall {
   declare private begun: boolean;
   declare private over: boolean;
   declare private made: Metadata | undefined;
+  declare private added: ResponseMetadata | undefined;
   declare private watcher: { cancelled(reason: MicroError): void } | undefined;
   declare private cancelling: Cancellation | undefined;
   declare private reason: MicroError | undefined;
@@ -88,6 +88,7 @@ export class ServerUnary implements Http2Events, Expiring, ServedCall {
     this.begun = false;
     this.over = false;
     this.made = undefined;
+    this.added = undefined;
     this.watcher = undefined;
     this.cancelling = undefined;
     this.reason = undefined;
@@ -123,6 +124,10 @@ export class ServerUnary implements Http2Events, Expiring, ServedCall {
     return this.made;
   }
 
+  get response(): ResponseMetadata {
+    return (this.added ??= new ResponseMetadata());
+  }
+
   get cancellation(): Cancellation {
     if (this.cancelling === undefined) {
       this.cancelling = new Cancellation();
@@ -141,8 +146,9 @@ export class ServerUnary implements Http2Events, Expiring, ServedCall {
     const length = frameLength(body);
     if (length > maxMessage) return this.fail(oversized(length, maxMessage));
     this.over = true;
-    this.exchange.respond(replyHead(this.exchange));
-    this.exchange.end(replyFrame(this.exchange, body), okTrailers);
+    const { exchange, added } = this;
+    exchange.respond(replyHead(exchange, added));
+    exchange.end(replyFrame(exchange, body), replyTrailers(added, undefined));
   }
 
   /** An error, in an answer that is its head alone. */
@@ -151,7 +157,8 @@ export class ServerUnary implements Http2Events, Expiring, ServedCall {
     if (this.over) return;
     this.over = true;
     this.message = undefined;
-    this.exchange.answer({ ...replyHead(this.exchange), ...encodeStatus(error) });
+    const { exchange, added } = this;
+    exchange.answer({ ...replyHead(exchange, added), ...replyTrailers(added, error) });
   }
 
   /** The message has not arrived in time. */

@@ -1,14 +1,15 @@
 import type { Socket } from "node:net";
 import type { Http2Engine, Http2Exchange, Http2Server } from "../../backends/http2.ts";
-import { serveRoutes } from "../../backends/http2/http-exchange.ts";
+import { RouteExchange } from "../../backends/http2/http-exchange.ts";
 import { errors, type MicroError } from "../../errors.ts";
 import { tickTime } from "../../internal/tick.ts";
 import type { CallHandler } from "../../protocol.ts";
 import type { HttpRoute } from "../../server.ts";
 import { messageType } from "../../wire/grpc/content-type.ts";
-import { endpointOf } from "../../wire/grpc/path.ts";
+import { targetOf } from "../../wire/grpc/path.ts";
+import { serveRoutes } from "../common/routes.ts";
 import { healthService } from "./health.ts";
-import { Incoming, isOurs, serviceOf } from "./incoming.ts";
+import { Incoming, isOurs } from "./incoming.ts";
 import { kindHeader } from "./request.ts";
 import { encodeStatus, plainStatus, type Trailers } from "../../wire/grpc/status.ts";
 import { ServerStream } from "./server-stream.ts";
@@ -76,7 +77,8 @@ export class GrpcServer implements Http2Server {
     const contentType = exchange.header("content-type") ?? "";
     const path = exchange.header(":path") ?? "";
     const served = this.#served.get(path)?.get(contentType) ?? this.#find(path, contentType);
-    if (served === undefined || exchange.header(":method") !== "POST") return serveRoutes(exchange, this.#routes);
+    if (served === undefined || exchange.header(":method") !== "POST")
+      return void serveRoutes(this.#routes, new RouteExchange(exchange));
     if (!(served instanceof Served)) return refuse(exchange, contentType, served);
     const wrong = mistaken(exchange, served);
     if (wrong !== undefined) return refuse(exchange, contentType, encodeStatus(wrong));
@@ -91,12 +93,12 @@ export class GrpcServer implements Http2Server {
     if (type === undefined) return undefined;
     const own = path.startsWith("/grpc.");
     const builtIn = own ? this.#builtIn.find((service) => service.kindOf(path) !== undefined) : undefined;
-    const endpoint = builtIn === undefined ? endpointOf(path) : path;
+    const named = builtIn === undefined ? targetOf(path) : { service: "", endpoint: path };
     const target = directly(builtIn ?? this.#calls);
-    const kind = endpoint === undefined ? undefined : target.kindOf(endpoint);
-    if (endpoint === undefined || kind === undefined) return unknown(path);
+    const kind = named === undefined ? undefined : target.kindOf(named.endpoint);
+    if (named === undefined || kind === undefined) return unknown(path, named?.endpoint);
     if (!target.supports(type)) return encodeStatus(errors.unsupported(id, `unsupported Content-Type: ${type}`));
-    const served = new Served({ service: serviceOf(path, endpoint), endpoint, contentType: type }, kind, target);
+    const served = new Served({ ...named, contentType: type }, kind, target);
     this.#remember(path, contentType, served);
     return served;
   }
@@ -111,8 +113,7 @@ export class GrpcServer implements Http2Server {
 }
 
 /** Go's words (wire spec §4.1). */
-function unknown(path: string): Trailers {
-  const endpoint = endpointOf(path);
+function unknown(path: string, endpoint: string | undefined): Trailers {
   if (endpoint === undefined) return plainStatus(3, `malformed method name: ${JSON.stringify(path)}`);
   return plainStatus(12, `unknown service ${endpoint}`);
 }

@@ -3,9 +3,8 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Clock, Timer } from "../../clock.ts";
 import { Deadlines, type Expiring } from "../../internal/deadlines.ts";
-import type { Acceptor } from "../../protocol.ts";
+import type { Accepting } from "../../internal/lazy-acceptor.ts";
 import type { HttpRoute } from "../../server.ts";
-import { isHttp1 } from "../../wire/http1/preface.ts";
 import { serveRoutes } from "../common/routes.ts";
 import { NodeExchange } from "./exchange.ts";
 import type { Settings } from "./options.ts";
@@ -28,9 +27,7 @@ interface Connection extends Expiring {
 }
 
 /** Any HTTP/1.1 by node:http, for the rest of the connection's life; each request goes to the first route that wants it. */
-export class NodeAcceptor implements Acceptor {
-  readonly name = "http";
-  readonly alpn: readonly string[] = ["http/1.1"];
+export class NodeAcceptor implements Accepting {
   readonly #server: Server;
   readonly #routes: readonly HttpRoute[];
   readonly #settings: Settings;
@@ -69,10 +66,6 @@ export class NodeAcceptor implements Acceptor {
       this.#server.on("upgrade", (request, socket, head) => this.#upgrade(request, socket, head));
     // It listens to nothing; but without this Node keeps no list of its connections, and no limit of time holds.
     this.#server.emit("listening");
-  }
-
-  match(prefix: Buffer): boolean | undefined {
-    return isHttp1(prefix);
   }
 
   accept(socket: Socket, bytes: Buffer): void {

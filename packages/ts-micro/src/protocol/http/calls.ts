@@ -32,11 +32,6 @@ export function callRoute(options: CallRouteOptions): HttpRoute {
     match: (_method, path) => findCall(calls, path) !== undefined,
     async handle(exchange) {
       const { method, headers, path } = exchange;
-      const preflight = rule.preflight(method, headers);
-      if (preflight !== undefined) {
-        exchange.head(204, preflight);
-        return exchange.end();
-      }
       const answer = rule.admit(headers);
       const found = findCall(calls, path) as Found;
       try {

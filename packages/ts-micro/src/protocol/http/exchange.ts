@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { Cancellation } from "../../context.ts";
 import { errors, type MicroError } from "../../errors.ts";
 import { endName } from "../../internal/net-address.ts";
+import { readAll } from "../../internal/read-all.ts";
 import type { Served } from "../common/routes.ts";
 import { headersOf, id, sendable } from "./headers.ts";
 
@@ -47,17 +48,8 @@ export class NodeExchange implements Served {
     }
   }
 
-  async readAll(limit: number): Promise<Buffer> {
-    const tooLarge = (): MicroError => errors.payloadTooLarge(id, `a body of more than ${limit} bytes`);
-    if (Number(this.headers["content-length"] ?? 0) > limit) throw tooLarge();
-    const chunks: Buffer[] = [];
-    let length = 0;
-    for (let chunk = await this.read(); chunk !== undefined; chunk = await this.read()) {
-      length += chunk.length;
-      if (length > limit) throw tooLarge();
-      chunks.push(chunk);
-    }
-    return chunks.length === 1 ? (chunks[0] as Buffer) : Buffer.concat(chunks, length);
+  readAll(limit: number): Promise<Buffer> {
+    return readAll(this, limit, id);
   }
 
   head(status: number, headers: Readonly<Record<string, string>>): void {

@@ -1,4 +1,6 @@
 import type { IncomingMessage } from "node:http";
+import { headerText } from "../../wire/http/text.ts";
+import { canonicalHeader } from "../../wire/http1/names.ts";
 
 /** Who reports the errors of the server's end and of the client's, as in Go. */
 export const id = "go.micro.server";
@@ -17,14 +19,10 @@ export function headersOf(request: IncomingMessage): Record<string, string> {
   return out;
 }
 
-/** What Node lets through: values as UTF-8 bytes, line ends as blanks. */
+/** What Node lets through. */
 export function sendable(headers: Readonly<Record<string, string>>): Record<string, string> {
   const out: Record<string, string> = {};
-  for (const [name, value] of Object.entries(headers)) {
-    if (!/^[!#$%&'*+\-.^_`|~0-9a-z]+$/i.test(name)) continue;
-    // oxlint-disable-next-line no-control-regex
-    const line = value.replace(/[\x00-\x08\x0a-\x1f\x7f]/g, " ");
-    out[name] = /[^\x20-\x7e\t]/.test(line) ? Buffer.from(line).toString("latin1") : line;
-  }
+  for (const [name, value] of Object.entries(headers))
+    if (canonicalHeader(name) !== undefined) out[name] = headerText(value);
   return out;
 }

@@ -5,6 +5,8 @@ import type { Connection, DialOptions, Message, Receiver } from "../../transport
 import { isEnd, replyError, requestHeader } from "./headers.ts";
 import { clientId, closedPeer, silence, tooLate, type Owner, type Pending } from "./owner.ts";
 
+const nothing = new Uint8Array(0);
+
 /**
  * One request and its reply on a connection leased for them alone. A connection whose reply is still owed is never given back: a late
  * reply would answer somebody else's call.
@@ -91,7 +93,17 @@ export class UnaryCall implements Receiver, DialOptions, Pending {
     if (this.#over) return;
     const header = requestHeader(this.#head, this.#owner.clock.now());
     this.#sent = true;
-    connection.send({ header, body: this.#body }).catch((error: unknown) => this.#give(fromUnknown(error, clientId)));
+    connection.send({ header, body: this.#body }).then(
+      () => this.#written(),
+      (error: unknown) => this.#give(fromUnknown(error, clientId)),
+    );
+  }
+
+  /** Nobody waits for the reply of a oneway call; the connection does, until it comes. */
+  #written(): void {
+    if (this.#head.oneway !== true || this.#over) return;
+    this.#unlink?.();
+    this.#resolve({ body: nothing });
   }
 
   #dialFailed(error: MicroError): void {

@@ -104,7 +104,15 @@ export function encodeSettings(settings: Settings): Buffer {
   return out;
 }
 
-/** Unknown settings are skipped, a half one is an error. */
+/** What every end reads, whatever it says of itself: errors and tables fit in. */
+export const leastPayload: number = (16 << 10) + requestSize;
+/** Longest entry of a table, in bytes. */
+export const longestEntry: number = 8 << 10;
+/** Longest metadata in a frame of its own, in bytes, and most entries of it; as heads of HTTP have them. */
+export const longestMetadata: number = 1 << 20;
+export const mostMetadata = 2000;
+
+/** Unknown settings are skipped; a half one, and one below what every end does, is an error. */
 export function decodeSettings(bytes: Uint8Array): Settings {
   if (bytes.length % 6 !== 0) throw broken("settings of odd length");
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -113,16 +121,20 @@ export function decodeSettings(bytes: Uint8Array): Settings {
     const name = names.find((each) => Setting[each] === view.readUInt16BE(at));
     if (name !== undefined) out[name] = view.readUInt32BE(at + 2);
   }
+  if (out.maxPayload < leastPayload || out.credit < 1 || out.routes < 1) throw broken("settings below the least");
   // Nobody may make us keep more than we would offer ourselves.
   out.routes = Math.min(out.routes, defaults.routes);
   out.metadata = Math.min(out.metadata, defaults.metadata);
   return out;
 }
 
-/** `[id, status, code, detail]` as JSON. */
-export function encodeFailure(error: MicroError): string {
-  const detail = error.detail.length > longestDetail ? `${error.detail.slice(0, longestDetail)}…` : error.detail;
-  return JSON.stringify([error.id.slice(0, 1024), error.status, error.code, detail]);
+/** `[id, status, code, detail]` as JSON, of `most` bytes at most: what is too long of the detail is left out. */
+export function encodeFailure(error: MicroError, most: number): string {
+  for (let keep = Math.min(error.detail.length, longestDetail); ; keep >>= 1) {
+    const detail = keep < error.detail.length ? `${error.detail.slice(0, keep)}…` : error.detail;
+    const text = JSON.stringify([error.id.slice(0, 256), error.status, error.code, detail]);
+    if (keep === 0 || Buffer.byteLength(text) <= most) return text;
+  }
 }
 
 const longestDetail = 64 * 1024;
@@ -131,7 +143,9 @@ const longestDetail = 64 * 1024;
 export function decodeFailure(text: string, refused: boolean): MicroError {
   let error: MicroError;
   try {
-    const [id, status, code, detail] = JSON.parse(text) as unknown[];
+    const parts: unknown = JSON.parse(text);
+    if (!Array.isArray(parts)) throw broken("no list");
+    const [id, status, code, detail] = parts as unknown[];
     error = new MicroError({
       id: typeof id === "string" ? id : "",
       detail: typeof detail === "string" ? detail : "",

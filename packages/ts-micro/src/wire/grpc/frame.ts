@@ -1,5 +1,5 @@
 import { errors, type MicroError } from "../../errors.ts";
-import type { ShortBody } from "../flat-json.ts";
+import type { FlatBody } from "../flat-json.ts";
 import { Gathered } from "../http1/bytes.ts";
 import { uint32 } from "../utf8.ts";
 
@@ -19,7 +19,7 @@ export function framePrefix(length: number, flags = 0): Buffer {
 }
 
 /** A message with its prefix, in one buffer. */
-export function frame(body: string | Uint8Array | ShortBody, flags = 0): Buffer {
+export function frame(body: string | Uint8Array | FlatBody, flags = 0): Buffer {
   const length = frameLength(body);
   const out = Buffer.allocUnsafe(prefixBytes + length);
   out[0] = flags;
@@ -34,7 +34,7 @@ export function frame(body: string | Uint8Array | ShortBody, flags = 0): Buffer 
 }
 
 /** Bytes of a message, without its prefix. */
-export function frameLength(body: string | Uint8Array | ShortBody): number {
+export function frameLength(body: string | Uint8Array | FlatBody): number {
   return typeof body === "string" ? Buffer.byteLength(body) : body.length;
 }
 

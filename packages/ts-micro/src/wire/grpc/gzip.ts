@@ -1,36 +1,67 @@
-import { constants, gunzipSync, gzipSync } from "node:zlib";
-import { errors, isMicroError } from "../../errors.ts";
-import type { ShortBody } from "../flat-json.ts";
-import { compressedFlag, frame, frameLength, tooLarge } from "./frame.ts";
+import { errors } from "../../errors.ts";
+import type { FlatBody } from "../flat-json.ts";
+import { compressedFlag, frame } from "./frame.ts";
 
-/** Shorter ones gain nothing. */
+/** Shorter messages gain nothing, in bytes. */
 const least = 1024;
 const id = "ts.micro.grpc";
+// Loaded when something is compressed: most services never need it.
+const zlib = (): typeof import("node:zlib") => process.getBuiltinModule("node:zlib");
+
+/** A message compressed, when that makes it shorter; else as it is. */
+export function deflated(body: Uint8Array): Uint8Array {
+  if (body.length < least) return body;
+  const packed = zlib().gzipSync(body, { level: 1 });
+  return packed.length < body.length ? packed : body;
+}
 
 /** A message with its prefix, compressed when that makes it shorter. */
-export function gzipFrame(body: string | Uint8Array | ShortBody): Buffer {
-  const length = frameLength(body);
-  if (length < least) return frame(body);
-  const bytes = typeof body === "string" || body instanceof Uint8Array ? body : body.bytes.subarray(0, length);
-  const packed = gzipSync(bytes, { level: constants.Z_BEST_SPEED });
-  return packed.length < length ? frame(packed, compressedFlag) : frame(body);
+export function gzipFrame(body: string | Uint8Array | FlatBody): Buffer {
+  const bytes =
+    typeof body === "string"
+      ? Buffer.from(body)
+      : body instanceof Uint8Array
+        ? body
+        : body.bytes.subarray(0, body.length);
+  const packed = deflated(bytes);
+  return frame(packed, packed === bytes ? 0 : compressedFlag);
+}
+
+/** @throws MicroError `fault` (PROTOCOL) for what is no gzip, RESOURCE_EXHAUSTED as soon as it is longer than `most` */
+export function inflated(body: Uint8Array, most: number, fault: typeof errors.protocol = errors.protocol): Buffer {
+  // An empty message needs no header of gzip.
+  if (body.length === 0) return Buffer.alloc(0);
+  try {
+    return zlib().gunzipSync(body, { maxOutputLength: Math.max(1, most) });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE")
+      throw errors.resourceExhausted(id, `a message of more than ${most} bytes when decompressed`);
+    throw fault(id, `a compressed message cannot be read: ${(error as Error).message}`, error);
+  }
 }
 
 /**
- * The body of a message that arrived with `flags`, on a stream whose `grpc-encoding` is `encoding`.
- * @throws MicroError PROTOCOL for flags that are none or bytes that are no gzip, UNSUPPORTED for another encoding, RESOURCE_EXHAUSTED above `most`
+ * Whether messages in this encoding are compressed.
+ * @throws MicroError UNSUPPORTED for an encoding other than gzip and identity
+ */
+export function isGzip(encoding: string | undefined): boolean {
+  if (encoding === undefined || encoding === "" || encoding === "identity") return false;
+  if (encoding === "gzip") return true;
+  throw errors.unsupported(id, `encoding ${JSON.stringify(encoding)}: gzip and identity are what there is`);
+}
+
+/** Whether a list of encodings (`gzip, br;q=0.5`) takes gzip. */
+export function acceptsGzip(list: string | undefined): boolean {
+  return (list ?? "").split(",").some((each) => /^\s*gzip\s*(?:;\s*q=(?!0(?:\.0*)?\s*$).*)?$/i.test(each));
+}
+
+/**
+ * The body of a message that arrived with `flags`, on a stream whose encoding is `encoding`.
+ * @throws MicroError PROTOCOL for flags that are none and for a compressed message without an encoding, and as {@link isGzip} and {@link inflated}
  */
 export function unpack(body: Buffer, flags: number, encoding: string | undefined, most: number): Buffer {
   if (flags === 0) return body;
   if (flags !== compressedFlag) throw errors.protocol(id, `a message with flags ${flags}`);
-  if (encoding === undefined || encoding === "identity")
-    throw errors.protocol(id, "a compressed message on a stream without grpc-encoding");
-  if (encoding !== "gzip") throw errors.unsupported(id, `grpc-encoding ${encoding}: only gzip is known`);
-  try {
-    return gunzipSync(body, { maxOutputLength: most });
-  } catch (error) {
-    if (isMicroError(error)) throw error;
-    if ((error as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE") throw tooLarge(most + 1, most);
-    throw errors.protocol(id, `a compressed message cannot be read: ${(error as Error).message}`, error);
-  }
+  if (!isGzip(encoding)) throw errors.protocol(id, "a compressed message on a stream without an encoding");
+  return inflated(body, most);
 }

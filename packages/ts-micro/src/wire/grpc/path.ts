@@ -11,10 +11,20 @@ export function callPath(service: string, endpoint: string): string {
   return service === "" ? `/${struct}/${method}` : `/${service}.${struct}/${method}`;
 }
 
-/** The endpoint of a path: of its service only the last component counts. Undefined for a path of another form. */
-export function endpointOf(path: string): string | undefined {
+/** What a path of gRPC, gRPC-Web or Connect names. */
+export interface Target {
+  /** What stands before the struct, if anything: a service's name as Go has it, or a protobuf package. */
+  readonly service: string;
+  /** `Greeter.Hello` */
+  readonly endpoint: string;
+}
+
+/** What a path names: of its first part the last component is the struct. Undefined for a path of another form. */
+export function targetOf(path: string): Target | undefined {
   const slash = path.indexOf("/", 1);
-  if (path[0] !== "/" || slash < 2 || slash === path.length - 1 || path.includes("/", slash + 1)) return undefined;
-  const struct = path.slice(path.lastIndexOf(".", slash) + 1 || 1, slash);
-  return struct === "" ? undefined : `${struct}.${path.slice(slash + 1)}`;
+  if (path[0] !== "/" || slash < 2 || slash === path.length - 1 || /[/.]/.test(path.slice(slash + 1))) return undefined;
+  const dot = path.lastIndexOf(".", slash);
+  const struct = path.slice(dot + 1 || 1, slash);
+  if (struct === "") return undefined;
+  return { service: dot < 0 ? "" : path.slice(1, dot), endpoint: `${struct}.${path.slice(slash + 1)}` };
 }

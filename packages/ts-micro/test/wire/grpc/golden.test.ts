@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { capture, captureNames } from "../captures.ts";
 import { FrameReader, frame } from "ts-micro/wire/grpc/frame";
-import { endpointOf } from "ts-micro/wire/grpc/path";
+import { targetOf } from "ts-micro/wire/grpc/path";
 import { decodeStatus, encodeStatus } from "ts-micro/wire/grpc/status";
 import { decodeTimeout } from "ts-micro/wire/grpc/timeout";
 import { decodeTransportMessage, encodeTransportMessage } from "ts-micro/wire/grpc/transport-message";
@@ -64,7 +64,7 @@ describe("gRPC of Go Micro", () => {
     for (const { headers } of requests) {
       const path = headers[":path"] as string;
       // Go sends what is no endpoint as it was given.
-      expect(endpointOf(path) ?? path).toMatch(/^[A-Z]\w*\.[A-Z]\w*$|^[^/]*$/);
+      expect(targetOf(path)?.endpoint ?? path).toMatch(/^[A-Z]\w*\.[A-Z]\w*$|^[^/]*$/);
       const timeout = headers["grpc-timeout"];
       if (timeout === undefined) continue;
       expect(decodeTimeout(timeout)).toBeGreaterThan(29_000);

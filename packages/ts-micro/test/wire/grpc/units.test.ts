@@ -17,7 +17,7 @@ import { grpcType, messageType } from "ts-micro/wire/grpc/content-type";
 import { FrameReader, compressedFlag, frame, framePrefix, wholeFrame } from "ts-micro/wire/grpc/frame";
 import { gzipFrame, unpack } from "ts-micro/wire/grpc/gzip";
 import { decodeHealthRequest, encodeHealthResponse } from "ts-micro/wire/grpc/health";
-import { callPath, endpointOf } from "ts-micro/wire/grpc/path";
+import { callPath, targetOf } from "ts-micro/wire/grpc/path";
 import { decodeMessage, encodeMessage } from "ts-micro/wire/grpc/percent";
 import { ProtoWriter, protoFields, protoText } from "ts-micro/wire/grpc/proto";
 import { decodeReflectionRequest, encodeReflectionResponse } from "ts-micro/wire/grpc/reflection";
@@ -247,9 +247,9 @@ describe("paths and content types", () => {
       "/Greeter/Hello",
       "/a.b.Greeter/Hello",
     ])
-      expect(endpointOf(path)).toBe("Greeter.Hello");
+      expect(targetOf(path)?.endpoint).toBe("Greeter.Hello");
     for (const path of ["/a/b/c", "/", "", "//x", "/a/", "a/b", "/greeter./Hello", "*"])
-      expect(endpointOf(path)).toBeUndefined();
+      expect(targetOf(path)).toBeUndefined();
   });
 
   it("name the messages' codec, and gRPC-Web is another protocol", () => {

@@ -3,7 +3,7 @@ import { encodeRequest, encodeResponse } from "ts-micro/wire/http1/encode";
 import { captureNames, connections } from "../captures.ts";
 import { readRequests, readResponses } from "./read.ts";
 
-const all = captureNames(/^v\d-(?!mdns)/).flatMap(connections);
+const all = captureNames(/^v\d-(?!mdns|grpc|transport-grpc)/).flatMap(connections);
 
 /** A second, naive reading of well-formed bytes: lines split at CRLF, body by Content-Length, one chunk, or all the rest. */
 function naive(bytes: Buffer): { start: string; headers: [string, string][]; body: string }[] {

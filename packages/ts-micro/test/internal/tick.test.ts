@@ -1,0 +1,75 @@
+import { describe, expect, it, vi } from "vitest";
+import { systemClock, type Clock } from "../../src/clock.ts";
+import { atTickEnd, beginTurn, endTurn, tickTime } from "../../src/internal/tick.ts";
+
+const later = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+describe("the end of a turn", () => {
+  it("flushes what has registered, in order, and what registers meanwhile in the next one", async () => {
+    const seen: string[] = [];
+    atTickEnd({ flush: () => (seen.push("a"), atTickEnd({ flush: () => void seen.push("c") })) });
+    atTickEnd({ flush: () => void seen.push("b") });
+    expect(seen).toEqual([]);
+    await later();
+    expect(seen).toEqual(["a", "b", "c"]);
+  });
+
+  it("flushes the others when one throws, now and later", async () => {
+    const thrown: unknown[] = [];
+    const others = process.listeners("uncaughtException");
+    process.removeAllListeners("uncaughtException");
+    process.on("uncaughtException", (error) => thrown.push(error.message));
+    try {
+      const seen: number[] = [];
+      for (let n = 0; n < 3; n++) {
+        atTickEnd({
+          flush: () => {
+            throw new Error("broken");
+          },
+        });
+        atTickEnd({ flush: () => void seen.push(n) });
+        await later();
+      }
+      expect(seen).toEqual([0, 1, 2]);
+      expect(thrown).toEqual(["broken", "broken", "broken"]);
+    } finally {
+      process.removeAllListeners("uncaughtException");
+      for (const each of others) process.on("uncaughtException", each);
+    }
+  });
+});
+
+describe("the time of a turn", () => {
+  it("is read once, and anew in the next turn", async () => {
+    const now = vi.spyOn(systemClock, "now");
+    try {
+      const first = tickTime(systemClock);
+      expect(tickTime(systemClock)).toBe(first);
+      expect(beginTurn(systemClock)).toBe(first);
+      expect(now).toHaveBeenCalledTimes(1);
+      await later();
+      tickTime(systemClock);
+      expect(now).toHaveBeenCalledTimes(2);
+    } finally {
+      now.mockRestore();
+    }
+    await later();
+  });
+
+  it("that began with a chunk ends with it", async () => {
+    await later();
+    const now = vi.spyOn(systemClock, "now");
+    beginTurn(systemClock);
+    endTurn();
+    beginTurn(systemClock);
+    endTurn();
+    expect(now).toHaveBeenCalledTimes(2);
+    now.mockRestore();
+  });
+
+  it("of another clock is asked each time", () => {
+    let time = 0;
+    const clock: Clock = { ...systemClock, now: () => ++time };
+    expect([tickTime(clock), tickTime(clock), beginTurn(clock)]).toEqual([1, 2, 3]);
+  });
+});
