@@ -122,6 +122,8 @@ export interface ServedCall {
   readonly remote: string;
   /** May be made when it is first asked for. */
   readonly cancellation: Cancellation;
+  /** As in {@link IncomingCall}; may be made when it is first asked for. */
+  readonly response?: ResponseMetadata | undefined;
   /** As in {@link IncomingCall}. */
   readonly retries: boolean;
   /** Its handler goes on after `direct` has returned: `watcher` is told, once, when the caller gives up or is gone. */

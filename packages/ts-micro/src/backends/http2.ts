@@ -70,7 +70,10 @@ export interface Http2Request extends Http2Stream {
 
 /** Server: a request and its answer. */
 export interface Http2Exchange extends Http2Stream {
+  /** All of them, made when somebody asks. */
   readonly headers: Http2Headers;
+  /** One of them, which costs less. */
+  header(name: string): string | undefined;
   readonly local: string;
   readonly remote: string;
   /** Once, in the turn it came. Without a body `ended` is called in here. */

@@ -154,10 +154,10 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
   /** No such endpoint, no such codec, a stream, or bodies in envelopes. */
   #otherwise(call: ServedCall, { route }: Target, body: Uint8Array): void {
     const { endpoint, contentType } = route;
-    const { service, deadline, metadata, cancellation, local, remote, retries } = call;
+    const { service, deadline, metadata, cancellation, local, remote, response, retries } = call;
     const head = { service, endpoint, contentType, kind: "unary" as const, deadline, metadata, id: "" };
     call.watch({ cancelled: (reason) => cancellation.cancel(reason) });
-    this.unary({ head, local, remote, cancellation, retries }, body).then(
+    this.unary({ head, local, remote, cancellation, response, retries }, body).then(
       (reply) => (reply.error === undefined ? call.reply(reply.body) : call.fail(reply.error)),
       (error: unknown) => this.failed(call, error),
     );

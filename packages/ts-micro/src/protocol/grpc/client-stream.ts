@@ -13,6 +13,7 @@ import type { CallHead, RawStream } from "../../protocol.ts";
 import { FrameReader, frame } from "../../wire/grpc/frame.ts";
 import { gzipFrame, unpack } from "../../wire/grpc/gzip.ts";
 import { decodeStatus } from "../../wire/grpc/status.ts";
+import { tickTime } from "../../internal/tick.ts";
 import { clientId, closedPeer, tooLate } from "../mucp/owner.ts";
 import { headFault, lostError, unsentError } from "./answer.ts";
 import type { Entry, Owner } from "./owner.ts";
@@ -70,7 +71,8 @@ export class ClientStream implements RawStream, Entry, Http2AnswerEvents {
   begin(session: Http2Session): void {
     const { settings, heads } = this.#owner;
     try {
-      this.#request = session.open(heads.of(this.#head, settings.clock.now()), this);
+      const { kind, deadline, metadata } = this.#head;
+      this.#request = session.open(heads.of(this.#head, kind, deadline - tickTime(settings.clock), metadata), this);
     } catch (error) {
       return this.#finish(unsentError(this.#owner, error));
     }

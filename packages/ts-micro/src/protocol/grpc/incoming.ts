@@ -1,8 +1,7 @@
-import type { Http2Exchange, Http2Headers } from "../../backends/http2.ts";
+import type { Http2Exchange } from "../../backends/http2.ts";
 import { Cancellation, type Kind } from "../../context.ts";
 import { Metadata, ResponseMetadata } from "../../metadata.ts";
-import type { CallHead, IncomingCall } from "../../protocol.ts";
-import type { Target } from "../../wire/grpc/path.ts";
+import type { CallHead, IncomingCall, Route } from "../../protocol.ts";
 import { decodeTimeout } from "../../wire/grpc/timeout.ts";
 import { kindHeader, userAgent } from "./request.ts";
 
@@ -16,38 +15,43 @@ export class Incoming implements IncomingCall {
   readonly cancellation: Cancellation = new Cancellation();
   readonly response: ResponseMetadata = new ResponseMetadata();
 
-  constructor(exchange: Http2Exchange, target: Target, contentType: string, kind: Kind, now: number) {
-    const { headers } = exchange;
+  constructor(exchange: Http2Exchange, route: Route, kind: Kind, now: number) {
     this.exchange = exchange;
     this.local = exchange.local;
     this.remote = exchange.remote;
-    this.retries = headers["user-agent"] === userAgent;
-    const deadline = deadlineOf(headers, now);
-    this.head = {
-      ...target,
-      contentType,
-      kind,
-      deadline,
-      metadata: metadataOf(headers),
-      id: "",
-    };
+    this.retries = isOurs(exchange);
+    const { service, endpoint, contentType } = route;
+    const deadline = deadlineOf(exchange, now);
+    this.head = { service, endpoint, contentType, kind, deadline, metadata: metadataOf(exchange), id: "" };
   }
+}
+
+export function isOurs(exchange: Http2Exchange): boolean {
+  return exchange.header("user-agent") === userAgent;
 }
 
 const nanoseconds = /^\d{1,18}$/;
 
+let lastTimeout = "";
+let lastMs = Infinity;
+
 /** The nearer one of `grpc-timeout` and Go's `timeout` in nanoseconds (wire spec §4.4). */
-function deadlineOf(headers: Http2Headers, now: number): number {
-  const timeout = headers["grpc-timeout"];
-  const ms = timeout === undefined ? Infinity : (decodeTimeout(timeout) ?? Infinity);
-  const gos = headers["timeout"];
+export function deadlineOf(exchange: Http2Exchange, now: number): number {
+  const timeout = exchange.header("grpc-timeout");
+  const gos = exchange.header("timeout");
+  // Calls mostly come with the same one.
+  if (timeout !== undefined && timeout !== lastTimeout) {
+    lastMs = decodeTimeout(timeout) ?? Infinity;
+    lastTimeout = timeout;
+  }
+  const ms = timeout === undefined ? Infinity : lastMs;
   return now + (gos !== undefined && nanoseconds.test(gos) ? Math.min(ms, Number(gos) / 1e6) : ms);
 }
 
 const ofTheWire = new Set(["te", "timeout", "x-content-type", kindHeader]);
 
 /** What a handler sees: all that is not the wire's own, with what Go shows beside it (wire spec §4.3). */
-function metadataOf(headers: Http2Headers): Metadata {
+export function metadataOf({ headers }: Http2Exchange): Metadata {
   const metadata = new Metadata();
   for (const name in headers) {
     const first = name.charCodeAt(0);

@@ -2,8 +2,9 @@ import { Http2Dialer } from "../../backends/http2/dialer.ts";
 import type { Cancellation } from "../../context.ts";
 import type { MicroError } from "../../errors.ts";
 import { Deadlines } from "../../internal/deadlines.ts";
-import type { CallHead, Peer, RawStream, Reply } from "../../protocol.ts";
+import type { CallHead, OutgoingCall, Peer, RawStream, Reply } from "../../protocol.ts";
 import type { Node } from "../../wire/registry-record.ts";
+import { PromisedCall } from "../fast/promised.ts";
 import { clientId, closedPeer, tooLate } from "../mucp/owner.ts";
 import { ClientStream } from "./client-stream.ts";
 import type { Entry, Owner } from "./owner.ts";
@@ -56,11 +57,18 @@ export class GrpcPeer implements Peer, Owner {
   unary(head: CallHead, body: Uint8Array, cancellation?: Cancellation): Promise<Reply> {
     if (this.#closed) return Promise.reject(closedPeer(this.node, true));
     if (head.deadline <= this.settings.clock.now()) return Promise.reject(tooLate(head, this.node, true));
-    const call = new UnaryCall(this, head, body);
-    this.#add(call);
-    call.start(cancellation);
-    this.#begin(call);
-    return call.reply;
+    if (cancellation?.reason !== undefined) return Promise.reject(cancellation.reason);
+    return new Promise((resolve, reject) =>
+      this.direct(new PromisedCall(head, head, body, cancellation, resolve, reject)),
+    );
+  }
+
+  direct(call: OutgoingCall): void {
+    if (this.#closed) return call.failed(closedPeer(this.node, true));
+    const entry = new UnaryCall(this, call);
+    this.#add(entry);
+    if (call.cancellation !== undefined) entry.link(call.cancellation);
+    this.#begin(entry);
   }
 
   stream(head: CallHead, cancellation?: Cancellation, over?: (error: MicroError | undefined) => void): RawStream {

@@ -1,28 +1,30 @@
-import type { Http2Headers } from "../../backends/http2.ts";
+import type { Http2Exchange, Http2Headers } from "../../backends/http2.ts";
 import { MicroError } from "../../errors.ts";
-import type { Metadata } from "../../metadata.ts";
+import type { Metadata, ResponseMetadata } from "../../metadata.ts";
+import type { Body } from "../../protocol.ts";
 import { gzipFrame } from "../../wire/grpc/gzip.ts";
 import { encodeStatus } from "../../wire/grpc/status.ts";
 import { headerText } from "../../wire/http/text.ts";
 import { added } from "../common/added.ts";
 import { frame } from "../../wire/grpc/frame.ts";
-import type { Incoming } from "./incoming.ts";
 
 export const serverId = "go.micro.server";
 const ok: Http2Headers = { "grpc-status": "0" };
 
 /** The content type goes back as it came; there are few, and of a hostile client only so many are remembered. */
 const heads = new Map<string, Http2Headers>();
+const packed = new Map<string, Http2Headers>();
 const most = 256;
 
 /** The head of an answer, with what the handler added. */
-export function replyHead(call: Incoming): Http2Headers {
-  return over(plainHead(call), call.response.givenHeader);
+export function replyHead(exchange: Http2Exchange, response: ResponseMetadata | undefined): Http2Headers {
+  return over(plainHead(exchange), response?.givenHeader);
 }
 
 /** What stands behind the messages, with what the handler added. */
-export function replyTrailers({ response }: Incoming, error: MicroError | undefined): Http2Headers {
-  const { givenHeader, givenTrailer } = response;
+export function replyTrailers(response: ResponseMetadata | undefined, error: MicroError | undefined): Http2Headers {
+  const givenHeader = response?.givenHeader;
+  const givenTrailer = response?.givenTrailer;
   const failure = error ?? excess(givenHeader) ?? excess(givenTrailer);
   return over(failure === undefined ? ok : encodeStatus(failure), givenTrailer);
 }
@@ -46,21 +48,21 @@ function over(own: Http2Headers, metadata: Metadata | undefined): Http2Headers {
   return { ...Object.fromEntries(given), ...own };
 }
 
-function plainHead({ exchange }: Incoming): Http2Headers {
-  const contentType = exchange.headers["content-type"] as string;
-  const packs = exchange.headers["grpc-encoding"] === "gzip";
-  const key = packs ? `gzip ${contentType}` : contentType;
-  let head = heads.get(key);
+function plainHead(exchange: Http2Exchange): Http2Headers {
+  const contentType = exchange.header("content-type") as string;
+  const packs = exchange.header("grpc-encoding") === "gzip";
+  const known = packs ? packed : heads;
+  let head = known.get(contentType);
   if (head === undefined) {
     head = { ":status": "200", "content-type": contentType, ...(packs ? { "grpc-encoding": "gzip" } : {}) };
-    if (heads.size < most) heads.set(key, head);
+    if (known.size < most) known.set(contentType, head);
   }
   return head;
 }
 
 /** A message for a caller: compressed when its own was, as grpc-go does. */
-export function replyFrame({ exchange }: Incoming, body: Uint8Array): Buffer {
-  return exchange.headers["grpc-encoding"] === "gzip" ? gzipFrame(body) : frame(body);
+export function replyFrame(exchange: Http2Exchange, body: Body): Buffer {
+  return exchange.header("grpc-encoding") === "gzip" ? gzipFrame(body) : frame(body);
 }
 
 /** The error of a reply that is too large to be sent. */

@@ -1,5 +1,7 @@
 import type { Http2Headers } from "../../backends/http2.ts";
-import type { CallHead } from "../../protocol.ts";
+import type { Kind } from "../../context.ts";
+import { Metadata, type MetadataInit } from "../../metadata.ts";
+import type { Route } from "../../protocol.ts";
 import { grpcType } from "../../wire/grpc/content-type.ts";
 import { callPath } from "../../wire/grpc/path.ts";
 import { encodeTimeout } from "../../wire/grpc/timeout.ts";
@@ -12,16 +14,27 @@ export const userAgent = "grpc-node-ts-micro";
 /** Ours: the kind of a stream, since the path of a call does not tell. Absent beside our user agent: a unary call. */
 export const kindHeader = "micro-kind";
 
-/** Most paths that are remembered. */
+/** Most routes that are remembered. */
 const most = 1024;
+
+type Head = Record<string, string>;
+
+/** What the requests of a route have in common. */
+interface Common {
+  readonly head: Head;
+  /** The last one without metadata, and its time: calls mostly have the same. */
+  left: number;
+  plain: Http2Headers;
+}
 
 /** Heads of the requests to one node. */
 export class RequestHeads {
   readonly #scheme: "http" | "https";
   readonly #authority: string;
   readonly #gzip: boolean;
-  readonly #paths = new Map<string, string>();
-  readonly #types = new Map<string, string>();
+  /** By service, endpoint and content type. */
+  readonly #routes = new Map<string, Map<string, Map<string, Common>>>();
+  #size = 0;
 
   constructor(scheme: "http" | "https", authority: string, gzip: boolean) {
     this.#scheme = scheme;
@@ -29,24 +42,19 @@ export class RequestHeads {
     this.#gzip = gzip;
   }
 
-  /** Metadata never overrides a header of the protocol. */
-  of(head: CallHead, now: number): Http2Headers {
-    const { endpoint, contentType, kind, deadline, metadata } = head;
-    const out: Record<string, string> = {
-      ":method": "POST",
-      ":scheme": this.#scheme,
-      ":authority": this.#authority,
-      ":path": this.#path(head.service, endpoint),
-      "content-type": this.#type(contentType),
-      te: "trailers",
-      "user-agent": userAgent,
-      "grpc-accept-encoding": "gzip",
-    };
-    if (this.#gzip) out["grpc-encoding"] = "gzip";
+  /** `left`: milliseconds to the deadline. Metadata never overrides a header of the protocol. */
+  of(route: Route, kind: Kind, left: number, sent: MetadataInit | undefined): Http2Headers {
+    const common = this.#route(route);
+    const plain = kind === "unary" && sent === undefined;
+    if (plain && left === common.left) return common.plain;
+    const out: Head = { ...common.head };
     if (kind !== "unary") out[kindHeader] = kind;
-    if (deadline !== Infinity) out["grpc-timeout"] = encodeTimeout(deadline - now);
-    if (metadata !== undefined)
-      for (const [name, value] of metadata) {
+    if (left !== Infinity) out["grpc-timeout"] = encodeTimeout(left);
+    if (plain) {
+      common.left = left;
+      common.plain = out;
+    } else if (sent !== undefined)
+      for (const [name, value] of sent instanceof Metadata ? sent : Metadata.from(sent)) {
         const lower = name.toLowerCase();
         if (!isPerHop(lower) && lower !== "http2-settings" && canonicalHeader(lower) !== undefined)
           out[lower] = headerText(value);
@@ -54,23 +62,36 @@ export class RequestHeads {
     return out;
   }
 
-  #path(service: string, endpoint: string): string {
-    const key = `${service} ${endpoint}`;
-    let path = this.#paths.get(key);
-    if (path === undefined) {
+  #route(route: Route): Common {
+    const { service, endpoint, contentType } = route;
+    const known = this.#routes.get(service)?.get(endpoint)?.get(contentType);
+    if (known !== undefined) return known;
+    const head: Head = {
+      ":method": "POST",
+      ":scheme": this.#scheme,
+      ":authority": this.#authority,
       // Go's servers take any bytes; those of a header are ASCII.
-      path = callPath(service, endpoint).replace(/[^\x21-\x7e]/g, (char) => encodeURIComponent(char));
-      if (this.#paths.size < most) this.#paths.set(key, path);
-    }
-    return path;
+      ":path": callPath(service, endpoint).replace(/[^\x21-\x7e]/g, (char) => encodeURIComponent(char)),
+      "content-type": grpcType(contentType),
+      te: "trailers",
+      "user-agent": userAgent,
+      "grpc-accept-encoding": "gzip",
+      ...(this.#gzip ? { "grpc-encoding": "gzip" } : {}),
+    };
+    const common = { head, left: Infinity, plain: head };
+    this.#remember(route, common);
+    return common;
   }
 
-  #type(contentType: string): string {
-    let type = this.#types.get(contentType);
-    if (type === undefined) {
-      type = grpcType(contentType);
-      if (this.#types.size < most) this.#types.set(contentType, type);
+  #remember({ service, endpoint, contentType }: Route, common: Common): void {
+    if (this.#size++ >= most) {
+      this.#routes.clear();
+      this.#size = 1;
     }
-    return type;
+    let endpoints = this.#routes.get(service);
+    if (endpoints === undefined) this.#routes.set(service, (endpoints = new Map<string, Map<string, Common>>()));
+    let types = endpoints.get(endpoint);
+    if (types === undefined) endpoints.set(endpoint, (types = new Map<string, Common>()));
+    types.set(contentType, common);
   }
 }

@@ -32,7 +32,7 @@ export class ServerStream implements RawStream, Http2Events {
       () => exchange.resume(),
     );
     this.#reader = new FrameReader(most, (body, flags) =>
-      this.#inbound.push(unpack(body, flags, exchange.headers["grpc-encoding"], most)),
+      this.#inbound.push(unpack(body, flags, exchange.header("grpc-encoding"), most)),
     );
   }
 
@@ -56,9 +56,9 @@ export class ServerStream implements RawStream, Http2Events {
     const { exchange } = this.#call;
     if (!this.#sent) {
       this.#sent = true;
-      exchange.respond(replyHead(this.#call));
+      exchange.respond(replyHead(exchange, this.#call.response));
     }
-    return exchange.write(replyFrame(this.#call, body)) ? Promise.resolve() : this.#room.wait();
+    return exchange.write(replyFrame(exchange, body)) ? Promise.resolve() : this.#room.wait();
   }
 
   /** The end is told when the handler is done: until then it may still fail. */
@@ -111,8 +111,8 @@ export class ServerStream implements RawStream, Http2Events {
     this.#room.close(this.#over);
     this.#inbound.abort(this.#over);
     const { exchange } = this.#call;
-    const trailers = replyTrailers(this.#call, error);
+    const trailers = replyTrailers(this.#call.response, error);
     if (this.#sent) exchange.end(undefined, trailers);
-    else exchange.answer({ ...replyHead(this.#call), ...trailers });
+    else exchange.answer({ ...replyHead(exchange, this.#call.response), ...trailers });
   }
 }

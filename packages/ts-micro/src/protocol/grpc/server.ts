@@ -2,22 +2,26 @@ import type { Socket } from "node:net";
 import type { Http2Engine, Http2Exchange, Http2Server } from "../../backends/http2.ts";
 import { RouteExchange } from "../../backends/http2/http-exchange.ts";
 import { errors, type MicroError } from "../../errors.ts";
+import { tickTime } from "../../internal/tick.ts";
 import type { CallHandler } from "../../protocol.ts";
 import type { HttpRoute } from "../../server.ts";
 import { messageType } from "../../wire/grpc/content-type.ts";
 import { targetOf } from "../../wire/grpc/path.ts";
 import { serveRoutes } from "../common/routes.ts";
 import { healthService } from "./health.ts";
-import { Incoming } from "./incoming.ts";
+import { Incoming, isOurs } from "./incoming.ts";
 import { kindHeader } from "./request.ts";
 import { encodeStatus, plainStatus, type Trailers } from "../../wire/grpc/status.ts";
 import { ServerStream } from "./server-stream.ts";
 import { window, type Settings } from "./settings.ts";
 import { Arriving, ServerUnary } from "./server-unary.ts";
 import { reflectionService } from "./reflection.ts";
-import type { BuiltIn, Target } from "./target.ts";
+import { directly } from "../fast/by-unary.ts";
+import { Served, type BuiltIn } from "./target.ts";
 
 const id = "go.micro.server";
+/** Most paths and content types that are remembered; hostile clients can make up more of the latter. */
+const mostServed = 1024;
 
 /** The server's end: what is gRPC goes to the calls, and to the services that gRPC brings; everything else to the routes. */
 export class GrpcServer implements Http2Server {
@@ -27,6 +31,9 @@ export class GrpcServer implements Http2Server {
   readonly #server: Http2Server;
   readonly #arriving: Arriving;
   readonly #builtIn: readonly BuiltIn[];
+  /** By path and content type. */
+  readonly #served = new Map<string, Map<string, Served>>();
+  #size = 0;
 
   constructor(engine: Http2Engine, settings: Settings, calls: CallHandler, routes: readonly HttpRoute[]) {
     const { clock, maxHeader, maxStreams, resets, idleTimeout, keepalive, keepaliveTimeout } = settings;
@@ -67,28 +74,41 @@ export class GrpcServer implements Http2Server {
   }
 
   #request(exchange: Http2Exchange): void {
-    const { headers } = exchange;
-    const contentType = headers["content-type"];
-    const type = messageType(contentType);
-    if (type === undefined || headers[":method"] !== "POST")
+    const contentType = exchange.header("content-type") ?? "";
+    const path = exchange.header(":path") ?? "";
+    const served = this.#served.get(path)?.get(contentType) ?? this.#find(path, contentType);
+    if (served === undefined || exchange.header(":method") !== "POST")
       return void serveRoutes(this.#routes, new RouteExchange(exchange));
-    const path = headers[":path"] as string;
+    if (!(served instanceof Served)) return refuse(exchange, contentType, served);
+    const wrong = mistaken(exchange, served);
+    if (wrong !== undefined) return refuse(exchange, contentType, encodeStatus(wrong));
+    if (served.kind === "unary") return exchange.receive(new ServerUnary(exchange, served, this.#arriving));
+    const call = new Incoming(exchange, served.route, served.kind, tickTime(this.#settings.clock));
+    void new ServerStream(call, this.#settings).serve(served.calls);
+  }
+
+  /** What serves a path and content type, or the status that refuses it; undefined for what is not gRPC. */
+  #find(path: string, contentType: string): Served | Trailers | undefined {
+    const type = messageType(contentType);
+    if (type === undefined) return undefined;
     const own = path.startsWith("/grpc.");
     const builtIn = own ? this.#builtIn.find((service) => service.kindOf(path) !== undefined) : undefined;
     const named = builtIn === undefined ? targetOf(path) : { service: "", endpoint: path };
-    const target: Target = builtIn ?? this.#calls;
+    const target = directly(builtIn ?? this.#calls);
     const kind = named === undefined ? undefined : target.kindOf(named.endpoint);
-    if (named === undefined || kind === undefined)
-      return refuse(exchange, contentType as string, unknown(path, named?.endpoint));
-    const call = new Incoming(exchange, named, type, kind, this.#settings.clock.now());
-    const wrong = mistaken(call, headers[kindHeader]);
-    if (wrong !== undefined) return refuse(exchange, contentType as string, encodeStatus(wrong));
-    if (!target.supports(type)) {
-      const detail = `unsupported Content-Type: ${type}`;
-      return refuse(exchange, contentType as string, encodeStatus(errors.unsupported(id, detail)));
-    }
-    if (kind === "unary") exchange.receive(new ServerUnary(call, target, this.#settings, this.#arriving));
-    else void new ServerStream(call, this.#settings).serve(target);
+    if (named === undefined || kind === undefined) return unknown(path, named?.endpoint);
+    if (!target.supports(type)) return encodeStatus(errors.unsupported(id, `unsupported Content-Type: ${type}`));
+    const served = new Served({ ...named, contentType: type }, kind, target);
+    this.#remember(path, contentType, served);
+    return served;
+  }
+
+  #remember(path: string, contentType: string, served: Served): void {
+    if (this.#size >= mostServed) return;
+    this.#size++;
+    let types = this.#served.get(path);
+    if (types === undefined) this.#served.set(path, (types = new Map()));
+    types.set(contentType, served);
   }
 }
 
@@ -99,11 +119,11 @@ function unknown(path: string, endpoint: string | undefined): Trailers {
 }
 
 /** A call of the wrong kind, which would never end; only clients of ours say what they mean. */
-function mistaken({ head, retries }: Incoming, said: string | undefined): MicroError | undefined {
+function mistaken(exchange: Http2Exchange, { kind, route }: Served): MicroError | undefined {
   // Streams of different kinds are alike on the wire, as in Go.
-  if (!retries || (said !== undefined) === (head.kind !== "unary")) return undefined;
-  const what = head.kind === "unary" ? "unary: call it without a stream" : `a ${head.kind} stream: open it as one`;
-  return errors.methodNotAllowed(id, `${head.endpoint} is ${what}`);
+  if ((exchange.header(kindHeader) !== undefined) === (kind !== "unary") || !isOurs(exchange)) return undefined;
+  const what = kind === "unary" ? "unary: call it without a stream" : `a ${kind} stream: open it as one`;
+  return errors.methodNotAllowed(id, `${route.endpoint} is ${what}`);
 }
 
 const nothing = { data() {}, ended() {}, drain() {}, closed() {} };

@@ -1,5 +1,7 @@
 import { errors, type MicroError } from "../../errors.ts";
+import type { FlatBody } from "../flat-json.ts";
 import { Gathered } from "../http1/bytes.ts";
+import { uint32 } from "../utf8.ts";
 
 /** Bytes before each message: one of flags, four of length (big endian). */
 export const prefixBytes = 5;
@@ -17,16 +19,27 @@ export function framePrefix(length: number, flags = 0): Buffer {
 }
 
 /** A message with its prefix, in one buffer. */
-export function frame(body: Uint8Array, flags = 0): Buffer {
-  const out = Buffer.allocUnsafe(prefixBytes + body.length);
+export function frame(body: string | Uint8Array | FlatBody, flags = 0): Buffer {
+  const length = frameLength(body);
+  const out = Buffer.allocUnsafe(prefixBytes + length);
   out[0] = flags;
-  out.writeUInt32BE(body.length, 1);
-  out.set(body, prefixBytes);
+  out[1] = length >>> 24;
+  out[2] = length >>> 16;
+  out[3] = length >>> 8;
+  out[4] = length;
+  if (typeof body === "string") out.write(body, prefixBytes);
+  else if (body instanceof Uint8Array) out.set(body, prefixBytes);
+  else body.bytes.copy(out, prefixBytes, 0, body.length);
   return out;
 }
 
+/** Bytes of a message, without its prefix. */
+export function frameLength(body: string | Uint8Array | FlatBody): number {
+  return typeof body === "string" ? Buffer.byteLength(body) : body.length;
+}
+
 /** The one message of `bytes`, a view of it; undefined when `bytes` is not exactly one message without flags. */
-export function wholeFrame(bytes: Uint8Array): Uint8Array | undefined {
+export function wholeFrame(bytes: Buffer): Buffer | undefined {
   if (bytes.length < prefixBytes || bytes[0] !== 0) return undefined;
   const length = lengthAt(bytes, 0);
   return bytes.length === prefixBytes + length ? bytes.subarray(prefixBytes) : undefined;
@@ -87,6 +100,5 @@ export function tooLarge(length: number, most: number): MicroError {
 }
 
 function lengthAt(bytes: Uint8Array, at: number): number {
-  const [a = 0, b = 0, c = 0, d = 0] = [bytes[at + 1], bytes[at + 2], bytes[at + 3], bytes[at + 4]];
-  return a * 0x1000000 + ((b << 16) | (c << 8) | d);
+  return uint32(bytes, at + 1);
 }

@@ -1,4 +1,5 @@
 import { errors } from "../../errors.ts";
+import type { FlatBody } from "../flat-json.ts";
 import { compressedFlag, frame } from "./frame.ts";
 
 /** Shorter messages gain nothing, in bytes. */
@@ -15,9 +16,15 @@ export function deflated(body: Uint8Array): Uint8Array {
 }
 
 /** A message with its prefix, compressed when that makes it shorter. */
-export function gzipFrame(body: Uint8Array): Buffer {
-  const packed = deflated(body);
-  return frame(packed, packed === body ? 0 : compressedFlag);
+export function gzipFrame(body: string | Uint8Array | FlatBody): Buffer {
+  const bytes =
+    typeof body === "string"
+      ? Buffer.from(body)
+      : body instanceof Uint8Array
+        ? body
+        : body.bytes.subarray(0, body.length);
+  const packed = deflated(bytes);
+  return frame(packed, packed === bytes ? 0 : compressedFlag);
 }
 
 /** @throws MicroError `fault` (PROTOCOL) for what is no gzip, RESOURCE_EXHAUSTED as soon as it is longer than `most` */

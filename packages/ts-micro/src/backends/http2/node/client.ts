@@ -145,7 +145,12 @@ export class NodeSession implements Http2Session {
   }
 }
 
-const requestOptions = { endStream: false };
+const endless = { endStream: false };
+/** All of them, where node:http2 knows priorities: it adds those that are missing, one by one, to every request. */
+const requestOptions =
+  Number.parseInt(process.versions.node, 10) < 24
+    ? { ...endless, weight: 16, parent: 0, exclusive: false, silent: false }
+    : endless;
 
 class NodeRequest extends NodeStream implements Http2Request {
   readonly #session: NodeSession;
@@ -161,7 +166,6 @@ class NodeRequest extends NodeStream implements Http2Request {
     this.#session = session;
     this.events = this.#answer = events;
     this.read();
-    stream.on("response", onResponse).on("trailers", onTrailers);
   }
 
   end(chunk?: Uint8Array): void {
@@ -180,14 +184,16 @@ class NodeRequest extends NodeStream implements Http2Request {
     this.#session.settle();
   }
 
-  head(headers: Http2Headers, flags: number): void {
+  head(headers: IncomingHttpHeaders, flags: number): void {
     this.#answered = true;
-    if (this.events === this.#answer) this.#answer.head(headers, (flags & 1) === 1);
+    if (this.events === this.#answer) this.#answer.head(fromNode(headers), (flags & 1) === 1);
   }
 
-  trailers(headers: Http2Headers): void {
-    if (this.events === this.#answer) this.#answer.trailers(headers);
+  trailers(headers: IncomingHttpHeaders): void {
+    if (this.events === this.#answer) this.#answer.trailers(fromNode(headers));
   }
+
+  sendTrailers(): void {}
 
   protected gone(): void {
     const { stream } = this;
@@ -208,12 +214,4 @@ class NodeRequest extends NodeStream implements Http2Request {
     // An end without a code that is none: the connection was closed under it.
     return this.#session.lost || code === http2Codes.none ? "lost" : "reset";
   }
-}
-
-function onResponse(this: ClientHttp2Stream, headers: IncomingHttpHeaders, flags: number): void {
-  (NodeStream.of(this) as NodeRequest).head(fromNode(headers), flags);
-}
-
-function onTrailers(this: ClientHttp2Stream, headers: IncomingHttpHeaders): void {
-  (NodeStream.of(this) as NodeRequest).trailers(fromNode(headers));
 }

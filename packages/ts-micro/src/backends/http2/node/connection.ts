@@ -11,7 +11,7 @@ import { endName } from "../../../internal/net-address.ts";
 import { http2Codes } from "../../http2.ts";
 import { NodeExchange } from "./exchange.ts";
 import type { NodeServer } from "./server.ts";
-import { fromNode, ignore } from "./stream.ts";
+import { ignore } from "./stream.ts";
 
 /** Megabytes that node:http2 may hold for one connection, what waits to be read by its peer included. */
 const memory = 256;
@@ -124,7 +124,7 @@ export class NodeConnection implements Expiring {
 
   #begin(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number): void {
     if (this.#streams++ === 0) this.#arm(this.#server.options.keepalive);
-    const exchange = new NodeExchange(this, stream, fromNode(headers), (flags & 1) === 1);
+    const exchange = new NodeExchange(this, stream, headers, (flags & 1) === 1);
     if (this.#draining) this.#goaway();
     if (stream.destroyed) return exchange.close();
     this.#server.options.request(exchange);

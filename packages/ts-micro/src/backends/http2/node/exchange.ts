@@ -1,14 +1,15 @@
-import type { ServerHttp2Stream } from "node:http2";
+import type { IncomingHttpHeaders, ServerHttp2Stream } from "node:http2";
 import { http2Codes, type Http2Events, type Http2Exchange, type Http2Headers } from "../../http2.ts";
 import type { NodeConnection } from "./connection.ts";
-import { NodeStream } from "./stream.ts";
+import { NodeStream, fromNode, textOf } from "./stream.ts";
 
 const withTrailers = { waitForTrailers: true, sendDate: false };
 const headOnly = { endStream: true, sendDate: false };
 
 /** A request and its answer on node:http2. */
 export class NodeExchange extends NodeStream implements Http2Exchange {
-  readonly headers: Http2Headers;
+  readonly #headers: IncomingHttpHeaders;
+  #plain: Http2Headers | undefined;
   readonly #connection: NodeConnection;
   readonly #bodiless: boolean;
   #trailers: Http2Headers | undefined;
@@ -16,11 +17,21 @@ export class NodeExchange extends NodeStream implements Http2Exchange {
   #done = false;
   #reset = false;
 
-  constructor(connection: NodeConnection, stream: ServerHttp2Stream, headers: Http2Headers, bodiless: boolean) {
+  constructor(connection: NodeConnection, stream: ServerHttp2Stream, headers: IncomingHttpHeaders, bodiless: boolean) {
     super(stream);
     this.#connection = connection;
-    this.headers = headers;
+    this.#headers = headers;
     this.#bodiless = bodiless;
+  }
+
+  get headers(): Http2Headers {
+    return (this.#plain ??= fromNode(this.#headers));
+  }
+
+  header(name: string): string | undefined {
+    if (this.#plain !== undefined) return this.#plain[name];
+    const value = this.#headers[name];
+    return value === undefined ? undefined : textOf(value);
   }
 
   get local(): string {
@@ -40,9 +51,7 @@ export class NodeExchange extends NodeStream implements Http2Exchange {
 
   respond(headers: Http2Headers): void {
     if (this.#closed) return;
-    const stream = this.stream as ServerHttp2Stream;
-    stream.on("wantTrailers", onWantTrailers);
-    stream.respond(headers, withTrailers);
+    (this.stream as ServerHttp2Stream).respond(headers, withTrailers);
   }
 
   answer(headers: Http2Headers): void {
@@ -63,6 +72,10 @@ export class NodeExchange extends NodeStream implements Http2Exchange {
     this.#reset = true;
     super.reset(code);
   }
+
+  head(): void {}
+
+  trailers(): void {}
 
   sendTrailers(): void {
     this.stream.sendTrailers(this.#trailers ?? none);
@@ -94,7 +107,3 @@ export class NodeExchange extends NodeStream implements Http2Exchange {
 }
 
 const none: Http2Headers = {};
-
-function onWantTrailers(this: ServerHttp2Stream): void {
-  (NodeStream.of(this) as NodeExchange).sendTrailers();
-}

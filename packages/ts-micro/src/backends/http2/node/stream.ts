@@ -1,11 +1,12 @@
+import { EventEmitter } from "node:events";
 import type { Http2Stream as NodeHttp2Stream, IncomingHttpHeaders } from "node:http2";
 import type { Http2Events, Http2Headers, Http2Stream } from "../../http2.ts";
 
 const owner: unique symbol = Symbol("owner");
 
-/** What node:http2 calls a stream, with ours behind it: one set of listeners serves all of them. */
+/** What node:http2 calls a stream, with ours behind it. */
 interface Owned extends NodeHttp2Stream {
-  [owner]?: NodeStream;
+  [owner]?: NodeStream | undefined;
 }
 
 /** Both ends' part of a stream on node:http2. */
@@ -14,13 +15,12 @@ export abstract class NodeStream implements Http2Stream {
   protected events: Http2Events | undefined;
   /** The peer has sent all. */
   protected ended = false;
-  #awaiting = false;
   #gone = false;
 
   constructor(stream: NodeHttp2Stream) {
     this.stream = stream;
     (stream as Owned)[owner] = this;
-    stream.on("error", ignore).on("close", onClose);
+    stream.emit = emit as typeof stream.emit;
   }
 
   get backlog(): number {
@@ -37,12 +37,7 @@ export abstract class NodeStream implements Http2Stream {
 
   write(chunk: Uint8Array): boolean {
     if (this.#gone || this.stream.destroyed || this.stream.writableEnded) return true;
-    const room = this.stream.write(chunk);
-    if (!room && !this.#awaiting) {
-      this.#awaiting = true;
-      this.stream.once("drain", onDrain);
-    }
-    return room;
+    return this.stream.write(chunk);
   }
 
   reset(code: number): void {
@@ -54,10 +49,18 @@ export abstract class NodeStream implements Http2Stream {
   }
 
   protected read(): void {
-    this.stream.on("data", onData).on("end", onEnd);
+    this.stream.on("data", onData);
   }
 
   protected abstract gone(): void;
+
+  /** The head of the answer, at a client. */
+  abstract head(headers: IncomingHttpHeaders, flags: number): void;
+
+  abstract trailers(headers: IncomingHttpHeaders): void;
+
+  /** The body has left, and trailers may follow. */
+  abstract sendTrailers(): void;
 
   heard(chunk: Buffer): void {
     this.events?.data(chunk);
@@ -70,18 +73,15 @@ export abstract class NodeStream implements Http2Stream {
   }
 
   room(): void {
-    this.#awaiting = false;
     this.events?.drain();
   }
 
   close(): void {
     if (this.#gone) return;
     this.#gone = true;
+    // node:http2 keeps a client's stream until the heap is collected as a whole: what hangs on it would be copied by every collection.
+    (this.stream as Owned)[owner] = undefined;
     this.gone();
-  }
-
-  static of(stream: NodeHttp2Stream): NodeStream {
-    return (stream as Owned)[owner] as NodeStream;
   }
 }
 
@@ -102,23 +102,43 @@ class OnlyClosed implements Http2Events {
   }
 }
 
-function onData(this: NodeHttp2Stream, chunk: Buffer): void {
-  NodeStream.of(this).heard(chunk);
+function onData(this: Owned, chunk: Buffer): void {
+  this[owner]?.heard(chunk);
 }
 
-function onEnd(this: NodeHttp2Stream): void {
-  NodeStream.of(this).over();
+const events: { emit(name: string | symbol, ...args: unknown[]): boolean } = EventEmitter.prototype;
+
+/** In place of the stream's own: each listener is an event of its own to node:http2, and every call would bring six. */
+function emit(this: Owned, name: string | symbol, a?: unknown, b?: unknown, c?: unknown): boolean {
+  const stream = this[owner];
+  if (stream === undefined) return name === "error" || events.emit.call(this, name, a, b, c);
+  switch (name) {
+    case "response":
+      stream.head(a as IncomingHttpHeaders, b as number);
+      return true;
+    case "trailers":
+      stream.trailers(a as IncomingHttpHeaders);
+      return true;
+    case "wantTrailers":
+      stream.sendTrailers();
+      return true;
+    case "drain":
+      stream.room();
+      break;
+    case "end":
+      stream.over();
+      break;
+    case "close":
+      stream.close();
+      break;
+    case "error":
+      // What broke shows in "close".
+      return true;
+  }
+  return events.emit.call(this, name, a, b, c);
 }
 
-function onDrain(this: NodeHttp2Stream): void {
-  NodeStream.of(this).room();
-}
-
-function onClose(this: NodeHttp2Stream): void {
-  NodeStream.of(this).close();
-}
-
-// What broke shows in "close"; without a listener the error would end the process.
+/** For what shows elsewhere; without a listener an error would end the process. */
 export function ignore(): void {}
 
 /** Headers as node:http2 gives them: repeated ones are joined already, but for cookies. Bytes beyond ASCII are UTF-8, as Go writes them. */
@@ -126,10 +146,15 @@ export function fromNode(headers: IncomingHttpHeaders): Http2Headers {
   const out = headers as Record<string, string | string[] | number | undefined>;
   for (const name in out) {
     const value = out[name];
-    if (typeof value !== "string") out[name] = Array.isArray(value) ? value.join(", ") : String(value);
-    else if (beyondAscii.test(value)) out[name] = Buffer.from(value, "latin1").toString();
+    if (value !== undefined) out[name] = textOf(value);
   }
   return out as Http2Headers;
+}
+
+/** One of them. */
+export function textOf(value: string | readonly string[] | number): string {
+  if (typeof value !== "string") return typeof value === "number" ? String(value) : value.join(", ");
+  return beyondAscii.test(value) ? Buffer.from(value, "latin1").toString() : value;
 }
 
 const beyondAscii = /[^\0-\x7f]/;
