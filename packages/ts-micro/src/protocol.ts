@@ -86,7 +86,7 @@ export interface Peer {
   readonly pending: number;
   unary(head: CallHead, body: Uint8Array, cancellation?: Cancellation): Promise<Reply>;
   /** As `unary`, for a call that settles by itself. */
-  direct?(call: OutgoingCall): void;
+  readonly direct?: ((call: OutgoingCall) => void) | undefined;
   /**
    * Opens a stream; dialling happens behind it. The open request of a `server` stream is its first `send`. `over` is called once, when its
    * outcome is known, whether anybody reads it or not.
@@ -135,6 +135,8 @@ export interface ServedCall {
 
 /** Where the calls of a {@link Route} end at the server. */
 export interface CallTarget {
+  /** Its bodies are in envelopes, which tell of errors as well: such calls are for `unary`. */
+  readonly enveloped?: boolean | undefined;
   /** Undefined when there is no such endpoint. */
   readonly kind: Kind | undefined;
 }

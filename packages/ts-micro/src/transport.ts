@@ -1,6 +1,6 @@
 import type { Component } from "./lifecycle.ts";
 import type { MicroError } from "./errors.ts";
-import type { Acceptor, Listener } from "./protocol.ts";
+import type { Acceptor, Body, Listener } from "./protocol.ts";
 import type { Node } from "./wire/registry-record.ts";
 
 /** What transports move. Names are canonical on HTTP; `header` has no prototype. */
@@ -13,6 +13,8 @@ export interface Message {
 export interface Receiver {
   /** One message, in order. */
   message(message: Message): void;
+  /** As `message`, from transports that have header lines: a flat list of canonical names, each once, and their values. */
+  lines?(headers: readonly string[], body: Buffer): void;
   /** The connection is over, once; `error` says why (CONNECTION_LOST for a plain end). No message follows. */
   closed(error: MicroError): void;
 }
@@ -28,6 +30,11 @@ export interface Connection {
    * Rejects with CONNECTION_LOST, or with PAYLOAD_TOO_LARGE for a body above the limit, of which nothing was sent.
    */
   send(message: Message): Promise<void>;
+  /**
+   * As `send`, of transports that have header lines: the lines as they are to stand (`Name: value` and CRLF, nothing in it that frames the
+   * message), and a body in any form, which is copied. Throws what `send` rejects with; does not wait for room.
+   */
+  sendLines?(lines: string, body: Body): void;
   /** Stops reading from the peer until `resume`. */
   pause(): void;
   resume(): void;
@@ -67,6 +74,8 @@ export interface Transport extends Component {
   readonly name: string;
   /** Rejects with UNAVAILABLE and `refused` when nobody could be reached: then nothing was sent. */
   dial(node: Node, options: DialOptions): Promise<Connection>;
+  /** As `dial` with `reuse`, at once: an idle connection, if there is one. Its user forgets it when it lets go of it. */
+  lease?(node: Node): Connection | undefined;
   /** Idle pooled connections to the node are let go. */
   forget(node: Node): void;
   /**

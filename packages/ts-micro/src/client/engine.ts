@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import type { Attempt, ClientCall, PublishMessageOptions } from "../client.ts";
 import { Codecs, type Codec } from "../codec.ts";
 import { sleep } from "../clock.ts";
@@ -9,6 +9,7 @@ import { errors, fromUnknown, isMicroError, type MicroError } from "../errors.ts
 import { ambientContext } from "../internal/ambient.ts";
 import { backoff } from "../internal/backoff.ts";
 import { bounded, type Bounds } from "../internal/bounded.ts";
+import { nextCallId } from "../internal/call-id.ts";
 import { hold, holding, release } from "../internal/hold.ts";
 import { tickTime } from "../internal/tick.ts";
 import { compile } from "../internal/around.ts";
@@ -29,8 +30,6 @@ import { openLocal } from "./local-stream.ts";
 import { openRemote } from "./remote-stream.ts";
 
 const id = "go.micro.client";
-const prefix = `ts-${randomBytes(6).toString("hex")}-`;
-let counter = 0;
 const enveloped: Readonly<Record<string, string>> = {
   "application/json": "application/json-rpc",
   "application/protobuf": "application/proto-rpc",
@@ -246,7 +245,7 @@ export class ClientEngine {
       kind: call.kind,
       deadline,
       metadata: call.metadata,
-      id: `${prefix}${++counter}`,
+      id: nextCallId(),
       oneway: call.options.oneway,
     };
   }

@@ -9,6 +9,7 @@ import type { Running, RunningEntry } from "./running.ts";
 /** A route with everything that its calls need, looked up once. */
 export class Target implements CallTarget {
   readonly kind: Kind | undefined;
+  readonly enveloped: boolean;
   readonly route: Route;
   readonly dispatch: Dispatch | undefined;
   readonly codec: Codec | undefined;
@@ -20,6 +21,7 @@ export class Target implements CallTarget {
   constructor(route: Route, dispatch: Dispatch | undefined, codec: Codec | undefined) {
     this.route = route;
     this.kind = dispatch?.kind;
+    this.enveloped = codec?.enveloped === true;
     this.dispatch = dispatch;
     this.codec = codec;
     this.request = dispatch?.endpoint.descriptors?.request;

@@ -1,6 +1,7 @@
 import { abortReason } from "../context.ts";
 import { errors, type MicroError } from "../errors.ts";
 import { dialFailure, openSocket, type Dialler } from "../internal/dial.ts";
+import { Inlet } from "../internal/inlet.ts";
 import type { Driver } from "../internal/driver.ts";
 import type { Acceptor } from "../protocol.ts";
 import type { Connection, DialOptions, Transport, Wants } from "../transport.ts";
@@ -48,7 +49,7 @@ class HttpTransport implements Transport {
     if (this.#closed) throw closed();
     if (deadline <= this.#settings.clock.now()) throw dialFailure(id, `dial ${node.address}: no time left`, "TIMEOUT");
     const { address } = node;
-    const tls = this.#settings.tls ?? (node.metadata["secure"] === "true" ? {} : undefined);
+    const tls = this.#tls(node);
     const key = tls === undefined ? address : `tls ${address}`;
     const known = reuse ? this.#pool.take(key) : undefined;
     if (known !== undefined) {
@@ -56,13 +57,17 @@ class HttpTransport implements Transport {
       return new Lease(known);
     }
     if (options.signal?.aborted) throw abortReason(options.signal, id);
-    const socket = await openSocket(address, tls, options, this.#dialler);
+    const inlet = new Inlet();
+    const { signal } = options;
+    const onread = tls === undefined ? inlet.onread : undefined;
+    const socket = await openSocket(address, tls, { deadline, signal, onread }, this.#dialler);
     if (this.#closed) {
       socket.destroy();
       throw closed();
     }
     const end = new ClientEnd({
       socket,
+      inlet,
       settings: this.#settings,
       ends: this.#ends,
       key,
@@ -72,6 +77,17 @@ class HttpTransport implements Transport {
     });
     this.#pool.born(end);
     return new Lease(end);
+  }
+
+  lease(node: Node): Connection | undefined {
+    if (this.#closed) return undefined;
+    const known = this.#pool.take(this.#tls(node) === undefined ? node.address : `tls ${node.address}`);
+    known?.lend();
+    return known;
+  }
+
+  #tls(node: Node): Settings["tls"] {
+    return this.#settings.tls ?? (node.metadata["secure"] === "true" ? {} : undefined);
   }
 
   forget(node: Node): void {

@@ -1,5 +1,9 @@
 import type { Clock } from "../clock.ts";
 import { Deadlines, type Expiring } from "../internal/deadlines.ts";
+import { tickTime } from "../internal/tick.ts";
+
+/** How long idle connections beyond a pool's size are kept, in milliseconds: a steady load of more callers than that dials no new ones. */
+const grace = 1000;
 
 /** An idle connection that a {@link Pool} keeps. */
 export interface Poolable extends Expiring {
@@ -13,7 +17,7 @@ export interface Poolable extends Expiring {
 }
 
 export interface PoolOptions {
-  /** Most idle connections of one key. The oldest gives way. */
+  /** Most idle connections of one key; those idle longest give way after a second. 0 keeps none. */
   size: number;
   /** Milliseconds from its making for which a connection may be used again. */
   ttl: number;
@@ -23,7 +27,8 @@ export interface PoolOptions {
 /** Idle connections by key, the last used first (v4:util/pool/default.go). Unlike Go's, it lets the aged and the dead go by itself. */
 export class Pool<T extends Poolable> {
   readonly #idle = new Map<string, T[]>();
-  readonly #born = new WeakMap<T, number>();
+  /** Until when they may be used. */
+  readonly #until = new WeakMap<T, number>();
   readonly #options: PoolOptions;
   readonly #aged: Deadlines<T>;
   #closed = false;
@@ -33,7 +38,7 @@ export class Pool<T extends Poolable> {
     this.#aged = new Deadlines(
       options.clock,
       () => this.#all(),
-      (link) => this.#remove(link),
+      (link) => this.#expired(link),
     );
   }
 
@@ -47,16 +52,17 @@ export class Pool<T extends Poolable> {
 
   /** Tells of a new connection: its age counts from here. */
   born(link: T): void {
-    this.#born.set(link, this.#options.clock.now());
+    const { clock, ttl } = this.#options;
+    this.#until.set(link, clock.now() + ttl);
   }
 
   take(key: string): T | undefined {
     const links = this.#idle.get(key);
     if (links === undefined) return undefined;
-    const now = this.#options.clock.now();
+    const now = tickTime(this.#options.clock);
     for (let link = links.pop(); link !== undefined; link = links.pop()) {
       if (links.length === 0) this.#idle.delete(key);
-      const fresh = link.deadline > now;
+      const fresh = this.#end(link) > now;
       link.deadline = Infinity;
       if (fresh && link.alive) return link;
       link.destroy();
@@ -66,15 +72,17 @@ export class Pool<T extends Poolable> {
 
   /** Takes a connection back; one too old is ended. */
   give(link: T): void {
-    const { clock, size, ttl } = this.#options;
-    const deadline = (this.#born.get(link) ?? -Infinity) + ttl;
-    if (this.#closed || !link.alive || deadline <= clock.now() || size <= 0) return link.destroy();
+    const { clock, size } = this.#options;
+    const deadline = this.#end(link);
+    const now = tickTime(clock);
+    if (this.#closed || !link.alive || deadline <= now || size <= 0) return link.destroy();
     let links = this.#idle.get(link.key);
     if (links === undefined) this.#idle.set(link.key, (links = []));
-    else if (links.length >= size) links.shift()?.destroy();
     link.deadline = deadline;
     links.push(link);
     this.#aged.add(deadline);
+    const spare = links[links.length - 1 - size];
+    if (spare !== undefined && spare.deadline > now + grace) this.#aged.add((spare.deadline = now + grace));
   }
 
   /** An idle connection that has died is forgotten. */
@@ -99,9 +107,18 @@ export class Pool<T extends Poolable> {
     for (const key of this.#idle.keys()) this.forget(key);
   }
 
-  #remove(link: T): void {
+  #expired(link: T): void {
+    const links = this.#idle.get(link.key) ?? [];
+    const until = this.#end(link);
+    // Fewer are idle by now.
+    if (until > tickTime(this.#options.clock) && links.indexOf(link) >= links.length - this.#options.size)
+      return this.#aged.add((link.deadline = until));
     this.drop(link);
     link.destroy();
+  }
+
+  #end(link: T): number {
+    return this.#until.get(link) ?? -Infinity;
   }
 
   *#all(): Iterable<T> {

@@ -193,10 +193,11 @@ describe("the pool", () => {
     first.connection.destroy();
   });
 
-  it("keeps no more than poolSize idle ones, and drops the one that was idle longest", async () => {
+  it("keeps no more than poolSize idle ones for more than a second, and drops those that were idle longest", async () => {
+    const clock = virtualClock();
     await setup(
       answering((_, connection) => reply(String(server.connections.indexOf(connection)))),
-      { poolSize: 2 },
+      { poolSize: 2, clock },
     );
     const users = [await dial(), await dial(), await dial()];
     for (const user of users) {
@@ -204,6 +205,7 @@ describe("the pool", () => {
       await user.count(1);
     }
     for (const user of users) user.connection.release();
+    await clock.advance(1001);
     await server.connections[0]?.end();
     expect(server.connections.map(({ ending }) => ending !== undefined)).toEqual([true, false, false]);
   });

@@ -59,6 +59,21 @@ describe("the pool of connections", () => {
     expect(old.destroyed).toBe(1);
   });
 
+  it("keeps those beyond its size for a second, unless others are taken meanwhile", async () => {
+    const clock = virtualClock();
+    const pool = new Pool<Link>({ size: 2, ttl: 10_000, clock });
+    const all = links(pool, 4);
+    for (const link of all) pool.give(link);
+    expect(pool.count("a")).toBe(4);
+    expect(pool.take("a")).toBe(all[3]);
+    await clock.advance(1001);
+    expect(all.map((link) => link.destroyed)).toEqual([1, 0, 0, 0]);
+    await clock.advance(8000);
+    expect(pool.count("a")).toBe(2);
+    await clock.advance(1000);
+    expect(all.map((link) => link.destroyed)).toEqual([1, 1, 1, 0]);
+  });
+
   it("ends what is given back after close, or beyond its size of 0", () => {
     const none = new Pool<Link>({ size: 0, ttl: 100, clock: virtualClock() });
     const [a] = links(none, 1) as [Link];

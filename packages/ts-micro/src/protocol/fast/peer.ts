@@ -4,7 +4,7 @@ import { MicroError, fromUnknown } from "../../errors.ts";
 import { Deadlines, type Expiring } from "../../internal/deadlines.ts";
 import { openSocket, type Dialler } from "../../internal/dial.ts";
 import { Inlet } from "../../internal/inlet.ts";
-import type { CallHead, OutgoingCall, Peer, RawStream, Reply, Route } from "../../protocol.ts";
+import type { CallHead, OutgoingCall, Peer, RawStream, Reply } from "../../protocol.ts";
 import type { ClientTlsOptions } from "../../tls.ts";
 import { kinds } from "../../wire/fast/frame.ts";
 import type { Node } from "../../wire/registry-record.ts";
@@ -13,7 +13,7 @@ import { ClientStream } from "./client-stream.ts";
 import { shakeHands } from "./handshake.ts";
 import { LateStream } from "./late-stream.ts";
 import type { LinkOptions } from "./link.ts";
-import { PromisedCall } from "./promised.ts";
+import { PromisedCall, routeOf } from "../common/promised.ts";
 
 const clientId = "go.micro.client";
 
@@ -323,23 +323,4 @@ class WaitingCall implements Waiting {
   expire(): void {
     if (this.#peer.forget(this)) this.fail(this.#peer.late(this.#call.route, true));
   }
-}
-
-// One for all peers, so that the links know a route that comes again by identity.
-const routes = new Map<string, Map<string, Route>>();
-
-/** The same object for the same route, as far as there are not too many. */
-function routeOf(head: CallHead): Route {
-  const key = `${head.service} ${head.endpoint}`;
-  let types = routes.get(key);
-  if (types === undefined) {
-    if (routes.size >= 4096) routes.clear();
-    routes.set(key, (types = new Map<string, Route>()));
-  }
-  let route = types.get(head.contentType);
-  if (route === undefined) {
-    const { service, endpoint, contentType } = head;
-    types.set(contentType, (route = { service, endpoint, contentType }));
-  }
-  return route;
 }

@@ -47,7 +47,7 @@ function routing(header: Header, head: CallHead): Header {
 }
 
 // Go reads it as uint64 and uses it as int64.
-function nanoseconds(ms: number): string {
+export function nanoseconds(ms: number): string {
   return String(Math.min(Math.max(1, Math.round(ms * 1e6)), 9e18));
 }
 
@@ -56,7 +56,10 @@ const most = 2n ** 64n;
 
 /** `Timeout` as a time of the clock; Infinity when it is absent or no uint64, as in Go (wire spec §1.2). */
 export function deadlineOf(header: Header, now: number): number {
-  const text = header[H.timeout];
+  return deadlineAfter(header[H.timeout], now);
+}
+
+export function deadlineAfter(text: string | undefined, now: number): number {
   if (text === undefined || !digits.test(text) || (text.length === 20 && BigInt(text) >= most)) return Infinity;
   return now + Number(text) / 1e6;
 }

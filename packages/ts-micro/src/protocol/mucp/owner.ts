@@ -1,7 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import { MicroError } from "../../errors.ts";
 import type { Expiring } from "../../internal/deadlines.ts";
-import type { CallHead } from "../../protocol.ts";
+import type { Route } from "../../protocol.ts";
 import type { Receiver, Transport } from "../../transport.ts";
 import type { Node } from "../../wire/registry-record.ts";
 
@@ -29,8 +29,8 @@ export interface Pending extends Expiring {
 export const silence: Receiver = { message() {}, closed() {} };
 
 /** `unsent`: nothing of the call has left yet. */
-export function tooLate(head: Pick<CallHead, "service" | "endpoint">, node: Node, unsent: boolean): MicroError {
-  const detail = `${head.service} ${head.endpoint} at ${node.address}: the deadline passed ${unsent ? "before it was sent" : "before the reply"}`;
+export function tooLate({ service, endpoint }: Pick<Route, "service" | "endpoint">, node: Node, unsent: boolean): MicroError {
+  const detail = `${service} ${endpoint} at ${node.address}: the deadline passed ${unsent ? "before it was sent" : "before the reply"}`;
   return new MicroError({ id: clientId, code: "TIMEOUT", detail, refused: unsent });
 }
 

@@ -2,11 +2,13 @@ import type { Clock } from "../../clock.ts";
 import type { Cancellation } from "../../context.ts";
 import type { MicroError } from "../../errors.ts";
 import { Deadlines } from "../../internal/deadlines.ts";
-import type { CallHead, Peer, RawStream, Reply } from "../../protocol.ts";
+import { tickTime } from "../../internal/tick.ts";
+import type { CallHead, OutgoingCall, Peer, RawStream, Reply } from "../../protocol.ts";
 import type { Transport } from "../../transport.ts";
 import type { Node } from "../../wire/registry-record.ts";
 import { ClientStream } from "./client-stream.ts";
 import { closedPeer, tooLate, type Owner, type Pending } from "./owner.ts";
+import { PromisedCall, routeOf } from "../common/promised.ts";
 import { UnaryCall } from "./unary.ts";
 
 /** The client's way to one node: as many connections as calls under way, each for one exchange at a time (wire spec §2.6). */
@@ -18,6 +20,8 @@ export class MucpPeer implements Peer, Owner {
   readonly #pending = new Set<Pending>();
   readonly #deadlines: Deadlines<Pending>;
   readonly #left: (peer: MucpPeer) => void;
+  /** Not for registered Go nodes of old, which want envelopes. */
+  readonly direct: ((call: OutgoingCall) => void) | undefined;
   #closed = false;
 
   constructor(
@@ -32,6 +36,8 @@ export class MucpPeer implements Peer, Owner {
     this.clock = clock;
     this.goHalfCloseGrace = goHalfCloseGrace;
     this.#left = left;
+    const old = (node.metadata["protocol"] ?? "") === "" && node.id !== node.address;
+    this.direct = old ? undefined : (call) => this.#start(call);
     this.#deadlines = new Deadlines(
       clock,
       () => this.#pending,
@@ -44,12 +50,9 @@ export class MucpPeer implements Peer, Owner {
   }
 
   unary(head: CallHead, body: Uint8Array, cancellation?: Cancellation): Promise<Reply> {
-    if (this.#closed) return Promise.reject(closedPeer(this.node, true));
-    if (head.deadline <= this.clock.now()) return Promise.reject(tooLate(head, this.node, true));
-    const call = new UnaryCall(this, head, body);
-    this.#add(call);
-    call.start(cancellation);
-    return call.reply;
+    return new Promise((resolve, reject) =>
+      this.#start(new PromisedCall(head, routeOf(head), body, cancellation, resolve, reject), head.id),
+    );
   }
 
   stream(head: CallHead, cancellation?: Cancellation, over?: (error: MicroError | undefined) => void): RawStream {
@@ -72,6 +75,14 @@ export class MucpPeer implements Peer, Owner {
     this.#deadlines.close();
     this.transport.forget(this.node);
     this.#left(this);
+  }
+
+  #start(call: OutgoingCall, id?: string): void {
+    if (this.#closed) return call.failed(closedPeer(this.node, true));
+    if (call.due <= tickTime(this.clock)) return call.failed(tooLate(call.route, this.node, true));
+    const unary = new UnaryCall(this, call, id);
+    this.#add(unary);
+    unary.start();
   }
 
   #add(entry: Pending): void {

@@ -2,9 +2,12 @@ import type { Clock } from "../../clock.ts";
 import { Cancellation, type Kind } from "../../context.ts";
 import { MicroError, errors, fromUnknown } from "../../errors.ts";
 import { Metadata } from "../../metadata.ts";
-import type { CallHandler, IncomingCall, Reply } from "../../protocol.ts";
+import { tickTime } from "../../internal/tick.ts";
+import type { Body, CallHandler, IncomingCall, Reply } from "../../protocol.ts";
 import type { Connection, Message, Receiver } from "../../transport.ts";
 import { H } from "../../wire/headers.ts";
+import { headerRecord, type HeaderList } from "../../wire/http1/headers.ts";
+import { DirectCall, formOf, type DirectHandler, type Form } from "./direct.ts";
 import { deadlineOf, echo, kindHeader, lookup, type Header } from "./headers.ts";
 import { errorText, originOf, unaryError, unaryReply, unsupportedReply, type Origin } from "./reply.ts";
 import { ServerStream } from "./server-stream.ts";
@@ -19,6 +22,10 @@ const mostWaitingBytes = 1 << 20;
 const mostFinished = 1024;
 /** Longer than any real id, in characters; the bytes that a hostile peer makes us remember are bounded by it. */
 const longestId = 256;
+
+interface Cancellable {
+  cancel(reason: MicroError): void;
+}
 
 interface Arrived {
   readonly message: Message;
@@ -38,7 +45,10 @@ export class ServerConnection implements Receiver {
   readonly #streams = new Map<string, ServerStream>();
   readonly #finished = new Set<string>();
   /** Calls by key; undefined for one whose handler is done and whose reply is leaving. */
-  readonly #running = new Map<string, Cancellation | undefined>();
+  readonly #running = new Map<string, Cancellable | undefined>();
+  readonly #direct: DirectHandler | undefined;
+  /** Of the requests that came last. */
+  #form: Form | undefined;
   #waiting: Arrived[] = [];
   #waitingBytes = 0;
   #paused = 0;
@@ -48,7 +58,62 @@ export class ServerConnection implements Receiver {
   constructor(connection: Connection, calls: CallHandler, clock: Clock) {
     this.#connection = connection;
     this.#calls = calls;
+    if (calls.direct !== undefined && calls.target !== undefined) this.#direct = calls as DirectHandler;
     this.#clock = clock;
+  }
+
+  lines(headers: HeaderList, body: Buffer): void {
+    if (this.#form?.fits(headers) !== true) return this.#learn(headers, body);
+    const form = this.#form;
+    const stream = form.stream(headers);
+    // Whatever else is known by this id comes first.
+    if (this.#streams.has(stream) || !this.#free(stream) || this.#finished.has(stream))
+      return this.message({ header: headerRecord(headers), body });
+    const call = new DirectCall(this, form, headers, stream, tickTime(this.#clock));
+    this.#direct?.direct(call, form.target, body, 0, body.length);
+  }
+
+  /** What comes in a new form goes the long way once. */
+  #learn(headers: HeaderList, body: Buffer): void {
+    const header = headerRecord(headers);
+    if (this.#direct !== undefined && this.#connection.sendLines !== undefined)
+      this.#form = formOf(headers, header, this.#direct);
+    this.message({ header, body });
+  }
+
+  get local(): string {
+    return this.#connection.local;
+  }
+
+  get remote(): string {
+    return this.#connection.remote;
+  }
+
+  /** Its handler goes on. */
+  watched(call: DirectCall): void {
+    this.#started(call.stream, call);
+  }
+
+  answer(call: DirectCall, lines: string, body: Body): void {
+    const { stream, isWatched } = call;
+    if (isWatched) this.#running.set(stream, undefined);
+    if (this.#lost === undefined) {
+      try {
+        this.#connection.sendLines?.(lines, body);
+      } catch (error) {
+        const failure = fromUnknown(error, id);
+        if (failure.code !== "CONNECTION_LOST") return this.refuse(call, failure);
+      }
+    }
+    if (isWatched) this.#ended(stream);
+  }
+
+  refuse(call: DirectCall, error: MicroError): void {
+    const { stream, isWatched } = call;
+    if (isWatched) this.#running.set(stream, undefined);
+    void this.#post(unaryError(call.origin, error, empty)).then(() => {
+      if (isWatched) this.#ended(stream);
+    });
   }
 
   message(message: Message): void {
@@ -220,7 +285,7 @@ export class ServerConnection implements Receiver {
     }
   }
 
-  #started(key: string, cancellation: Cancellation | undefined): void {
+  #started(key: string, cancellation: Cancellable | undefined): void {
     if (this.#running.size === 0) this.#connection.busy(true);
     this.#running.set(key, cancellation);
   }

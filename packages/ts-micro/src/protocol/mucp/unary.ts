@@ -1,52 +1,61 @@
-import type { Cancellation } from "../../context.ts";
 import { MicroError, fromUnknown } from "../../errors.ts";
-import type { CallHead, Reply } from "../../protocol.ts";
+import { nextCallId } from "../../internal/call-id.ts";
+import { tickTime } from "../../internal/tick.ts";
+import { Metadata } from "../../metadata.ts";
+import type { Body, CallHead, OutgoingCall } from "../../protocol.ts";
 import type { Connection, DialOptions, Message, Receiver } from "../../transport.ts";
+import { headerRecord, type HeaderList } from "../../wire/http1/headers.ts";
+import { H } from "../../wire/headers.ts";
 import { isEnd, replyError, requestHeader } from "./headers.ts";
+import { requestLines } from "./lines.ts";
 import { clientId, closedPeer, silence, tooLate, type Owner, type Pending } from "./owner.ts";
 
-const nothing = new Uint8Array(0);
+const nothing = Buffer.alloc(0);
 
 /**
  * One request and its reply on a connection leased for them alone. A connection whose reply is still owed is never given back: a late
  * reply would answer somebody else's call.
  */
 export class UnaryCall implements Receiver, DialOptions, Pending {
-  readonly deadline: number;
-  readonly reuse = true;
-  readonly reply: Promise<Reply>;
-  readonly #owner: Owner;
-  readonly #head: CallHead;
-  readonly #body: Uint8Array;
-  #resolve!: (reply: Reply) => void;
-  #reject!: (error: MicroError) => void;
-  #connection: Connection | undefined;
-  #controller: AbortController | undefined;
-  #unlink: (() => void) | undefined;
-  #sent = false;
-  #over = false;
+  // Set by the constructor alone: fields that a class defines cost a step each, and there is one of these for every call.
+  declare readonly deadline: number;
+  declare readonly reuse: true;
+  declare private readonly owner: Owner;
+  declare private readonly call: OutgoingCall;
+  declare private readonly id: string;
+  declare private connection: Connection | undefined;
+  declare private controller: AbortController | undefined;
+  declare private sent: boolean;
+  declare private over: boolean;
+  /** The call has been settled. */
+  declare private told: boolean;
 
-  constructor(owner: Owner, head: CallHead, body: Uint8Array) {
-    this.#owner = owner;
-    this.#head = head;
-    this.#body = body;
-    this.deadline = head.deadline;
-    this.reply = new Promise((resolve, reject) => {
-      this.#resolve = resolve;
-      this.#reject = reject;
-    });
+  constructor(owner: Owner, call: OutgoingCall, id: string = nextCallId()) {
+    this.deadline = call.due;
+    this.reuse = true;
+    this.owner = owner;
+    this.call = call;
+    this.id = id;
+    this.connection = undefined;
+    this.controller = undefined;
+    this.sent = false;
+    this.over = false;
+    this.told = false;
   }
 
   /** Only a transport that really dials asks for it. */
   get signal(): AbortSignal {
-    this.#controller ??= new AbortController();
-    return this.#controller.signal;
+    this.controller ??= new AbortController();
+    return this.controller.signal;
   }
 
-  start(cancellation: Cancellation | undefined): void {
-    this.#unlink = cancellation?.onCancel((reason) => this.#give(reason));
-    if (this.#over) return;
-    this.#owner.transport.dial(this.#owner.node, this).then(
+  start(): void {
+    const { call, owner } = this;
+    call.unlink = call.cancellation?.onCancel((reason) => this.#give(reason));
+    if (this.over) return;
+    const idle = owner.transport.lease?.(owner.node);
+    if (idle !== undefined) return this.#connected(idle);
+    owner.transport.dial(owner.node, this).then(
       (connection) => this.#connected(connection),
       (error: unknown) => this.#dialFailed(fromUnknown(error, clientId)),
     );
@@ -54,56 +63,99 @@ export class UnaryCall implements Receiver, DialOptions, Pending {
 
   /** The deadline has passed. */
   expire(): void {
-    this.#give(tooLate(this.#head, this.#owner.node, !this.#sent));
+    this.#give(tooLate(this.call.route, this.owner.node, !this.sent));
   }
 
   /** The peer lets go of everything. */
   abandon(): void {
-    this.#give(closedPeer(this.#owner.node, !this.#sent));
+    this.#give(closedPeer(this.owner.node, !this.sent));
+  }
+
+  lines(headers: HeaderList, body: Buffer): void {
+    const { connection } = this;
+    if (this.over || connection === undefined || !this.sent || !plain(headers))
+      return this.message({ header: headerRecord(headers), body });
+    this.#settled();
+    connection.release();
+    this.#replied(body);
   }
 
   message(message: Message): void {
-    const connection = this.#connection;
-    if (this.#over || connection === undefined || !this.#sent) {
+    const { connection } = this;
+    if (this.over || connection === undefined || !this.sent) {
       this.#give(this.#protocol("a reply that nobody asked for"));
       return;
     }
     const error = isEnd(message)
       ? this.#protocol("the end of a stream in reply to a unary call")
-      : replyError(message, this.#head.contentType);
+      : replyError(message, this.call.route.contentType);
     this.#settled();
     connection.release();
-    if (error === undefined) this.#resolve({ body: message.body });
-    else this.#reject(error);
+    if (error === undefined) this.#replied(bufferOf(message.body));
+    else this.#failed(error);
   }
 
   closed(error: MicroError): void {
-    this.#connection = undefined;
-    this.#give(this.#sent ? error : new MicroError({ ...error.toJSON(), refused: true }));
+    this.connection = undefined;
+    this.#give(this.sent ? error : new MicroError({ ...error.toJSON(), refused: true }));
   }
 
   #connected(connection: Connection): void {
-    if (this.#over) {
+    if (this.over) {
       connection.receive(silence);
       connection.destroy();
       return;
     }
-    this.#connection = connection;
+    this.connection = connection;
     connection.receive(this);
-    if (this.#over) return;
-    const header = requestHeader(this.#head, this.#owner.clock.now());
-    this.#sent = true;
-    connection.send({ header, body: this.#body }).then(
-      () => this.#written(),
+    if (this.over) return;
+    const { call } = this;
+    try {
+      const body = call.body();
+      const left = this.deadline - tickTime(this.owner.clock);
+      if (connection.sendLines === undefined) return this.#send(connection, body);
+      connection.sendLines(requestLines(call.route, call.sent, left, this.id), body);
+      this.sent = true;
+    } catch (error) {
+      this.#settled();
+      connection.release();
+      return this.#failed(fromUnknown(error, clientId));
+    }
+    if (call.oneway) this.#written();
+  }
+
+  #send(connection: Connection, body: Body): void {
+    const { call, deadline, id } = this;
+    const metadata = call.sent === undefined ? undefined : Metadata.from(call.sent);
+    const head: CallHead = { ...call.route, kind: "unary", deadline, metadata, id };
+    const message = { header: requestHeader(head, this.owner.clock.now()), body: bytesOf(body) };
+    this.sent = true;
+    connection.send(message).then(
+      () => {
+        if (call.oneway && !this.over) this.#written();
+      },
       (error: unknown) => this.#give(fromUnknown(error, clientId)),
     );
   }
 
   /** Nobody waits for the reply of a oneway call; the connection does, until it comes. */
   #written(): void {
-    if (this.#head.oneway !== true || this.#over) return;
-    this.#unlink?.();
-    this.#resolve({ body: nothing });
+    const { call } = this;
+    call.unlink?.();
+    call.unlink = undefined;
+    this.#replied(nothing);
+  }
+
+  #replied(body: Buffer): void {
+    if (this.told) return;
+    this.told = true;
+    this.call.replied(body, 0, body.length);
+  }
+
+  #failed(error: MicroError): void {
+    if (this.told) return;
+    this.told = true;
+    this.call.failed(error);
   }
 
   #dialFailed(error: MicroError): void {
@@ -113,24 +165,41 @@ export class UnaryCall implements Receiver, DialOptions, Pending {
 
   /** Ends it without a reply. */
   #give(error: MicroError): void {
-    const connection = this.#connection;
-    if (!this.#over) {
-      this.#settled();
-      this.#reject(error);
-      this.#controller?.abort(error);
-    }
+    const connection = this.connection;
     connection?.destroy();
+    if (this.over) return;
+    this.#settled();
+    this.controller?.abort(error);
+    this.#failed(error);
   }
 
   #settled(): void {
-    this.#over = true;
-    this.#connection = undefined;
-    this.#unlink?.();
-    this.#owner.settled(this);
+    this.over = true;
+    this.connection = undefined;
+    this.call.unlink?.();
+    this.owner.settled(this);
   }
 
   #protocol(what: string): MicroError {
-    const { node } = this.#owner;
-    return new MicroError({ id: clientId, code: "PROTOCOL", detail: `${node.address}: ${what}`, refused: !this.#sent });
+    const { node } = this.owner;
+    return new MicroError({ id: clientId, code: "PROTOCOL", detail: `${node.address}: ${what}`, refused: !this.sent });
   }
+}
+
+/** Neither an error nor what may be one. */
+function plain(headers: HeaderList): boolean {
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i];
+    if (name === H.error || (name === H.contentType && headers[i + 1] === "text/plain")) return false;
+  }
+  return true;
+}
+
+function bytesOf(body: Body): Uint8Array {
+  if (typeof body === "string") return Buffer.from(body);
+  return body instanceof Uint8Array ? body : Buffer.from(body.bytes.subarray(0, body.length));
+}
+
+function bufferOf(body: Uint8Array): Buffer {
+  return Buffer.from(body.buffer, body.byteOffset, body.length);
 }

@@ -1,7 +1,8 @@
 import type { Socket } from "node:net";
 import { errors, type MicroError } from "../../errors.ts";
+import type { Inlet } from "../../internal/inlet.ts";
 import type { Message } from "../../transport.ts";
-import { encodeRequest, encodeRequestHead } from "../../wire/http1/encode.ts";
+import { encodeRequest, encodeRequestHead, requestStart } from "../../wire/http1/encode.ts";
 import { ResponseParser, type Http1Response } from "../../wire/http1/response.ts";
 import type { Poolable } from "../pool.ts";
 import { fields, HttpEnd, id } from "./end.ts";
@@ -10,6 +11,7 @@ import type { Settings } from "./options.ts";
 
 export interface ClientEndInit {
   socket: Socket;
+  inlet: Inlet;
   settings: Settings;
   ends: Home;
   /** Pool key. */
@@ -26,6 +28,7 @@ export interface ClientEndInit {
 export class ClientEnd extends HttpEnd<Http1Response> implements Poolable {
   readonly key: string;
   protected readonly parser: ResponseParser;
+  protected readonly start: string;
   readonly #host: string;
   readonly #init: ClientEndInit;
   /** Nobody's: what arrives now is meant for nobody. */
@@ -35,10 +38,11 @@ export class ClientEnd extends HttpEnd<Http1Response> implements Poolable {
 
   constructor(init: ClientEndInit) {
     const { socket, settings, ends, address } = init;
-    super(socket, settings, ends, address);
+    super(socket, settings, ends, address, init.inlet);
     this.#init = init;
     this.key = init.key;
     this.#host = address.startsWith("unix:") ? "localhost" : address;
+    this.start = requestStart(this.#host);
     this.parser = new ResponseParser(
       { message: (response) => this.#message(response) },
       { maxHeadBytes: settings.maxHeader, maxBodyBytes: settings.maxBody },

@@ -2,10 +2,13 @@ import type { Socket } from "node:net";
 import { errors, fromUnknown, type MicroError } from "../../errors.ts";
 import { exitAmbient } from "../../internal/ambient.ts";
 import { endName } from "../../internal/net-address.ts";
+import type { Inlet } from "../../internal/inlet.ts";
+import type { Body } from "../../protocol.ts";
 import type { Connection, Message, Receiver } from "../../transport.ts";
 import { headerRecord } from "../../wire/http1/headers.ts";
 import type { Http1Message, Http1Parser } from "../../wire/http1/parser.ts";
 import type { Ending, Home } from "./ends.ts";
+import { writeMessage } from "./output.ts";
 import type { Settings } from "./options.ts";
 
 export const id = "ts.micro.transport.http";
@@ -40,7 +43,7 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
   readonly #leave: () => void;
   #senders: { resolve: () => void; reject: (error: MicroError) => void }[] = [];
 
-  constructor(socket: Socket, settings: Settings, ends: Home, remote: string) {
+  constructor(socket: Socket, settings: Settings, ends: Home, remote: string, inlet?: Inlet) {
     this.socket = socket;
     this.settings = settings;
     this.ends = ends;
@@ -58,7 +61,12 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
     this.#leave = () => {
       socket.off("data", data).off("end", end).off("drain", drain).off("error", error).off("close", close);
     };
-    socket.on("data", data).on("end", end).on("drain", drain).on("error", error).on("close", close);
+    if (inlet?.direct === true) {
+      // The buffer is read into again, and bodies are views of what was read.
+      inlet.reading = (bytes, length) => this.read(Buffer.from(bytes.subarray(0, length)));
+      socket.resume();
+    } else socket.on("data", data);
+    socket.on("end", end).on("drain", drain).on("error", error).on("close", close);
   }
 
   protected abstract readonly parser: Http1Parser<M>;
@@ -67,6 +75,8 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
   /** The peer has sent FIN, and everything before it was read. */
   protected abstract peerEnded(error: MicroError): void;
   protected abstract encode(message: Message, body: Uint8Array | undefined): Buffer;
+  /** Start line of what it sends, and what always follows it. */
+  protected abstract readonly start: string;
   abstract release(): void;
   abstract busy(yes: boolean): void;
   abstract expire(): void;
@@ -100,6 +110,18 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
     } else socket.write(bytes);
     if (socket.writableLength <= room) return sent;
     return new Promise((resolve, reject) => this.#senders.push({ resolve, reject }));
+  }
+
+  sendLines(lines: string, body: Body): void {
+    if (this.over) throw this.#lost("the connection is closed");
+    const { socket, settings, start } = this;
+    const { maxBody, maxHeader } = settings;
+    const length = typeof body === "string" ? Buffer.byteLength(body) : body.length;
+    if (length > maxBody) throw errors.payloadTooLarge(id, `body of ${length} bytes, at most ${maxBody}`);
+    const head = start + lines + "Content-Length: " + length + "\r\n\r\n";
+    if (head.length * 3 > maxHeader && Buffer.byteLength(head) > maxHeader)
+      throw errors.payloadTooLarge(id, `headers of more than ${maxHeader} bytes`);
+    writeMessage(socket, head, body, length);
   }
 
   pause(): void {
@@ -158,6 +180,7 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
   protected deliver(message: M): boolean {
     const { receiver } = this;
     if (receiver === undefined) (this.#kept ??= []).push(message);
+    else if (receiver.lines !== undefined) receiver.lines(message.headers, message.body);
     else receiver.message({ header: headerRecord(message.headers), body: message.body });
     return !this.held && !this.over;
   }

@@ -1,11 +1,12 @@
 import type { Socket } from "node:net";
 import { errors, MicroError } from "../../errors.ts";
 import { endName } from "../../internal/net-address.ts";
-import type { Acceptor } from "../../protocol.ts";
+import { tickTime } from "../../internal/tick.ts";
+import type { Acceptor, Body } from "../../protocol.ts";
 import type { Connection, Message, Wants } from "../../transport.ts";
 import { encodeError } from "../../wire/error.ts";
 import { H } from "../../wire/headers.ts";
-import { encodeResponse, encodeResponseHead } from "../../wire/http1/encode.ts";
+import { encodeResponse, encodeResponseHead, responseStart } from "../../wire/http1/encode.ts";
 import { headerValue } from "../../wire/http1/headers.ts";
 import type { Http1Limits } from "../../wire/http1/limits.ts";
 import { isHttp1 } from "../../wire/http1/preface.ts";
@@ -23,6 +24,7 @@ const backlog = 1 << 20;
 /** Requests of one client's socket, and the answers to it (wire spec §2.5). */
 class ServerEnd extends HttpEnd<Http1Request> {
   protected readonly parser: RequestParser;
+  protected readonly start = responseStart;
   readonly #busy = new Busyness();
   #head: Http1Request | undefined;
   /** It has sent a message, or is not waited for any longer. */
@@ -72,6 +74,12 @@ class ServerEnd extends HttpEnd<Http1Request> {
     this.#busy.sent();
     this.#settle();
     return done;
+  }
+
+  override sendLines(lines: string, body: Body): void {
+    super.sendLines(lines, body);
+    this.#busy.sent();
+    this.#settle();
   }
 
   expire(): void {
@@ -163,7 +171,7 @@ class ServerEnd extends HttpEnd<Http1Request> {
     if (phase === this.#phase) return;
     this.#phase = phase;
     const limit = this.#limit(phase);
-    this.deadline = limit === Infinity ? Infinity : this.ends.clock.now() + limit;
+    this.deadline = limit === Infinity ? Infinity : tickTime(this.ends.clock) + limit;
     if (limit < Infinity) this.ends.watch(this.deadline);
   }
 

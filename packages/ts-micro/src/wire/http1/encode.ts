@@ -37,6 +37,14 @@ const anyUnsendable = /[\0-\x08\x0a-\x1f\x7f]/;
 const method = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}$/;
 const target = /^[\x21-\x7e]+$/;
 
+/** Start line and Host of a `POST /`, before header lines that are encoded already. */
+export function requestStart(host: string): string {
+  return "POST / HTTP/1.1\r\nHost: " + clean(host) + "\r\n";
+}
+
+/** The start line of every response. */
+export const responseStart = "HTTP/1.1 200 OK\r\n";
+
 /** Encodes headers that many messages share, by the rules of {@link encodeRequest}. */
 export function precompile(headers: Headers): HeaderBlock {
   return { text: lines(headers) };
@@ -82,7 +90,7 @@ function requestHead(request: RequestInit, bodyBytes: number): string {
 }
 
 function responseHead(response: ResponseInit, bodyBytes: number): string {
-  return "HTTP/1.1 200 OK\r\n" + fields(response.block, response.headers, bodyBytes);
+  return responseStart + fields(response.block, response.headers, bodyBytes);
 }
 
 function fields(block: HeaderBlock | undefined, headers: Headers | undefined, bodyBytes: number): string {

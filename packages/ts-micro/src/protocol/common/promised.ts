@@ -57,3 +57,22 @@ export class PromisedCall implements OutgoingCall {
     this.#resolve(peer.unary(this.#head, this.#body, this.cancellation));
   }
 }
+
+// One for all peers, so that a route that comes again is known by identity.
+const routes = new Map<string, Map<string, Route>>();
+
+/** The same object for the same route, as far as there are not too many. */
+export function routeOf(head: CallHead): Route {
+  const key = `${head.service} ${head.endpoint}`;
+  let types = routes.get(key);
+  if (types === undefined) {
+    if (routes.size >= 4096) routes.clear();
+    routes.set(key, (types = new Map<string, Route>()));
+  }
+  let route = types.get(head.contentType);
+  if (route === undefined) {
+    const { service, endpoint, contentType } = head;
+    types.set(contentType, (route = { service, endpoint, contentType }));
+  }
+  return route;
+}
