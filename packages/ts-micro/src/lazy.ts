@@ -103,6 +103,7 @@ export function lazyTransport(name: string, make: () => Promise<Transport>): Tra
     close: () => later.close(),
     [Symbol.asyncDispose]: () => later.close(),
     dial: async (node, options): Promise<Connection> => (await later.get()).dial(node, options),
+    lease: (node) => later.value?.lease?.(node),
     forget: (node) => later.value?.forget(node),
     get acceptor(): ((serve: (connection: Connection) => void, wants?: Wants) => Acceptor) | undefined {
       const made = later.value;

@@ -34,7 +34,7 @@ export interface Connection {
    * As `send`, of transports that have header lines: the lines as they are to stand (`Name: value` and CRLF, nothing in it that frames the
    * message), and a body in any form, which is copied. Throws what `send` rejects with; does not wait for room.
    */
-  sendLines?(lines: string, body: Body): void;
+  readonly sendLines?: ((lines: string, body: Body) => void) | undefined;
   /** Stops reading from the peer until `resume`. */
   pause(): void;
   resume(): void;

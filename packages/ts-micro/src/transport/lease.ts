@@ -1,4 +1,5 @@
-import { errors } from "../errors.ts";
+import { errors, type MicroError } from "../errors.ts";
+import type { Body } from "../protocol.ts";
 import type { Connection, Message, Receiver } from "../transport.ts";
 
 /**
@@ -8,12 +9,14 @@ import type { Connection, Message, Receiver } from "../transport.ts";
 export class Lease implements Connection {
   readonly local: string;
   readonly remote: string;
+  readonly sendLines: Connection["sendLines"];
   #link: Connection | undefined;
 
   constructor(link: Connection) {
     this.#link = link;
     this.local = link.local;
     this.remote = link.remote;
+    if (link.sendLines !== undefined) this.sendLines = (lines, body) => this.#lines(lines, body);
   }
 
   receive(receiver: Receiver): void {
@@ -22,7 +25,7 @@ export class Lease implements Connection {
 
   send(message: Message): Promise<void> {
     if (this.#link !== undefined) return this.#link.send(message);
-    return Promise.reject(errors.connectionLost("ts.micro.transport", "the connection was given back or closed"));
+    return Promise.reject(gone());
   }
 
   pause(): void {
@@ -49,9 +52,18 @@ export class Lease implements Connection {
     this.#take()?.destroy();
   }
 
+  #lines(lines: string, body: Body): void {
+    if (this.#link === undefined) throw gone();
+    this.#link.sendLines?.(lines, body);
+  }
+
   #take(): Connection | undefined {
     const link = this.#link;
     this.#link = undefined;
     return link;
   }
+}
+
+function gone(): MicroError {
+  return errors.connectionLost("ts.micro.transport", "the connection was given back or closed");
 }

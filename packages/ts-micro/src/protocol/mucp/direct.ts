@@ -30,6 +30,9 @@ export class Form {
   readonly #id: number;
   readonly #stream: number;
   readonly #timeout: number;
+  #told: string | undefined;
+  /** What it means, in milliseconds. */
+  #left = Infinity;
 
   constructor(headers: HeaderList, origin: Origin, target: CallTarget) {
     this.target = target;
@@ -59,7 +62,13 @@ export class Form {
   }
 
   deadline(headers: HeaderList, now: number): number {
-    return this.#timeout === 0 ? Infinity : deadlineAfter(headers[this.#timeout], now);
+    if (this.#timeout === 0) return Infinity;
+    const text = headers[this.#timeout];
+    if (text !== this.#told) {
+      this.#told = text;
+      this.#left = deadlineAfter(text, 0);
+    }
+    return now + this.#left;
   }
 }
 

@@ -48,8 +48,15 @@ function routing(header: Header, head: CallHead): Header {
 
 // Go reads it as uint64 and uses it as int64.
 export function nanoseconds(ms: number): string {
-  return String(Math.min(Math.max(1, Math.round(ms * 1e6)), 9e18));
+  const wanted = Math.min(Math.max(1, Math.round(ms * 1e6)), 9e18);
+  if (wanted === last) return text;
+  last = wanted;
+  return (text = String(wanted));
 }
+
+// Numbers of this size are slow to write, and calls of one turn tend to have the same time left.
+let last = 0;
+let text = "0";
 
 const digits = /^\d{1,20}$/;
 const most = 2n ** 64n;
