@@ -31,10 +31,10 @@ export interface Connection {
    */
   send(message: Message): Promise<void>;
   /**
-   * As `send`, of transports that have header lines: the lines as they are to stand (`Name: value` and CRLF, nothing in it that frames the
-   * message), and a body in any form, which is copied. Throws what `send` rejects with; does not wait for room.
+   * As `send`, of transports that have header lines: the lines as they are to stand, in any pieces (`Name: value` and CRLF, nothing that frames
+   * the message), and a body in any form, which is copied. Throws what `send` rejects with; does not wait for room.
    */
-  readonly sendLines?: ((lines: string, body: Body) => void) | undefined;
+  readonly sendLines?: ((lines: readonly string[], body: Body) => void) | undefined;
   /** Stops reading from the peer until `resume`. */
   pause(): void;
   resume(): void;

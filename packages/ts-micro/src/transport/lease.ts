@@ -52,7 +52,7 @@ export class Lease implements Connection {
     this.#take()?.destroy();
   }
 
-  #lines(lines: string, body: Body): void {
+  #lines(lines: readonly string[], body: Body): void {
     if (this.#link === undefined) throw gone();
     this.#link.sendLines?.(lines, body);
   }

@@ -9,8 +9,10 @@ const grace = 1000;
 export interface Poolable extends Expiring {
   /** What it leads to. */
   readonly key: string;
-  /** Set by the pool. */
+  /** Set by the pool, as long as it is idle. */
   deadline: number;
+  /** Set by the pool: when it is too old to be used. */
+  until?: number;
   /** False once it is known to be of no use. */
   readonly alive: boolean;
   destroy(): void;
@@ -27,8 +29,6 @@ export interface PoolOptions {
 /** Idle connections by key, the last used first (v4:util/pool/default.go). Unlike Go's, it lets the aged and the dead go by itself. */
 export class Pool<T extends Poolable> {
   readonly #idle = new Map<string, T[]>();
-  /** Until when they may be used. */
-  readonly #until = new WeakMap<T, number>();
   readonly #options: PoolOptions;
   readonly #aged: Deadlines<T>;
   #closed = false;
@@ -53,7 +53,7 @@ export class Pool<T extends Poolable> {
   /** Tells of a new connection: its age counts from here. */
   born(link: T): void {
     const { clock, ttl } = this.#options;
-    this.#until.set(link, clock.now() + ttl);
+    link.until = clock.now() + ttl;
   }
 
   take(key: string): T | undefined {
@@ -62,7 +62,7 @@ export class Pool<T extends Poolable> {
     const now = tickTime(this.#options.clock);
     for (let link = links.pop(); link !== undefined; link = links.pop()) {
       if (links.length === 0) this.#idle.delete(key);
-      const fresh = this.#end(link) > now;
+      const fresh = (link.until ?? -Infinity) > now;
       link.deadline = Infinity;
       if (fresh && link.alive) return link;
       link.destroy();
@@ -73,7 +73,7 @@ export class Pool<T extends Poolable> {
   /** Takes a connection back; one too old is ended. */
   give(link: T): void {
     const { clock, size } = this.#options;
-    const deadline = this.#end(link);
+    const deadline = link.until ?? -Infinity;
     const now = tickTime(clock);
     if (this.#closed || !link.alive || deadline <= now || size <= 0) return link.destroy();
     let links = this.#idle.get(link.key);
@@ -109,16 +109,12 @@ export class Pool<T extends Poolable> {
 
   #expired(link: T): void {
     const links = this.#idle.get(link.key) ?? [];
-    const until = this.#end(link);
+    const until = link.until ?? -Infinity;
     // Fewer are idle by now.
     if (until > tickTime(this.#options.clock) && links.indexOf(link) >= links.length - this.#options.size)
       return this.#aged.add((link.deadline = until));
     this.drop(link);
     link.destroy();
-  }
-
-  #end(link: T): number {
-    return this.#until.get(link) ?? -Infinity;
   }
 
   *#all(): Iterable<T> {

@@ -91,7 +91,7 @@ interface Replying {
   readonly local: string;
   readonly remote: string;
   watched(call: DirectCall): void;
-  answer(call: DirectCall, lines: string, body: Body): void;
+  answer(call: DirectCall, lines: readonly string[], body: Body): void;
   refuse(call: DirectCall, error: MicroError): void;
 }
 
@@ -182,9 +182,9 @@ export class DirectCall implements ServedCall {
 
   reply(body: Body): void {
     const { id, stream } = this;
-    let lines = this.form.reply;
-    if (id !== "") lines += H.id + ": " + id + "\r\n";
-    if (stream !== "" && stream !== id) lines += H.stream + ": " + stream + "\r\n";
+    const lines = [this.form.reply];
+    if (id !== "") lines.push("Micro-Id: ", id, "\r\n");
+    if (stream !== "" && stream !== id) lines.push("Micro-Stream: ", stream, "\r\n");
     const whole = body.length === 0 ? replyBody(this.contentType, empty) : body;
     this.owner.answer(this, lines, whole);
   }

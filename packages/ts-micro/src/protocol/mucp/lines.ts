@@ -13,12 +13,16 @@ interface Template {
 const templates = new WeakMap<Route, Template>();
 
 /** The lines of `requestHeader` for a unary call, in its order; `left`: milliseconds, or Infinity. */
-export function requestLines(route: Route, sent: MetadataInit | undefined, left: number, id: string): string {
+export function requestLines(route: Route, sent: MetadataInit | undefined, left: number, id: string): string[] {
   let template = templates.get(route);
   if (template === undefined) templates.set(route, (template = templateOf(route)));
-  const told = sent === undefined ? "" : metadataLines(sent);
-  const timeout = left === Infinity ? "" : H.timeout + ": " + nanoseconds(left) + "\r\n";
-  return told + timeout + template.before + id + template.after + id + "\r\n";
+  const { before, after } = template;
+  const lines =
+    left === Infinity
+      ? [before, id, after, id, "\r\n"]
+      : ["Timeout: ", nanoseconds(left), "\r\n", before, id, after, id, "\r\n"];
+  if (sent !== undefined) lines.unshift(metadataLines(sent));
+  return lines;
 }
 
 function templateOf({ service, endpoint, contentType }: Route): Template {

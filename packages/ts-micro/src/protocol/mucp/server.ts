@@ -94,7 +94,7 @@ export class ServerConnection implements Receiver {
     this.#started(call.stream, call);
   }
 
-  answer(call: DirectCall, lines: string, body: Body): void {
+  answer(call: DirectCall, lines: readonly string[], body: Body): void {
     const { stream, isWatched } = call;
     if (isWatched) this.#running.set(stream, undefined);
     if (this.#lost === undefined) {

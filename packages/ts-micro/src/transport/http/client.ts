@@ -27,6 +27,7 @@ export interface ClientEndInit {
 /** Requests to one node's socket, and the answers from it (wire spec §2.6). */
 export class ClientEnd extends HttpEnd<Http1Response> implements Poolable {
   readonly key: string;
+  until = 0;
   protected readonly parser: ResponseParser;
   protected readonly start: string;
   readonly #host: string;

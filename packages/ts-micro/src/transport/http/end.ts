@@ -8,7 +8,7 @@ import type { Connection, Message, Receiver } from "../../transport.ts";
 import { headerRecord } from "../../wire/http1/headers.ts";
 import type { Http1Message, Http1Parser } from "../../wire/http1/parser.ts";
 import type { Ending, Home } from "./ends.ts";
-import { writeMessage } from "./output.ts";
+import { Head } from "./output.ts";
 import type { Settings } from "./options.ts";
 
 export const id = "ts.micro.transport.http";
@@ -63,7 +63,11 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
     };
     if (inlet?.direct === true) {
       // The buffer is read into again, and bodies are views of what was read.
-      inlet.reading = (bytes, length) => this.read(Buffer.from(bytes.subarray(0, length)));
+      inlet.reading = (bytes, length) => {
+        const chunk = Buffer.allocUnsafe(length);
+        bytes.copy(chunk, 0, 0, length);
+        this.read(chunk);
+      };
       socket.resume();
     } else socket.on("data", data);
     socket.on("end", end).on("drain", drain).on("error", error).on("close", close);
@@ -112,16 +116,16 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
     return new Promise((resolve, reject) => this.#senders.push({ resolve, reject }));
   }
 
-  sendLines(lines: string, body: Body): void {
+  sendLines(lines: readonly string[], body: Body): void {
     if (this.over) throw this.#lost("the connection is closed");
     const { socket, settings, start } = this;
     const { maxBody, maxHeader } = settings;
     const length = typeof body === "string" ? Buffer.byteLength(body) : body.length;
     if (length > maxBody) throw errors.payloadTooLarge(id, `body of ${length} bytes, at most ${maxBody}`);
-    const head = start + lines + "Content-Length: " + length + "\r\n\r\n";
-    if (head.length * 3 > maxHeader && Buffer.byteLength(head) > maxHeader)
+    const head = new Head(start, lines, length);
+    if (head.most > maxHeader && head.bytes > maxHeader)
       throw errors.payloadTooLarge(id, `headers of more than ${maxHeader} bytes`);
-    writeMessage(socket, head, body, length);
+    head.write(socket, body);
   }
 
   pause(): void {

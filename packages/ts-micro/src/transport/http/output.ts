@@ -7,21 +7,51 @@ const size = 16 << 10;
 /** Of all sockets: what the system has taken at once leaves it free for the next message. */
 let slab = Buffer.allocUnsafeSlow(size);
 
-/** Writes head and body, of `length` bytes, in one system call. */
-export function writeMessage(socket: Socket, head: string, body: Body, length: number): void {
-  const most = head.length * 3 + length;
-  if (most > size || socket.writableLength > 0 || (socket as TLSSocket).encrypted) {
-    const bytes = Buffer.allocUnsafe(most);
-    return void socket.write(bytes.subarray(0, put(bytes, head, body)));
+/** The head of a message, in the pieces that it is made of: to join them would cost more than to write them. */
+export class Head {
+  /** What it cannot be longer than, in bytes. */
+  readonly most: number;
+  readonly #start: string;
+  readonly #lines: readonly string[];
+  readonly #length: number;
+
+  /** `length`: that of the body. */
+  constructor(start: string, lines: readonly string[], length: number) {
+    this.#start = start;
+    this.#lines = lines;
+    this.#length = length;
+    let characters = start.length + 40;
+    for (const line of lines) characters += line.length;
+    this.most = characters * 3;
   }
-  socket.write(slab.subarray(0, put(slab, head, body)));
-  if (socket.writableLength > 0) slab = Buffer.allocUnsafeSlow(size);
+
+  get bytes(): number {
+    return this.#put(Buffer.allocUnsafe(this.most));
+  }
+
+  /** Writes it and the body in one system call. */
+  write(socket: Socket, body: Body): void {
+    const most = this.most + this.#length;
+    if (most > size || socket.writableLength > 0 || (socket as TLSSocket).encrypted) {
+      const bytes = Buffer.allocUnsafe(most);
+      return void socket.write(bytes.subarray(0, putBody(bytes, this.#put(bytes), body)));
+    }
+    socket.write(slab.subarray(0, putBody(slab, this.#put(slab), body)));
+    if (socket.writableLength > 0) slab = Buffer.allocUnsafeSlow(size);
+  }
+
+  #put(bytes: Buffer): number {
+    let at = utf8Write(bytes, this.#start, 0);
+    for (const line of this.#lines) at = utf8Write(bytes, line, at);
+    at = utf8Write(bytes, "Content-Length: ", at);
+    at = utf8Write(bytes, String(this.#length), at);
+    return utf8Write(bytes, "\r\n\r\n", at);
+  }
 }
 
 /** Where it ends. */
-function put(bytes: Buffer, head: string, body: Body): number {
-  if (typeof body === "string") return utf8Write(bytes, head + body, 0);
-  const at = utf8Write(bytes, head, 0);
+function putBody(bytes: Buffer, at: number, body: Body): number {
+  if (typeof body === "string") return utf8Write(bytes, body, at);
   if (body instanceof Uint8Array) bytes.set(body, at);
   else for (let i = 0; i < body.length; i++) bytes[at + i] = body.bytes[i] as number;
   return at + body.length;

@@ -76,7 +76,7 @@ class ServerEnd extends HttpEnd<Http1Request> {
     return done;
   }
 
-  override sendLines(lines: string, body: Body): void {
+  override sendLines(lines: readonly string[], body: Body): void {
     super.sendLines(lines, body);
     this.#busy.sent();
     this.#settle();

@@ -1,4 +1,5 @@
 import { malformed, type ResolvedLimits } from "./limits.ts";
+import { latin1Slice, utf8Slice } from "../utf8.ts";
 import { canonicalHeader, isTokenByte } from "./names.ts";
 
 /** What the headers say about the body and the connection. */
@@ -173,7 +174,8 @@ export class HeadReader {
 function textOf(buffer: Buffer, from: number, to: number, wide: boolean): string {
   while (from < to && isBlank(buffer[from] as number)) from++;
   while (to > from && isBlank(buffer[to - 1] as number)) to--;
-  return from === to ? "" : buffer.toString(wide ? "utf8" : "latin1", from, to);
+  if (from === to) return "";
+  return wide ? utf8Slice(buffer, from, to) : latin1Slice(buffer, from, to);
 }
 
 function isBlank(code: number): boolean {
