@@ -210,6 +210,18 @@ describe("the pool", () => {
     expect(server.connections.map(({ ending }) => ending !== undefined)).toEqual([true, false, false]);
   });
 
+  it("lends an idle connection at once, once, and none when there is none", async () => {
+    await setup(answering(() => reply("y")));
+    expect(transport.lease?.(node())).toBeUndefined();
+    await call();
+    const lent = transport.lease?.(node());
+    expect(lent?.remote).toBe(server.address);
+    expect(transport.lease?.(node())).toBeUndefined();
+    lent?.destroy();
+    await transport.close();
+    expect(transport.lease?.(node())).toBeUndefined();
+  });
+
   it("uses no connection longer than poolTtl after it was dialled, and ends the aged by itself", async () => {
     const clock = virtualClock();
     await setup(
