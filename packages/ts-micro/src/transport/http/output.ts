@@ -53,6 +53,7 @@ export class Head {
 function putBody(bytes: Buffer, at: number, body: Body): number {
   if (typeof body === "string") return utf8Write(bytes, body, at);
   if (body instanceof Uint8Array) bytes.set(body, at);
+  else if (body.length > 64) body.bytes.copy(bytes, at, 0, body.length);
   else for (let i = 0; i < body.length; i++) bytes[at + i] = body.bytes[i] as number;
   return at + body.length;
 }
