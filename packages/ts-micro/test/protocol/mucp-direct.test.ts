@@ -71,7 +71,9 @@ class LinesWire extends Wire {
 
   sendLines(lines: readonly string[], body: Body): void {
     if (body.length > this.limit) throw errors.payloadTooLarge("wire", "too large");
-    this.lines.push(`${lines.join("")}\r\n${typeof body === "string" ? body : Buffer.from(body as Uint8Array).toString()}`);
+    this.lines.push(
+      `${lines.join("")}\r\n${typeof body === "string" ? body : Buffer.from(body as Uint8Array).toString()}`,
+    );
   }
 }
 
@@ -131,7 +133,11 @@ describe("requests in a known form", () => {
     await known();
     hear(form("ts-1", ["X-A", "1"]));
     hear(form("ts-2", ["X-A", "2"]));
-    for (const more of [["Micro-Topic", "t"], ["Micro-Kind", "bidi"], ["X-Micro-Stream", "q"]])
+    for (const more of [
+      ["Micro-Topic", "t"],
+      ["Micro-Kind", "bidi"],
+      ["X-Micro-Stream", "q"],
+    ])
       for (const id of ["ts-a", "ts-b"]) hear(form(id + more[0], more));
     const enveloped = form("ts-3");
     enveloped[3] = "application/json-rpc";
@@ -166,7 +172,8 @@ describe("requests in a known form", () => {
 
   it("hear of errors and refusals, and that their reply was too large", async () => {
     await known();
-    handler.answer = (call) => call.fail(new MicroError({ id: "s", code: "RESOURCE_EXHAUSTED", detail: "full", refused: true }));
+    handler.answer = (call) =>
+      call.fail(new MicroError({ id: "s", code: "RESOURCE_EXHAUSTED", detail: "full", refused: true }));
     hear(form("ts-1"));
     handler.answer = (call) => call.reply("y".repeat(101));
     hear(form("ts-2"));

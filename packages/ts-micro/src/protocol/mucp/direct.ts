@@ -156,7 +156,9 @@ export class DirectCall implements ServedCall {
   }
 
   get metadata(): Metadata {
-    return (this.made ??= Metadata.from(headerRecord(this.headers)).set(H.local, this.local).set(H.remote, this.remote));
+    return (this.made ??= Metadata.from(headerRecord(this.headers))
+      .set(H.local, this.local)
+      .set(H.remote, this.remote));
   }
 
   get cancellation(): Cancellation {
