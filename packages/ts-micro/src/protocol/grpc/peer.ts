@@ -4,7 +4,7 @@ import type { MicroError } from "../../errors.ts";
 import { Deadlines } from "../../internal/deadlines.ts";
 import type { CallHead, OutgoingCall, Peer, RawStream, Reply } from "../../protocol.ts";
 import type { Node } from "../../wire/registry-record.ts";
-import { PromisedCall } from "../fast/promised.ts";
+import { PromisedCall } from "../common/promised.ts";
 import { clientId, closedPeer, tooLate } from "../mucp/owner.ts";
 import { ClientStream } from "./client-stream.ts";
 import type { Entry, Owner } from "./owner.ts";

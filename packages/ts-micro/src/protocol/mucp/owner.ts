@@ -29,7 +29,11 @@ export interface Pending extends Expiring {
 export const silence: Receiver = { message() {}, closed() {} };
 
 /** `unsent`: nothing of the call has left yet. */
-export function tooLate({ service, endpoint }: Pick<Route, "service" | "endpoint">, node: Node, unsent: boolean): MicroError {
+export function tooLate(
+  { service, endpoint }: Pick<Route, "service" | "endpoint">,
+  node: Node,
+  unsent: boolean,
+): MicroError {
   const detail = `${service} ${endpoint} at ${node.address}: the deadline passed ${unsent ? "before it was sent" : "before the reply"}`;
   return new MicroError({ id: clientId, code: "TIMEOUT", detail, refused: unsent });
 }
