@@ -117,13 +117,7 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
   /** The handler's value goes out. */
   done(call: ServedCall, target: Target, value: unknown): void {
     try {
-      const reply = (target.dispatch as Dispatch).checked(value);
-      if (reply instanceof Promise)
-        reply.then(
-          (checked) => this.#answer(call, target, checked),
-          (error: unknown) => this.failed(call, error),
-        );
-      else this.#answer(call, target, reply);
+      this.#answer(call, target, (target.dispatch as Dispatch).checked(value));
     } catch (error) {
       this.failed(call, error);
     }

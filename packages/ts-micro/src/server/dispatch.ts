@@ -50,16 +50,27 @@ export class Dispatch {
   }
 
   /**
-   * What the handler gives for a raw request, a promise or a value; {@link Dispatch.checked} makes a reply of it. The context is not finished
-   * here. Throws and rejects with anything.
+   * What the handler gives for a raw request, through its response schema: a promise, if any of it comes later, or a value;
+   * {@link Dispatch.checked} makes a reply of it. The context is not finished here. Throws and rejects with anything.
    */
   begin(raw: unknown, ctx: CallContext): unknown {
     const request = this.#request(raw);
-    if (request instanceof Promise) return request.then((parsed) => this.#call(parsed, ctx));
-    return later(this.#call(request, ctx));
+    return request instanceof Promise
+      ? request.then((parsed) => this.#begin(parsed, ctx))
+      : later(this.#begin(request, ctx));
   }
 
-  /** The reply that a handler's value stands for, a promise only for an async schema. */
+  #begin(request: unknown, ctx: CallContext): unknown {
+    const result = this.#call(request, ctx);
+    if (this.endpoint.definition.response === undefined) return result;
+    // What the schema waits for is part of the call: its deadline, its caller and a drain know of it.
+    const settled = later(result);
+    return settled instanceof Promise
+      ? settled.then((value) => this.#response(this.checked(value)))
+      : this.#response(this.checked(settled));
+  }
+
+  /** The reply that a handler's value stands for. */
   checked(value: unknown): unknown {
     if (isAsyncIterable(value)) {
       throw errors.internal(
@@ -67,7 +78,7 @@ export class Dispatch {
         `${this.endpoint.name} returned a stream: make it an async generator method, or declare it with endpoint({ stream: "server" }, …)`,
       );
     }
-    return this.#response(value);
+    return value;
   }
 
   /** The replies to a stream of raw requests. `return` ends the handler's generator. */

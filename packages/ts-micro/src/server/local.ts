@@ -37,13 +37,7 @@ export function localService(
   const outcome: Outcome<LocalRequest, Dispatch> = {
     done(call, dispatch, value) {
       try {
-        const reply = dispatch.checked(value);
-        if (reply instanceof Promise)
-          reply.then(
-            (checked) => call.answered(checked),
-            (error: unknown) => outcome.failed(call, error),
-          );
-        else call.answered(reply);
+        call.answered(dispatch.checked(value));
       } catch (error) {
         outcome.failed(call, error);
       }

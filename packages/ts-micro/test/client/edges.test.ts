@@ -1,0 +1,65 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { createClient, createService, endpoint, type StandardSchemaV1 } from "../../src/index.ts";
+import { memoryRegistry } from "../../src/registry/memory.ts";
+import { eventually } from "../../src/testing/suite.ts";
+
+const open: { close(): Promise<void> }[] = [];
+afterEach(async () => {
+  for (const each of open.splice(0).toReversed()) await each.close();
+});
+
+function world(wire: string) {
+  const registry = memoryRegistry();
+  const shared = { registry, env: false as const, logLevel: "fatal" as const, protocols: [wire] };
+  const client = createClient(shared);
+  open.push(client);
+  return {
+    client,
+    service(maxInFlight?: number) {
+      const service = createService({ ...shared, name: "s", address: "127.0.0.1:0", settle: 0, drain: "1s", maxInFlight });
+      open.push({ close: () => service.stop() });
+      return service;
+    },
+  };
+}
+
+/** A response schema that waits. */
+function waiting(): { schema: StandardSchemaV1; begun: () => boolean; go: () => void } {
+  let go: (() => void) | undefined;
+  const schema: StandardSchemaV1 = {
+    "~standard": {
+      version: 1,
+      vendor: "x",
+      validate: (value) => new Promise((resolve) => (go = () => resolve({ value }))),
+    },
+  };
+  return { schema, begun: () => go !== undefined, go: () => go?.() };
+}
+
+describe.each(["sync", "async"])("a response schema that waits, behind a %s handler", (how) => {
+  const handler = (): unknown => (how === "sync" ? { n: 1 } : Promise.resolve({ n: 1 }));
+
+  it("is bounded by the call's deadline and signal, in process too", async () => {
+    const service = world("fast").service();
+    service.handle("S", { slow: endpoint({ response: waiting().schema }, handler) });
+    await service.start();
+    await expect(service.client.call("s", "S.Slow", {}, { timeout: 20 })).rejects.toMatchObject({ code: "TIMEOUT" });
+    const signal = AbortSignal.timeout(20);
+    await expect(service.client.call("s", "S.Slow", {}, { signal })).rejects.toMatchObject({ code: "TIMEOUT" });
+  });
+
+  it("is waited for by a stop", async () => {
+    const { service: make, client } = world("fast");
+    const service = make();
+    const { schema, begun, go } = waiting();
+    service.handle("S", { slow: endpoint({ response: schema }, handler) });
+    await service.start();
+    const reply = client.call("s", "S.Slow", {});
+    await eventually(begun, "the schema's turn");
+    const stopped = service.stop();
+    await new Promise((resolve) => setImmediate(resolve));
+    go();
+    expect(await reply).toEqual({ n: 1 });
+    await stopped;
+  });
+});
