@@ -22,7 +22,7 @@ export class Metadata implements Iterable<[string, string]> {
   /** As `from`, but nothing is copied before it is looked at: `init` must not change until then. */
   static over(init: MetadataInit | undefined): Metadata {
     const metadata = new Metadata();
-    metadata.#pristine = init;
+    metadata.#pristine = lasting(init);
     return metadata;
   }
 
@@ -104,6 +104,11 @@ export class Metadata implements Iterable<[string, string]> {
   toJSON(): Record<string, string> {
     return { ...this.toObject() };
   }
+}
+
+/** `init`, or what it gives when that is an iterator, which can be read once alone: a retry reads it again. */
+export function lasting(init: MetadataInit | undefined): MetadataInit | undefined {
+  return typeof (init as { next?: unknown } | undefined)?.next === "function" ? Metadata.from(init) : init;
 }
 
 /** What a handler adds to its reply: before its first message, and behind its last. Made when somebody asks. */

@@ -6,7 +6,7 @@ import { ambientContext } from "../internal/ambient.ts";
 import { hold, release } from "../internal/hold.ts";
 import { tickTime } from "../internal/tick.ts";
 import type { MetadataInit } from "../metadata.ts";
-import { Metadata } from "../metadata.ts";
+import { lasting, Metadata } from "../metadata.ts";
 import type { Body, OutgoingCall, Peer, Reply, Route } from "../protocol.ts";
 import type { Node } from "../registry.ts";
 import { blames, retryable } from "./attempts.ts";
@@ -64,7 +64,7 @@ export abstract class Bounded {
       // The time of the turn may be as old as the turn is long, which a short limit would feel.
       this.deadline = (this.limit < exact ? clock.now() : this.began) + this.limit;
       this.inherited = false;
-      this.sent = options?.metadata;
+      this.sent = options === undefined ? undefined : lasting(options.metadata);
       this.given = undefined;
       this.unlinkCaller = undefined;
     } else {

@@ -63,3 +63,21 @@ describe.each(["sync", "async"])("a response schema that waits, behind a %s hand
     await stopped;
   });
 });
+
+it("metadata from an iterator go along with a retry", async () => {
+  const { service: make, client } = world("fast");
+  const held: (() => void)[] = [];
+  const service = make(1).handle("S", {
+    hold: () => new Promise<object>((resolve) => held.push(() => resolve({}))),
+    see: (_: object, ctx) => ({ token: ctx.metadata.get("token") }),
+  });
+  await service.start();
+  await client.call("s", "S.See", {});
+  const busy = client.call("s", "S.Hold", {});
+  // Right behind it, so it is turned away the first time.
+  const reply = client.call("s", "S.See", {}, { metadata: new Map([["token", "t"]]).entries() });
+  await eventually(() => held.length === 1, "the first call");
+  held[0]?.();
+  expect(await reply).toEqual({ token: "t" });
+  await busy;
+});
