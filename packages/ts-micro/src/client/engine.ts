@@ -107,7 +107,12 @@ export class ClientEngine {
 
   /** A unary call to a target. */
   call(target: Target, request: unknown, options: CallOptions | undefined): Promise<unknown> {
-    return (this.#bare ? this.#quick(target, request, options) : undefined) ?? this.#around(target, request, options);
+    try {
+      return (this.#bare ? this.#quick(target, request, options) : undefined) ?? this.#around(target, request, options);
+    } catch (error) {
+      // Options that make no sense, a selector that throws.
+      return Promise.reject(fromUnknown(error, id));
+    }
   }
 
   /** A unary call through the interceptors. */

@@ -81,3 +81,16 @@ it("metadata from an iterator go along with a retry", async () => {
   expect(await reply).toEqual({ token: "t" });
   await busy;
 });
+
+it("options that make no sense are a rejection, whatever is loaded", async () => {
+  const service = world("fast").service();
+  service.handle("S", { hello: () => ({}) });
+  await service.start();
+  const { client } = service;
+  for (let n = 0; n < 2; n++) {
+    await client.call("s", "S.Hello", {});
+    let call: Promise<unknown> | undefined;
+    expect(() => (call = client.call("s", "S.Hello", {}, { timeout: "soon" }))).not.toThrow();
+    await expect(call).rejects.toMatchObject({ code: "BAD_REQUEST" });
+  }
+});
