@@ -16,6 +16,8 @@ import type { LinkOptions } from "./link.ts";
 import { PromisedCall, routeOf } from "../common/promised.ts";
 
 const clientId = "go.micro.client";
+/** As {@link PeerOptions.avoid}, when the connection just ended: a node that went, more often than one that does not speak it. */
+const avoidEnded = 5000;
 
 /** What a peer is made of. Times are milliseconds. */
 export interface PeerOptions extends LinkOptions {
@@ -258,6 +260,7 @@ export class FastPeer implements Peer, ClientHome {
 
   /** The preface was not answered. */
   #elsewhere(socket: Socket): void {
+    const ended = socket.destroyed || socket.readableEnded;
     socket.destroy();
     if (this.#closed) return;
     if (this.#next === undefined)
@@ -270,7 +273,8 @@ export class FastPeer implements Peer, ClientHome {
         }),
       );
     this.#avoiding = true;
-    this.#avoidUntil = this.options.clock.now() + this.options.avoid;
+    const { clock, avoid } = this.options;
+    this.#avoidUntil = clock.now() + (ended ? Math.min(avoid, avoidEnded) : avoid);
     const other = (this.#other ??= this.#next());
     for (const entry of this.#waiting) {
       this.#waiting.delete(entry);

@@ -113,6 +113,18 @@ describe("a node that our framing does not reach", () => {
     });
   }
 
+  it.each(["closes", "resets"])("(%s), as one that restarts does, is tried again within seconds", async (what) => {
+    let act = strangers[what] as (wire: Wire) => void;
+    const address = await world.strange((wire) => act(wire));
+    const peer = world.dial(address, { clock, avoid: "5m" }, () => other);
+    expect(text((await peer.unary(head(), none)).body)).toBe("another way");
+    act = () => {};
+    await clock.advance(5000);
+    await peer.unary(head(), none);
+    await eventually(() => world.wires.length === 2, "one more try");
+    await peer.close();
+  });
+
   it("by TLS's choice of another protocol is called another way at once", async () => {
     const pem = (name: string): Buffer => readFileSync(new URL(`../../fixtures/tls/${name}.pem`, import.meta.url));
     const server = createTls({ cert: pem("server"), key: pem("server-key"), ALPNProtocols: ["http/1.1"] });
