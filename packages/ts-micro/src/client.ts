@@ -47,7 +47,7 @@ export interface Client extends Component {
   service<S>(name: NameOf<S>, options?: CallOptions): Remote<S>;
   /** A protobuf service by its descriptor. */
   service<D extends GenServiceLike>(name: string, descriptor: D, options?: CallOptions): Methods<ProtoEndpoints<D>>;
-  /** A unary call without types. */
+  /** A unary call without types. `request` must not change before it settles: it is written once there is a connection, and again by a retry. */
   call<O = unknown>(service: string, endpoint: string, request?: unknown, options?: CallOptions): Promise<O>;
   /** A stream without types. For a `server` stream: one `send`, then `end`. */
   stream<O = unknown, I = unknown>(service: string, endpoint: string, options?: CallOptions): Duplex<I, O>;
