@@ -16,7 +16,14 @@ function world(wire: string) {
   return {
     client,
     service(maxInFlight?: number) {
-      const service = createService({ ...shared, name: "s", address: "127.0.0.1:0", settle: 0, drain: "1s", maxInFlight });
+      const service = createService({
+        ...shared,
+        name: "s",
+        address: "127.0.0.1:0",
+        settle: 0,
+        drain: "1s",
+        maxInFlight,
+      });
       open.push({ close: () => service.stop() });
       return service;
     },
@@ -93,4 +100,26 @@ it("options that make no sense are a rejection, whatever is loaded", async () =>
     expect(() => (call = client.call("s", "S.Hello", {}, { timeout: "soon" }))).not.toThrow();
     await expect(call).rejects.toMatchObject({ code: "BAD_REQUEST" });
   }
+});
+
+it("a caller in process that gives up is heard by the handler at work", async () => {
+  const service = world("fast").service();
+  let heard = "";
+  service.handle("S", {
+    wait: (_: object, { signal }) =>
+      new Promise<object>((resolve) =>
+        signal.addEventListener("abort", () => {
+          heard = (signal.reason as { code: string }).code;
+          resolve({});
+        }),
+      ),
+  });
+  await service.start();
+  await service.client.call("s", "S.Wait", {}, { timeout: 20 }).catch(() => {});
+  expect(heard).toBe("TIMEOUT");
+  const control = new AbortController();
+  const call = service.client.call("s", "S.Wait", {}, { signal: control.signal });
+  control.abort();
+  await expect(call).rejects.toMatchObject({ code: "CANCELLED" });
+  expect(heard).toBe("CANCELLED");
 });
