@@ -49,8 +49,13 @@ export class NodeAcceptor implements Accepting {
       () => this.#connections.values(),
       (connection) => this.#expire(connection),
     );
+    // Newer Nodes ask before they let go of a connection; the others are put right in `#upgrade`.
+    const asking = {
+      shouldUpgradeCallback: (request: IncomingMessage) => this.#routeOf(request)?.upgrade !== undefined,
+    };
     this.#server = http.createServer(
       {
+        ...asking,
         maxHeaderSize: settings.maxHeader,
         headersTimeout: settings.headTimeout,
         requestTimeout: settings.requestTimeout,
@@ -140,11 +145,14 @@ export class NodeAcceptor implements Accepting {
     request.once("end", () => (connection.deadline = Infinity)).resume();
   }
 
+  #routeOf({ method = "", url = "", headers }: IncomingMessage): HttpRoute | undefined {
+    const path = url.replace(/\?.*$/s, "");
+    return this.#routes.find((route) => route.match(method, path, headers as Record<string, string>));
+  }
+
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     socket.off("data", nothing);
-    const exchange = { method: request.method ?? "", path: (request.url ?? "").replace(/\?.*$/s, "") };
-    const headers = request.headers as Record<string, string>;
-    const route = this.#routes.find((each) => each.match(exchange.method, exchange.path, headers));
+    const route = this.#routeOf(request);
     if (route?.upgrade !== undefined) return route.upgrade(request, socket, head);
     // Java's client asks for HTTP/2 in each first request: who does not speak it ignores that, but Node has let go of the connection.
     socket.unshift(Buffer.concat([headWithoutUpgrade(request), head]));
