@@ -128,7 +128,8 @@ export class Directory {
       () => [],
     );
     const like = [...new Set(names)].filter(
-      (name) => distance(name.toLowerCase(), service.toLowerCase()) <= Math.max(1, service.length / 3),
+      (name) =>
+        name !== service && distance(name.toLowerCase(), service.toLowerCase()) <= Math.max(1, service.length / 3),
     );
     const hint =
       like.length > 0

@@ -254,7 +254,11 @@ describe("a client of ours", () => {
   it(
     "leaves no trace of ten thousand cancelled calls, and no neighbour loses its own",
     { timeout: 120_000 },
-    async () => {
+    async (context) => {
+      context.skip(
+        Number(process.versions.node.split(".")[0]) >= 24,
+        "from Node 24 on our server may cut off, as a rapid reset, a client that gives up a thousand calls at once (docs/protocol.md)",
+      );
       const ours = await served();
       const peer = dial(ours.address);
       let echoes = 0;

@@ -15,7 +15,7 @@ import { NodeStream, fromNode, ignore } from "./stream.ts";
 
 /**
  * Servers on nghttp2 (Node's are) end a connection that resets more than a thousand streams at once, or 33 a second, and with it the calls
- * of others; the nghttp2 of Node 24 counts a reset more than once. Past this budget a session takes no new requests, and what is given up on it is left alone until it closes.
+ * of others. Past this budget a session takes no new requests, and what is given up on it is left alone until it closes.
  */
 const resetBurst = 200;
 const resetsPerSecond = 30;
