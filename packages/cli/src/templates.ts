@@ -51,7 +51,7 @@ for await (const { n } of ${variable}.count({ to: 3 })) console.log(n);
       private: true,
       type: "module",
       main: "main.ts",
-      scripts: { start: "micro run main.ts", client: "micro run --no-watch client.ts", check: "tsc" },
+      scripts: { start: "micro run main.ts", client: "micro run --no-watch --retries=0 client.ts", check: "tsc" },
       dependencies: { "ts-micro": `^${version}`, zod: "^4.0.0" },
       devDependencies: { "@types/node": ">=20", "ts-micro-cli": `^${version}`, typescript: ">=5.8" },
     }),

@@ -10,7 +10,7 @@ export const run: Command = {
   usage: "[FILE|DIR] [ARGUMENTS OF THE SERVICE…]",
   examples: ["run", "run greeter.ts", "run --no-watch --registry=local ./greeter"],
   flags: {
-    "no-watch": { type: "boolean", help: "do not look for changes; end when the service ends" },
+    "no-watch": { type: "boolean", help: "do not look for changes; end when the service ends well" },
     tsx: {
       type: "boolean",
       help: "TypeScript through tsx also where Node runs it itself: for enums, and .js imports of .ts files",
