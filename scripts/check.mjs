@@ -172,6 +172,6 @@ for (const name of chosen) await stage(name, stages[name]);
 const failed = summary.filter(({ ok }) => !ok).map(({ name }) => name);
 const counts = { passed: summary.length - failed.length, failed: failed.length };
 if (failed.length > 0) console.error(`\nfailed: ${failed.join(", ")}`);
-record("check", counts);
+record("check", counts, failed);
 closing(counts);
 process.exitCode = failed.length > 0 ? 1 : 0;

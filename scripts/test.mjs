@@ -22,6 +22,21 @@ function count(report, exitCode) {
   return { passed: report.numPassedTests, failed: failed === 0 && exitCode !== 0 ? 1 : failed, skipped };
 }
 
+/** One line for each failed test: file, name, the first line of its error. */
+const failures = (report) =>
+  report.testResults.flatMap((file) => {
+    const ofFile =
+      file.assertionResults.length === 0 && file.status === "failed"
+        ? [{ title: "does not load", message: file.message }]
+        : [];
+    const ofTests = file.assertionResults
+      .filter((test) => test.status === "failed")
+      .map(({ fullName, failureMessages: [message = ""] }) => ({ title: fullName, message }));
+    return [...ofFile, ...ofTests].map(
+      ({ title, message }) => `${file.name.replace(`${root}/`, "")}: ${title}: ${message.split("\n")[0].slice(0, 300)}`,
+    );
+  });
+
 function readReport(file) {
   try {
     return JSON.parse(readFileSync(file, "utf8"));
@@ -45,6 +60,7 @@ const { value, seconds } = await timed(() =>
 const read = readReport(report);
 rmSync(folder, { recursive: true });
 
+const failed = read ? failures(read) : [];
 const counts = read ? count(read, value.code) : { passed: 0, failed: 1, skipped: 0 };
 if (!read) console.error(`vitest left no report (exit ${value.code})`);
 counts.failed += unbuilt.length;
@@ -54,6 +70,6 @@ if (counts.passed + counts.failed === 0) {
 }
 if (counts.skipped > 0) console.log(`skipped: ${counts.skipped}`);
 console.log(`test (${suiteName}, Node ${process.versions.node}): ${inSeconds(seconds)}`);
-record(`test-${suiteName}-node${process.versions.node}`, counts);
+record(`test-${suiteName}-node${process.versions.node}`, counts, failed);
 closing(counts);
 process.exitCode = counts.failed > 0 || value.code !== 0 ? 1 : 0;

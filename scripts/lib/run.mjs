@@ -82,10 +82,14 @@ export async function timed(work) {
 
 export const inSeconds = (seconds) => `${seconds.toFixed(1)} s`;
 
-/** Adds one stage's counts to the file that `.ci/run` sums up. Without it, nothing happens. */
-export function record(stage, { passed, failed, skipped = 0 }) {
+/** Adds one stage's counts to the file that `.ci/run` sums up, and what failed to the list that it ends with. Without it, nothing happens. */
+export function record(stage, { passed, failed, skipped = 0 }, failures = []) {
   const file = process.env.TS_MICRO_RESULTS;
-  if (file) appendFileSync(file, `${stage.replaceAll(/\s/g, "-")} ${passed} ${failed} ${skipped}\n`);
+  if (!file) return;
+  const name = stage.replaceAll(/\s/g, "-");
+  appendFileSync(file, `${name} ${passed} ${failed} ${skipped}\n`);
+  if (failures.length > 0)
+    appendFileSync(`${file}.failed`, `${failures.map((one) => `FAILED ${name}: ${one}`).join("\n")}\n`);
 }
 
 /** The plain closing line of every script that counts. */
