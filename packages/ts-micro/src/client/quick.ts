@@ -195,7 +195,7 @@ export class QuickCall extends Bounded implements OutgoingCall {
     const { options } = this;
     failure.attempts = 1;
     const most = options?.retries ?? this.engine.options.retries;
-    if (most < 1 || this.oneway || !retryable(failure, this.idempotent) || this.cancellation?.reason !== undefined)
+    if (most < 1 || !retryable(failure, this.idempotent) || this.cancellation?.reason !== undefined)
       return this.#give(failure);
     this.engine.again(this.prepared(), { failure, node: this.node, candidates: this.candidates }).then(
       (value) => {

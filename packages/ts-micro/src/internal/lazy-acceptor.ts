@@ -40,7 +40,7 @@ export class LazyAcceptor {
     this.#loading.then(
       (loaded) => {
         this.#started(loaded);
-        if (this.#waiting.delete(socket) && !this.#closed) loaded.accept(socket, bytes);
+        if (this.#waiting.delete(socket)) loaded.accept(socket, bytes);
         else socket.destroy();
       },
       () => {

@@ -183,15 +183,14 @@ export class ClientLink extends Link {
       throw broken("a request from a server");
   }
 
-  protected lost(error: MicroError): void {
-    const refused = new MicroError({ id: error.id, code: error.code, detail: error.detail, refused: true });
-    this.#lost = refused;
+  protected lost(error: MicroError, unsent: MicroError): void {
+    this.#lost = unsent;
     this.#home.gone(this);
-    this.#opening?.reject(refused);
+    this.#opening?.reject(unsent);
     for (const [id, call] of this.calls.entries()) {
       this.calls.take(id);
       call.unlink?.();
-      call.failed(id > this.flushed ? refused : error);
+      call.failed(id > this.flushed ? unsent : error);
     }
   }
 

@@ -84,8 +84,8 @@ export abstract class Link implements FrameSink, Flushing {
   protected abstract received(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void;
   /** The payload of a frame was above the limit. */
   abstract oversize(type: number, flags: number, id: number, length: number): void;
-  /** It is over; nothing more is read or written. */
-  protected abstract lost(error: MicroError): void;
+  /** It is over; nothing more is read or written. `unsent` is for what never left. */
+  protected abstract lost(error: MicroError, unsent: MicroError): void;
   /** Highest id that was given out or seen. */
   protected abstract get newest(): number;
   /** Stops reading while the peer does not read. One end alone may: two would wait for each other. */
@@ -219,9 +219,10 @@ export abstract class Link implements FrameSink, Flushing {
     const timer = this.options.clock.after(linger, () => socket.destroy());
     socket.once("close", () => this.options.clock.cancel(timer));
     this.#released();
-    for (const stream of this.streams.values()) stream.lost(error);
+    const unsent = new MicroError({ id: error.id, code: error.code, detail: error.detail, refused: true });
+    for (const stream of this.streams.values()) stream.lost(stream.id > this.flushed ? unsent : error);
     this.streams.clear();
-    this.lost(error);
+    this.lost(error, unsent);
   }
 
   /** What the peer said of itself has changed. */

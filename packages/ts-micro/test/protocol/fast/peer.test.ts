@@ -1,7 +1,9 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { readFileSync } from "node:fs";
 import { createServer as createTls } from "node:tls";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { Cancellation } from "../../../src/context.ts";
 import { MicroError } from "../../../src/errors.ts";
 import type { CallHead, Peer, RawStream } from "../../../src/protocol.ts";
 import { virtualClock, type VirtualClock } from "../../../src/testing/clock.ts";
@@ -211,5 +213,63 @@ describe("a connection that is lost", () => {
       code: "CONNECTION_LOST",
       refused: false,
     });
+  });
+
+  it("is safe to repeat for what was not handed to the system, and for that alone", async () => {
+    const address = await world.strange((wire) => void wire.say(hello()));
+    const sockets: Socket[] = [];
+    const opened = (message: unknown): void => void sockets.push((message as { socket: Socket }).socket);
+    subscribe("net.client.socket", opened);
+    try {
+      const peer = world.dial(address);
+      const left = failure(peer.unary(head(), none));
+      const leftStream = peer.stream(head({ kind: "bidi" }));
+      const leftRead = failure(leftStream.read());
+      await eventually(() => world.wires.length === 1, "a connection");
+      await world.wires[0]!.frame(Frame.request, 2);
+      sockets.at(-1)!.destroy();
+      const unsent = failure(peer.unary(head(), none));
+      const unsentRead = failure(peer.stream(head({ kind: "bidi" })).read());
+      expect(await left).toMatchObject({ code: "CONNECTION_LOST", refused: false });
+      expect(await leftRead).toMatchObject({ code: "CONNECTION_LOST", refused: false });
+      expect(await unsent).toMatchObject({ code: "CONNECTION_LOST", refused: true });
+      expect(await unsentRead).toMatchObject({ code: "CONNECTION_LOST", refused: true });
+    } finally {
+      unsubscribe("net.client.socket", opened);
+    }
+  });
+});
+
+/** Counts who listens. */
+class Counted extends Cancellation {
+  live = 0;
+
+  override onCancel(listener: (reason: MicroError) => void): () => void {
+    const unlink = super.onCancel(listener);
+    this.live++;
+    return () => {
+      this.live--;
+      unlink();
+    };
+  }
+}
+
+describe("a call that has waited for its connection", () => {
+  it("leaves nothing with its caller, whichever way it went", async () => {
+    const cancellation = new Counted();
+    const address = await world.strange((wire) => {
+      void wire.say(hello()).then(async () => {
+        await wire.frame(Frame.request);
+        await wire.say(frame(Frame.reply, 0, 1, "ours"));
+      });
+    });
+    expect(text((await world.dial(address).unary(head(), none, cancellation)).body)).toBe("ours");
+    expect(cancellation.live).toBe(0);
+    const elsewhere = await world.strange((wire) => void wire.raw.write("HTTP/1.1 400 \r\n\r\n").catch(() => {}));
+    const reply = await world.dial(elsewhere, { clock }, () => other).unary(head(), none, cancellation);
+    expect(text(reply.body)).toBe("another way");
+    expect(cancellation.live).toBe(0);
+    await failure(world.dial(elsewhere, { clock }).unary(head(), none, cancellation));
+    expect(cancellation.live).toBe(0);
   });
 });

@@ -268,6 +268,24 @@ describe("a peer that is silent", () => {
 });
 
 describe("floods", () => {
+  it("of calls and streams that never end are turned away above 65,536 of each", { timeout: 30_000 }, async () => {
+    world.bench.hanging("Test.Hang");
+    world.bench.on("bidi", "Test.Stuck", (call) => new Promise((resolve) => call.cancellation.onCancel(resolve)));
+    const { address } = await world.serve();
+    const wire = await world.wire(address);
+    const most = 65_536;
+    const many = (from: number, init: Parameters<typeof request>[1]): Buffer =>
+      Buffer.concat(Array.from({ length: most }, (_, n) => request(from + n, init)));
+    await wire.say(route(1, "Test.Hang"), route(2, "Test.Stuck"), many(1, {}), request(most + 1));
+    const refused = Flag.error | Flag.refused;
+    expect(await wire.frame(Frame.reply)).toMatchObject({ id: most + 1, flags: refused });
+    await wire.say(many(most + 2, { route: 2, flags: bidi }), request(2 * most + 2, { route: 2, flags: bidi }));
+    const end = await wire.frame(Frame.end);
+    expect(end).toMatchObject({ id: 2 * most + 2, flags: refused });
+    expect(String(end.payload)).toMatch("RESOURCE_EXHAUSTED");
+    await world.healthy(address);
+  });
+
   it("of pings that are never read are held back", async () => {
     const { address } = await world.serve();
     const wire = await world.wire(address);
