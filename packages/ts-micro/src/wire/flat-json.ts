@@ -21,11 +21,27 @@ const longest = 128;
 /** Strings of at least this length are written by the system, and looked through four bytes at a time. */
 const long = 40;
 
-/** Exactly what JSON.stringify gives, or undefined when the value is left to it. */
+let busy = false;
+
+/**
+ * Exactly what JSON.stringify gives, or undefined when the value is left to it. A getter that encodes something itself finds the buffer in
+ * use, and what it throws is JSON's to throw.
+ */
 export function encodeFlat(value: unknown): FlatBody | undefined {
-  if (typeof value !== "object" || value === null || Object.getPrototypeOf(value) !== Object.prototype)
+  if (busy || typeof value !== "object" || value === null) return undefined;
+  busy = true;
+  try {
+    return write(value as Readonly<Record<string, unknown>>);
+  } catch {
     return undefined;
-  const object = value as Readonly<Record<string, unknown>>;
+  } finally {
+    busy = false;
+  }
+}
+
+function write(object: Readonly<Record<string, unknown>>): FlatBody | undefined {
+  if (Object.getPrototypeOf(object) !== Object.prototype || Array.isArray(object)) return undefined;
+  if (typeof object["toJSON"] === "function") return undefined;
   let at = 0;
   for (const key in object) {
     if (!Object.hasOwn(object, key)) continue;

@@ -98,6 +98,90 @@ describe("flat JSON", () => {
     expect(taken).toBeGreaterThan(100);
   });
 
+  it("is written as JSON.stringify writes it, or left to it, whatever the object does while it is read", () => {
+    let taken = 0;
+    const inner = { of: "a getter", text: "z".repeat(3000) };
+    const nested = (): unknown => (written(inner), JSON.parse(JSON.stringify(inner)));
+    const trait = fc.constantFrom<(of: Record<string, unknown>) => unknown>(
+      (of) => of,
+      (of) => Object.defineProperty(of, "toJSON", { value: () => "replaced" }),
+      (of) => Object.defineProperty(of, "toJSON", { value: "no function" }),
+      (of) => Object.defineProperty(of, "hidden", { value: 1 }),
+      (of) => Object.defineProperty(of, "toJSON", { get: () => () => ({ late: true }), enumerable: true }),
+      (of) => Object.defineProperty(of, "got", { get: () => (nested(), "x".repeat(50)), enumerable: true }),
+      (of) => Object.defineProperty(of, "deep", { get: nested, enumerable: true }),
+      (of) =>
+        Object.defineProperty(of, "self", {
+          get: () => written({ a: 1 }) ?? JSON.stringify({ a: 1 }),
+          enumerable: true,
+        }),
+      (of) =>
+        Object.defineProperty(of, "bad", {
+          get: () => {
+            throw new TypeError("no");
+          },
+          enumerable: true,
+        }),
+      (of) => Object.defineProperty(of, "drops", { get: () => (delete of["after"], 1), enumerable: true }),
+      (of) => Object.assign(of, { after: 1 }),
+      (of) => Object.assign(of, { 7: "an index", __proto__: null }),
+      (of) => Object.setPrototypeOf(of, { toJSON: () => "inherited" }) as unknown,
+      (of) => Object.setPrototypeOf(of, { inherited: 1 }) as unknown,
+      (of) => new Proxy(of, {}),
+      (of) => new Proxy(of, { get: (target, key) => (nested(), Reflect.get(target, key)) }),
+      (of) => new Proxy(of, { ownKeys: (target) => Reflect.ownKeys(target).toReversed() }),
+      (of) => Object.setPrototypeOf([of["a"]], Object.prototype) as unknown,
+      (of) => new Proxy([of], { getPrototypeOf: () => Object.prototype }),
+      (of) => {
+        const { proxy, revoke } = Proxy.revocable(of, {});
+        revoke();
+        return proxy;
+      },
+    );
+    const small = fc.dictionary(
+      fc.constantFrom("a", "b", "c", "after"),
+      fc.oneof(fc.integer(), fc.string(), fc.boolean()),
+    );
+    const outcome = (value: unknown, way: (value: unknown) => string | undefined): unknown => {
+      try {
+        return way(value);
+      } catch (error) {
+        return (error as Error).name;
+      }
+    };
+    fc.assert(
+      fc.property(small, fc.array(trait, { maxLength: 4 }), (plain, traits) => {
+        const make = (): unknown => {
+          let value: unknown = { ...plain };
+          for (const each of traits) {
+            try {
+              value = each(value as Record<string, unknown>);
+            } catch {
+              // A revoked proxy takes no more.
+            }
+          }
+          return value;
+        };
+        const found = written(make());
+        if (found !== undefined) taken++;
+        expect(found ?? outcome(make(), JSON.stringify)).toBe(outcome(make(), JSON.stringify));
+        expect(written({ well: true })).toBe('{"well":true}');
+      }),
+      { numRuns: 10_000 },
+    );
+    expect(taken).toBeGreaterThan(100);
+  });
+
+  it("is left to JSON while every object has a toJSON", () => {
+    Object.defineProperty(Object.prototype, "toJSON", { value: () => "all", configurable: true });
+    try {
+      expect(written({ a: 1 })).toBeUndefined();
+    } finally {
+      delete (Object.prototype as { toJSON?: unknown }).toJSON;
+    }
+    expect(written({ a: 1 })).toBe('{"a":1}');
+  });
+
   it.each([
     [{}, "{}"],
     [{ name: "Ada", n: 3, ok: true, no: false, none: null }, '{"name":"Ada","n":3,"ok":true,"no":false,"none":null}'],
