@@ -1,3 +1,4 @@
+import { carefulSelector } from "./client/careful.ts";
 import type { Clock } from "./clock.ts";
 import type { Codec } from "./codec.ts";
 import { bytesCodec } from "./codec/bytes.ts";
@@ -51,11 +52,13 @@ export async function makeCore(of: {
   return {
     cached: cachedRegistry(registry, { clock }),
     selector:
-      typeof selector === "object"
-        ? selector
-        : selector === undefined || selector === "p2c"
-          ? p2cSelector({ clock })
-          : (await loadDriver("selector", selector)).fromAddress(undefined, env),
+      selector === undefined || selector === "p2c"
+        ? p2cSelector({ clock })
+        : carefulSelector(
+            typeof selector === "object"
+              ? selector
+              : (await loadDriver("selector", selector)).fromAddress(undefined, env),
+          ),
     serving,
     calling,
     protocols: await protocols.made(),

@@ -126,7 +126,12 @@ export class ClientEngine {
       return Promise.reject(call.cancellation.reason);
     }
     hold();
-    const result = this.#run(call);
+    let result: Promise<unknown>;
+    try {
+      result = this.#run(call);
+    } catch (error) {
+      result = Promise.reject(fromUnknown(error, id));
+    }
     const settled = (): void => {
       release();
       unlink?.();

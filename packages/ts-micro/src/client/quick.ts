@@ -6,7 +6,7 @@ import { ambientContext } from "../internal/ambient.ts";
 import { hold, release } from "../internal/hold.ts";
 import { tickTime } from "../internal/tick.ts";
 import type { MetadataInit } from "../metadata.ts";
-import { lasting, Metadata } from "../metadata.ts";
+import { fitToSend, Metadata } from "../metadata.ts";
 import type { Body, OutgoingCall, Peer, Reply, Route } from "../protocol.ts";
 import type { Node } from "../registry.ts";
 import { blames, retryable } from "./attempts.ts";
@@ -64,7 +64,7 @@ export abstract class Bounded {
       // The time of the turn may be as old as the turn is long, which a short limit would feel.
       this.deadline = (this.limit < exact ? clock.now() : this.began) + this.limit;
       this.inherited = false;
-      this.sent = options === undefined ? undefined : lasting(options.metadata);
+      this.sent = options === undefined ? undefined : fitToSend(options.metadata);
       this.given = undefined;
       this.unlinkCaller = undefined;
     } else {
@@ -156,7 +156,11 @@ export class QuickCall extends Bounded implements OutgoingCall {
       this.node = node;
       this.candidates = candidates;
       hold();
-      this.engine.options.selector.started(this.target.service, node);
+      try {
+        this.engine.options.selector.started(this.target.service, node);
+      } catch (error) {
+        return this.#give(error);
+      }
       if (this.cancellation?.reason !== undefined) this.failed(this.cancellation.reason);
       else if (this.due <= this.began) this.#late();
       else (peer.direct as NonNullable<Peer["direct"]>)(this);
