@@ -1,3 +1,4 @@
+import { errors } from "./errors.ts";
 import { canonicalName, isPerHop } from "./wire/headers.ts";
 
 /** What is accepted wherever metadata is given. */
@@ -12,17 +13,24 @@ export class Metadata implements Iterable<[string, string]> {
   /** What it is to be made of when somebody looks. */
   #pristine: MetadataInit | undefined;
 
-  /** A new Metadata with the entries of `init`. */
+  /** A new Metadata with the entries of `init`. @throws MicroError BAD_REQUEST, see {@link Metadata.set} */
   static from(init?: MetadataInit): Metadata {
     const metadata = new Metadata();
     if (init !== undefined) metadata.merge(init);
     return metadata;
   }
 
+  /** As `from`, of what came over a wire: taken as it is. */
+  static received(entries: Iterable<readonly [string, string]>): Metadata {
+    const metadata = new Metadata();
+    for (const entry of entries) metadata.#map.set(entry[0].toLowerCase(), [entry[0], entry[1]]);
+    return metadata;
+  }
+
   /** As `from`, but nothing is copied before it is looked at: `init` must not change until then. */
   static over(init: MetadataInit | undefined): Metadata {
     const metadata = new Metadata();
-    metadata.#pristine = lasting(init);
+    metadata.#pristine = fitToSend(init);
     return metadata;
   }
 
@@ -53,7 +61,9 @@ export class Metadata implements Iterable<[string, string]> {
     return this.#map.has(name.toLowerCase());
   }
 
+  /** @throws MicroError BAD_REQUEST for a name or value that is no text, or that no wire carries: with CR, LF or NUL in it. */
   set(name: string, value: string): this {
+    check(name, value);
     this.#map.set(name.toLowerCase(), [name, value]);
     return this;
   }
@@ -65,8 +75,11 @@ export class Metadata implements Iterable<[string, string]> {
   /** Sets every entry of `init` here; later ones win. */
   merge(init: MetadataInit): this {
     if (init instanceof Metadata) for (const [key, entry] of init.#map) this.#map.set(key, entry);
-    else if (Symbol.iterator in init)
-      for (const [name, value] of init as Iterable<readonly [string, string]>) this.set(name, value);
+    else if (isIterable(init))
+      for (const entry of init) {
+        if (!Array.isArray(entry)) throw unfit("an entry", `${typeof entry}, not a pair of name and value`);
+        this.set(entry[0] as string, entry[1] as string);
+      }
     else for (const [name, value] of Object.entries(init)) this.set(name, value);
     return this;
   }
@@ -106,9 +119,39 @@ export class Metadata implements Iterable<[string, string]> {
   }
 }
 
-/** `init`, or what it gives when that is an iterator, which can be read once alone: a retry reads it again. */
-export function lasting(init: MetadataInit | undefined): MetadataInit | undefined {
-  return typeof (init as { next?: unknown } | undefined)?.next === "function" ? Metadata.from(init) : init;
+/**
+ * `init`, if it is fit to be sent: or what it gives when that is an iterator, which can be read once alone, and a retry reads it again.
+ * @throws MicroError BAD_REQUEST
+ */
+export function fitToSend(init: MetadataInit | undefined): MetadataInit | undefined {
+  if (init === undefined || init instanceof Metadata) return init;
+  if (isIterable(init)) return Metadata.from(init);
+  for (const name in init) check(name, init[name]);
+  return init;
+}
+
+function isIterable(init: MetadataInit): init is Iterable<readonly [string, string]> {
+  if (typeof init !== "object" || init === null)
+    throw unfit(typeof init === "object" ? "null" : typeof init, "give an object, pairs, or Metadata");
+  return Symbol.iterator in init;
+}
+
+// oxlint-disable-next-line no-control-regex -- these are what it looks for
+const unsendable = /[\r\n\0]/;
+
+function check(name: unknown, value: unknown): void {
+  if (typeof name !== "string") throw unfit("a name", `${typeof name}, not text`);
+  if (typeof value !== "string") throw unfit(JSON.stringify(name), `${kindOf(value)}, not text`);
+  if (unsendable.test(value) || unsendable.test(name))
+    throw unfit(JSON.stringify(name.slice(0, 80)), "a line end or zero byte in it");
+}
+
+function kindOf(value: unknown): string {
+  return value === null ? "null" : Array.isArray(value) ? "an array" : typeof value;
+}
+
+function unfit(what: string, why: string): Error {
+  return errors.badRequest("ts.micro.metadata", `metadata: ${what}: ${why}`);
 }
 
 /** What a handler adds to its reply: before its first message, and behind its last. Made when somebody asks. */

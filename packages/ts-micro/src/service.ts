@@ -17,6 +17,7 @@ import { helpText, parseFlags, type ParsedFlags, type UserFlag } from "./flags.t
 import { holding } from "./internal/hold.ts";
 import { until } from "./internal/signals.ts";
 import type { Logger } from "./logger.ts";
+import { fitToSend } from "./metadata.ts";
 import type { Registry } from "./registry.ts";
 import type {
   CorsOptions,
@@ -190,6 +191,7 @@ export class MicroService {
   constructor(options: ServiceOptions) {
     if (typeof options.name !== "string" || options.name === "")
       throw errors.badRequest("ts-micro", "a service needs a name");
+    fitToSend(options.metadata);
     this.options = options;
   }
 
@@ -225,6 +227,7 @@ export class MicroService {
     if (this.#parts !== undefined)
       throw errors.invalidState(this.name, "init comes before start and before the components are used");
     const { argv, ...changed } = options ?? { argv: process.argv.slice(2) };
+    fitToSend(changed.metadata);
     this.options = { ...this.options, ...(changed as Partial<ServiceOptions>) };
     if (argv !== undefined) {
       this.#parsed = parseFlags(argv, this.options.flags ?? {}, environment(this.options.env));

@@ -4,6 +4,7 @@ import type { Endpoint, EndpointDefinition, GenServiceLike } from "../endpoint.t
 import { errors } from "../errors.ts";
 import { idempotencyOf } from "../internal/idempotency.ts";
 import { endpointName } from "../internal/names.ts";
+import { fitToSend } from "../metadata.ts";
 import type { HandleOptions, RoutedEndpoint } from "../server.ts";
 
 const id = "ts-micro";
@@ -45,7 +46,7 @@ export function endpointsOf(group: string, handlers: object, options: HandleOpti
     from.set(name, method);
     const handler = (declared?.handler ?? value) as RoutedEndpoint["handler"];
     const definition = declared?.definition ?? {};
-    const metadata = { ...definition.metadata, ...(options.metadata?.[name] ?? options.metadata?.[method]) };
+    const metadata = together(definition.metadata, options.metadata?.[name] ?? options.metadata?.[method]);
     found.set(name, {
       name,
       kind: declared?.kind ?? (isAsyncGenerator(value) ? "server" : "unary"),
@@ -57,6 +58,14 @@ export function endpointsOf(group: string, handlers: object, options: HandleOpti
   if (only !== undefined && only.size > 0) throw errors.badRequest(id, `${group}: no method ${[...only].join(", ")}`);
   if (found.size === 0) throw errors.badRequest(id, `${group}: no handler in it`);
   return [...found.values()];
+}
+
+type Texts = Readonly<Record<string, string>>;
+
+function together(own: Texts | undefined, more: Texts | undefined): Texts {
+  fitToSend(own);
+  fitToSend(more);
+  return { ...own, ...more };
 }
 
 /** The endpoints of a protobuf service. */
@@ -72,7 +81,7 @@ export function endpointsOfDescriptor(
     const endpoint = `${descriptor.name}.${name}`;
     const definition: EndpointDefinition<unknown, unknown, Kind> = {
       ...idempotencyOf(method),
-      metadata: { ...(options.metadata?.[endpoint] ?? options.metadata?.[local]) },
+      metadata: together(undefined, options.metadata?.[endpoint] ?? options.metadata?.[local]),
     };
     return {
       name: endpoint,

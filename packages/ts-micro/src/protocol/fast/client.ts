@@ -60,8 +60,11 @@ export class ClientLink extends Link {
   }
 
   call(call: OutgoingCall): void {
+    let block: string;
     let body: Body;
     try {
+      // Getters of the user's may run in both, and call: what they hand over is used at once, and the id is taken after them.
+      block = blockOf(call.sent);
       body = call.body();
       if (!this.fits(body)) throw tooLarge(this.maxBody);
     } catch (error) {
@@ -71,7 +74,7 @@ export class ClientLink extends Link {
     const id = this.#next;
     const flags = call.oneway ? Flag.oneway : 0;
     try {
-      this.#request(id, flags, call.route, call.sent, call.due, body);
+      this.#request(id, flags, call.route, block, call.due, body);
     } catch (error) {
       return call.failed(fromUnknown(error, wireId));
     }
@@ -108,8 +111,9 @@ export class ClientLink extends Link {
     sent: MetadataInit | undefined,
     due: number,
   ): ClientStream {
+    const block = blockOf(sent);
     const id = this.#next;
-    this.#request(id, kind, route, sent, due, "");
+    this.#request(id, kind, route, block, due, "");
     const stream = make(id);
     this.streams.set(id, stream);
     if (this.watch()) this.#home.watch(this.deadline);
@@ -219,22 +223,19 @@ export class ClientLink extends Link {
     this.idle();
   }
 
-  #request(id: number, flags: number, route: Route, sent: MetadataInit | undefined, due: number, body: Body): void {
+  #request(id: number, flags: number, route: Route, block: string, due: number, body: Body): void {
     const number = this.#tables.route(route);
     let metadata = 0;
     let all = flags;
     let payload = body;
-    if (sent !== undefined) {
-      const block = metadataBlock(sent);
-      if (block !== "") {
-        metadata = this.#tables.block(block);
-        if (metadata === 0) {
-          const inline = Buffer.from(block);
-          all |= Flag.inline;
-          metadata = inline.length;
-          payload = Buffer.concat([inline, bytesOf(body)]);
-          if (payload.length > this.maxBody) throw tooLarge(this.maxBody);
-        }
+    if (block !== "") {
+      metadata = this.#tables.block(block);
+      if (metadata === 0) {
+        const inline = Buffer.from(block);
+        all |= Flag.inline;
+        metadata = inline.length;
+        payload = Buffer.concat([inline, bytesOf(body)]);
+        if (payload.length > this.maxBody) throw tooLarge(this.maxBody);
       }
     }
     const timeout = due === Infinity ? 0 : Math.max(1, Math.ceil(due - tickTime(this.options.clock)));
@@ -259,6 +260,10 @@ export class ClientLink extends Link {
 }
 
 const nothing = Buffer.alloc(0);
+
+function blockOf(sent: MetadataInit | undefined): string {
+  return sent === undefined ? "" : metadataBlock(sent);
+}
 
 function bytesOf(body: Body): Uint8Array {
   if (body instanceof Uint8Array) return body;

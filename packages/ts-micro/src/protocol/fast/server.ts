@@ -266,8 +266,7 @@ function busy(): MicroError {
 }
 
 function metadataOf(block: string | undefined, link: ServerLink): Metadata {
-  const metadata = new Metadata();
-  if (block !== undefined) metadata.merge(decodeMetadata(block));
+  const metadata = block === undefined ? new Metadata() : Metadata.received(decodeMetadata(block));
   return metadata.set(H.local, link.local).set(H.remote, link.remote);
 }
 

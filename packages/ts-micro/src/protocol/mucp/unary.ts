@@ -111,10 +111,11 @@ export class UnaryCall implements Receiver, DialOptions, Pending {
     if (this.over) return;
     const { call } = this;
     try {
-      const body = call.body();
       const left = this.deadline - tickTime(this.owner.clock);
-      if (connection.sendLines === undefined) return this.#send(connection, body);
-      connection.sendLines(requestLines(call.route, call.sent, left, this.id), body);
+      if (connection.sendLines === undefined) return this.#send(connection);
+      // Behind the metadata, whose getters may call and write another body where this one is.
+      const lines = requestLines(call.route, call.sent, left, this.id);
+      connection.sendLines(lines, call.body());
       this.sent = true;
     } catch (error) {
       this.#settled();
@@ -124,11 +125,11 @@ export class UnaryCall implements Receiver, DialOptions, Pending {
     if (call.oneway) this.#written();
   }
 
-  #send(connection: Connection, body: Body): void {
+  #send(connection: Connection): void {
     const { call, deadline, id } = this;
     const metadata = call.sent === undefined ? undefined : Metadata.from(call.sent);
     const head: CallHead = { ...call.route, kind: "unary", deadline, metadata, id };
-    const message = { header: requestHeader(head, this.owner.clock.now()), body: bytesOf(body) };
+    const message = { header: requestHeader(head, this.owner.clock.now()), body: bytesOf(call.body()) };
     this.sent = true;
     connection.send(message).then(
       () => {

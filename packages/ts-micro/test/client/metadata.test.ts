@@ -1,0 +1,152 @@
+import { afterEach, describe, expect, it } from "vitest";
+import { createClient, createService, endpoint, Metadata, type CallOptions, type Context } from "../../src/index.ts";
+import { memoryRegistry } from "../../src/registry/memory.ts";
+
+const open: { close(): Promise<void> }[] = [];
+afterEach(async () => {
+  for (const each of open.splice(0).toReversed()) await each.close();
+});
+
+type Given = CallOptions["metadata"];
+const unfit: Record<string, [unknown, RegExp]> = {
+  "a number": [{ "X-Tenant": 5 }, /"X-Tenant": number/],
+  null: [{ "X-Tenant": null }, /"X-Tenant": null/],
+  undefined: [{ "X-Tenant": undefined }, /"X-Tenant": undefined/],
+  "an array": [{ "X-Tenant": ["a"] }, /"X-Tenant": an array/],
+  "a symbol": [{ "X-Tenant": Symbol("a") }, /"X-Tenant": symbol/],
+  "an object": [{ "X-Tenant": {} }, /"X-Tenant": object/],
+  "a line end": [{ "X-Tenant": "a\r\nX-Admin: 1" }, /"X-Tenant": a line end/],
+  "a zero byte": [{ "X-Tenant": "a\0b" }, /"X-Tenant": a line end or zero byte/],
+  "a line end in the name": [{ "X\nTenant": "a" }, /"X\\nTenant": a line end/],
+  "a number among pairs": [[["X-Tenant", 5]], /"X-Tenant": number/],
+  "a name that is a symbol": [[[Symbol("a"), "b"]], /a name: symbol/],
+  "no pair": [["X-Tenant"], /an entry: string/],
+  "a number that a generator gives": [
+    {
+      *[Symbol.iterator]() {
+        yield ["X-Tenant", 5];
+      },
+    },
+    /"X-Tenant": number/,
+  ],
+  "nothing but null": [null, /metadata: null/],
+  "nothing but text": ["X-Tenant", /metadata: string/],
+};
+
+async function world(wire: string) {
+  const shared = { registry: memoryRegistry(), env: false as const, logLevel: "fatal" as const, protocols: [wire] };
+  const service = createService({ ...shared, name: "s", address: "127.0.0.1:0", settle: 0 });
+  const seen: (string | undefined)[] = [];
+  const set = (_: object, ctx: Context): object => {
+    ctx.metadata.set("X-Tenant", 5 as unknown as string);
+    return {};
+  };
+  service.handle("S", {
+    hello: (_: object, ctx: Context) => (seen.push(ctx.metadata.get("x-tenant")), {}),
+    feed: endpoint({ stream: "server" }, async function* (_, ctx: Context) {
+      seen.push(ctx.metadata.get("x-tenant"));
+      yield {};
+    }),
+    set,
+  });
+  const client = createClient(shared);
+  open.push({ close: () => service.stop() }, client);
+  await service.start();
+  await client.call("s", "S.Hello", {}, { metadata: { "X-Tenant": "ü 1" } });
+  expect(seen.splice(0)).toEqual(["ü 1"]);
+  return { client, service, seen };
+}
+
+const failure = async (work: () => unknown): Promise<unknown> => {
+  try {
+    await work();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+};
+
+describe.each(["fast", "mucp", "grpc", "http", "in process"])("metadata that cannot be sent (%s)", (how) => {
+  it("are BAD_REQUEST with their name, unary, oneway, streamed and under a context, and reach nobody", async () => {
+    const { client: other, service, seen } = await world(how === "in process" ? "fast" : how);
+    const client = how === "in process" ? service.client : other;
+    for (const [metadata, why] of Object.values(unfit) as [Given, RegExp][]) {
+      const options = { metadata };
+      const ways = [
+        () => client.call("s", "S.Hello", {}, options),
+        () => client.call("s", "S.Hello", {}, { ...options, oneway: true }),
+        () => client.call("s", "S.Hello", {}, { ...options, signal: new AbortController().signal }),
+        async () => {
+          const stream = client.stream("s", "S.Feed", { ...options, stream: "server" });
+          await stream.send({});
+          for await (const _ of stream);
+        },
+      ];
+      for (const way of ways) {
+        const error = await failure(way);
+        expect(error).toMatchObject({ code: "BAD_REQUEST", id: "ts.micro.metadata" });
+        expect((error as { detail: string }).detail).toMatch(why);
+      }
+    }
+    expect(seen).toEqual([]);
+    expect(await failure(() => client.call("s", "S.Set", {}))).toMatchObject({
+      code: "BAD_REQUEST",
+      detail: expect.stringContaining('"X-Tenant": number') as string,
+    });
+    await client.call("s", "S.Hello", {}, { metadata: { "X-Tenant": "after" } });
+    expect(seen).toEqual(["after"]);
+  });
+});
+
+describe("metadata of a service", () => {
+  it.each(Object.keys(unfit).filter((name) => !/pair|generator|symbol$/.test(name) || name === "a symbol"))(
+    "with %s are BAD_REQUEST where they are given",
+    (name) => {
+      const [metadata, why] = unfit[name] as [Record<string, string>, RegExp];
+      const shared = { name: "s", env: false as const };
+      const fails = (work: () => unknown): void => {
+        expect(work).toThrow(expect.objectContaining({ code: "BAD_REQUEST" }) as Error);
+        expect(work).toThrow(why);
+      };
+      fails(() => createService({ ...shared, metadata }));
+      fails(() => createService(shared).init({ metadata }));
+      fails(() => createService(shared).handle("S", { hello: endpoint({ metadata }, () => ({})) }));
+      if (metadata !== null)
+        fails(() => createService(shared).handle("S", { hello: () => ({}) }, { metadata: { hello: metadata } }));
+      fails(() => Metadata.from(metadata));
+    },
+  );
+});
+
+it("metadata that are published and cannot be sent are BAD_REQUEST", async () => {
+  const { client } = await world("fast");
+  for (const [metadata] of Object.values(unfit) as [Given, RegExp][])
+    expect(await failure(() => client.publish("t", {}, { metadata }))).toMatchObject({ code: "BAD_REQUEST" });
+});
+
+it.each(["fast", "mucp"])("getters of metadata and of a request may call (%s)", async (wire) => {
+  const { client, seen } = await world(wire);
+  const inner: Promise<unknown>[] = [];
+  const call = (n: number): void =>
+    void inner.push(
+      client.call("s", "S.Hello", { pad: "p".repeat(30 * n) }, { metadata: { "X-Tenant": `inner ${n}` } }),
+    );
+  const metadata = {
+    get "X-Tenant"() {
+      call(1);
+      return "outer";
+    },
+  };
+  const request = {
+    get a() {
+      call(2);
+      return "a";
+    },
+    b: "b",
+  };
+  await client.call("s", "S.Hello", request, { metadata });
+  expect(inner.length).toBeGreaterThan(1);
+  await Promise.all(inner);
+  expect(new Set(seen)).toEqual(new Set(["outer", "inner 1", "inner 2"]));
+  expect(seen.length).toBe(inner.length + 1);
+});
