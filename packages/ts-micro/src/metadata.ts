@@ -13,24 +13,17 @@ export class Metadata implements Iterable<[string, string]> {
   /** What it is to be made of when somebody looks. */
   #pristine: MetadataInit | undefined;
 
-  /** A new Metadata with the entries of `init`. @throws MicroError BAD_REQUEST, see {@link Metadata.set} */
+  /** A new Metadata with the entries of `init`. @throws MicroError BAD_REQUEST for what is no text */
   static from(init?: MetadataInit): Metadata {
     const metadata = new Metadata();
     if (init !== undefined) metadata.merge(init);
     return metadata;
   }
 
-  /** As `from`, of what came over a wire: taken as it is. */
-  static received(entries: Iterable<readonly [string, string]>): Metadata {
-    const metadata = new Metadata();
-    for (const entry of entries) metadata.#map.set(entry[0].toLowerCase(), [entry[0], entry[1]]);
-    return metadata;
-  }
-
-  /** As `from`, but nothing is copied before it is looked at: `init` must not change until then. */
+  /** As `from`, but nothing is copied before it is looked at: `init`, which is {@link fitToSend}, must not change until then. */
   static over(init: MetadataInit | undefined): Metadata {
     const metadata = new Metadata();
-    metadata.#pristine = fitToSend(init);
+    metadata.#pristine = init;
     return metadata;
   }
 
@@ -61,7 +54,7 @@ export class Metadata implements Iterable<[string, string]> {
     return this.#map.has(name.toLowerCase());
   }
 
-  /** @throws MicroError BAD_REQUEST for a name or value that is no text, or that no wire carries: with CR, LF or NUL in it. */
+  /** @throws MicroError BAD_REQUEST for a name or value that is no text */
   set(name: string, value: string): this {
     check(name, value);
     this.#map.set(name.toLowerCase(), [name, value]);
@@ -120,14 +113,19 @@ export class Metadata implements Iterable<[string, string]> {
 }
 
 /**
- * `init`, if it is fit to be sent: or what it gives when that is an iterator, which can be read once alone, and a retry reads it again.
- * @throws MicroError BAD_REQUEST
+ * `init`, if wires carry it: or what it gives when that is an iterator, which can be read once alone, and a retry reads it again.
+ * @throws MicroError BAD_REQUEST for what is no text, or has a line end or zero byte in it
  */
+export function fitToSend(init: MetadataInit): MetadataInit;
+export function fitToSend(init: MetadataInit | undefined): MetadataInit | undefined;
 export function fitToSend(init: MetadataInit | undefined): MetadataInit | undefined {
-  if (init === undefined || init instanceof Metadata) return init;
-  if (isIterable(init)) return Metadata.from(init);
-  for (const name in init) check(name, init[name]);
-  return init;
+  if (init === undefined) return init;
+  const object = !(init instanceof Metadata) && isIterable(init) ? Metadata.from(init) : init;
+  if (object instanceof Metadata) for (const [name, value] of object.original()) fit(name, value);
+  else
+    for (const name in object as Readonly<Record<string, unknown>>)
+      fit(name, (object as Record<string, unknown>)[name]);
+  return object;
 }
 
 function isIterable(init: MetadataInit): init is Iterable<readonly [string, string]> {
@@ -142,7 +140,11 @@ const unsendable = /[\r\n\0]/;
 function check(name: unknown, value: unknown): void {
   if (typeof name !== "string") throw unfit("a name", `${typeof name}, not text`);
   if (typeof value !== "string") throw unfit(JSON.stringify(name), `${kindOf(value)}, not text`);
-  if (unsendable.test(value) || unsendable.test(name))
+}
+
+function fit(name: string, value: unknown): void {
+  check(name, value);
+  if (unsendable.test(value as string) || unsendable.test(name))
     throw unfit(JSON.stringify(name.slice(0, 80)), "a line end or zero byte in it");
 }
 

@@ -14,7 +14,7 @@ import { hold, holding, release } from "../internal/hold.ts";
 import { tickTime } from "../internal/tick.ts";
 import { compile } from "../internal/around.ts";
 import { RetryBudget } from "../internal/retry-budget.ts";
-import { Metadata } from "../metadata.ts";
+import { Metadata, fitToSend } from "../metadata.ts";
 import type { CallHead, Peer } from "../protocol.ts";
 import type { Node } from "../registry.ts";
 import { blames, retryable } from "./attempts.ts";
@@ -191,7 +191,8 @@ export class ClientEngine {
   async publish(topic: string, message: unknown, options: PublishMessageOptions & CallOptions = {}): Promise<void> {
     const parent = parentOf(options) ?? ambientContext();
     const metadata = parent?.inherited().metadata ?? new Metadata();
-    if (options.metadata !== undefined && options.metadata !== parent?.metadata) metadata.merge(options.metadata);
+    if (options.metadata !== undefined && options.metadata !== parent?.metadata)
+      metadata.merge(fitToSend(options.metadata));
     const contentType = options.contentType ?? this.options.contentType;
     const codec = this.codec(contentType);
     const header: Record<string, string> = {};

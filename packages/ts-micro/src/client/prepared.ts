@@ -3,7 +3,7 @@ import type { Clock } from "../clock.ts";
 import { Cancellation, linkSignal, parentOf, timeoutOf, type CallOptions, type Kind } from "../context.ts";
 import { errors, type MicroError } from "../errors.ts";
 import { ambientContext } from "../internal/ambient.ts";
-import { Metadata } from "../metadata.ts";
+import { Metadata, fitToSend } from "../metadata.ts";
 import type { Known } from "./options.ts";
 import type { Target } from "./target.ts";
 
@@ -46,8 +46,9 @@ export function prepare(
   const inherited = from !== undefined && from.deadline < own;
   // The metadata of a context that was passed or spread is inherited already.
   const more = options.metadata === parent?.metadata ? undefined : options.metadata;
-  const metadata = from?.metadata ?? Metadata.over(more);
-  if (from !== undefined && more !== undefined) metadata.merge(more);
+  const added = fitToSend(more);
+  const metadata = from?.metadata ?? Metadata.over(added);
+  if (from !== undefined && added !== undefined) metadata.merge(added);
   // Asking a context for its signal would build an AbortController; its cancellation is linked directly.
   const signal = options === (parent as CallOptions | undefined) ? undefined : options.signal;
   let cancellation = from?.cancellation;

@@ -67,5 +67,7 @@ const framing =
   /^(?:connection|content-(?:encoding|length)|expect|host|keep-alive|te|trailer|transfer-encoding|upgrade)$|^(?:grpc|connect)-/;
 
 function metadataOf(headers: Headers): Metadata {
-  return Metadata.received(Object.entries(headers).filter(([name]) => !framing.test(name)));
+  const metadata = new Metadata();
+  for (const name in headers) if (!framing.test(name)) metadata.set(name, headers[name] as string);
+  return metadata;
 }

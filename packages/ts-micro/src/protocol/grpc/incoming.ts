@@ -52,11 +52,11 @@ const ofTheWire = new Set(["te", "timeout", "x-content-type", kindHeader]);
 
 /** What a handler sees: all that is not the wire's own, with what Go shows beside it (wire spec §4.3). */
 export function metadataOf({ headers }: Http2Exchange): Metadata {
-  const entries: [string, string][] = [];
+  const metadata = new Metadata();
   for (const name in headers) {
     const first = name.charCodeAt(0);
     if (first === 58 ? name !== ":authority" : ofTheWire.has(name) || name.startsWith("grpc-")) continue;
-    entries.push([name, headers[name] as string]);
+    metadata.set(name, headers[name] as string);
   }
-  return Metadata.received(entries);
+  return metadata;
 }

@@ -152,8 +152,8 @@ const own =
   /^(?:connection|content-.*|cookie2?|dnt|expect|host|if-.*|keep-alive|micro-kind|origin|priority|proxy-.*|range|referer|sec-.*|te|timeout|trailer|transfer-encoding|upgrade.*|access-control-.*|accept.*|cache-control|pragma|:.*)$/;
 
 function metadataOf(headers: Headers): Metadata {
-  const entries: [string, string][] = [];
-  for (const name in headers) if (!own.test(name)) entries.push([canonicalName(name), headers[name] as string]);
-  if (headers["content-type"] !== undefined) entries.push([H.contentType, headers["content-type"]]);
-  return Metadata.received(entries);
+  const metadata = new Metadata();
+  for (const name in headers) if (!own.test(name)) metadata.set(canonicalName(name), headers[name] as string);
+  if (headers["content-type"] !== undefined) metadata.set(H.contentType, headers["content-type"]);
+  return metadata;
 }

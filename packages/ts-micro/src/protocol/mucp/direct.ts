@@ -156,7 +156,7 @@ export class DirectCall implements ServedCall {
   }
 
   get metadata(): Metadata {
-    return (this.made ??= Metadata.received(Object.entries(headerRecord(this.headers)))
+    return (this.made ??= Metadata.from(headerRecord(this.headers))
       .set(H.local, this.local)
       .set(H.remote, this.remote));
   }

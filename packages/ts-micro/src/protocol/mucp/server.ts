@@ -264,7 +264,7 @@ export class ServerConnection implements Receiver {
     const { header } = arrived.message;
     const { local, remote } = this.#connection;
     const { service, endpoint, codecType, retries } = origin;
-    const metadata = Metadata.received(Object.entries(header)).set(H.local, local).set(H.remote, remote);
+    const metadata = Metadata.from(header).set(H.local, local).set(H.remote, remote);
     const deadline = deadlineOf(header, arrived.at);
     const head = { service, endpoint, contentType: codecType, kind, deadline, metadata, id: origin.id };
     return { head, local, remote, cancellation, retries };

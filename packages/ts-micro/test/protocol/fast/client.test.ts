@@ -272,7 +272,7 @@ describe("what cannot be sent", () => {
   it("fails alone, also while the connection is being made", async () => {
     const { address, one } = await server();
     const peer = world.dial(address);
-    const bad = Metadata.received([["X-Bad", "a\0b"]]);
+    const bad = Metadata.from({ "X-Bad": "a\0b" });
     const large = Metadata.from(Object.fromEntries(Array.from({ length: 2001 }, (_, n) => [`n${n}`, ""])));
     const bads = [
       failure(peer.stream(head("Test.Chat", { kind: "bidi", metadata: bad })).read()),
