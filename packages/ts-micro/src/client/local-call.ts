@@ -72,7 +72,7 @@ export class LocalQuick extends Bounded implements LocalRequest {
     }
     // A handler that answers at once leaves nothing to wait for.
     if (this.state === "answered") return Promise.resolve(this.early);
-    if (this.state === "failed") return Promise.reject(this.early as MicroError);
+    if (this.state === "failed") return Promise.reject(this.early);
     return new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
