@@ -128,6 +128,8 @@ export interface ServedCall {
   readonly retries: boolean;
   /** Its handler goes on after `direct` has returned: `watcher` is told, once, when the caller gives up or is gone. */
   watch(watcher: { cancelled(reason: MicroError): void }): void;
+  /** True: it is being settled, but its handler goes on. False: that has settled too. */
+  outlives?(goesOn: boolean): void;
   /** The body of the reply, as text where its codec writes text. */
   reply(body: Body): void;
   fail(error: MicroError): void;

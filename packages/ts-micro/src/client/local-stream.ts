@@ -21,6 +21,11 @@ export function openLocal(
   else if (isAsyncIterable(call.request)) requests = call.request;
   // The handler begins with the call and runs ahead of the reader by as much as buffers of a wire would let it.
   const replies = new Channel<unknown>(16);
+  // A handler that does not heed it holds up nobody.
+  cancellation.onCancel((reason) => {
+    sent.fail(reason);
+    replies.end(reason);
+  });
   void pump(local.stream({ ...call, cancellation }, requests), replies).finally(() => {
     unlink?.();
     call.over?.();

@@ -16,6 +16,11 @@ export interface FastOptions {
   maxBody?: number | undefined;
   /** What a sender of a stream may have on the way to a reader that does not read, in bytes. Default 256 KiB. */
   window?: number | undefined;
+  /**
+   * Bytes of all streams of a connection that may wait to be read here; the stream that brings more ends with RESOURCE_EXHAUSTED.
+   * Default 64 MiB (256 streams of which nobody reads), 4 × (window + maxBody) where that is more.
+   */
+  maxUnread?: number | undefined;
   /** Silence after which the peer is asked whether it is there. Default 15 s. */
   pingInterval?: Duration | undefined;
   /** How long it may take to answer that. Default 10 s. */
@@ -61,12 +66,15 @@ class Fast implements Protocol {
     within("connections", connections, 1, 1024);
     within("maxBody", maxBody, leastPayload - requestSize, 1 << 30);
     within("window", window, 1, 1 << 30);
+    const { maxUnread = Math.max(64 << 20, 4 * (window + maxBody)) } = options;
+    within("maxUnread", maxUnread, 1, 2 ** 40);
     this.#prefaceTimeout = milliseconds(options.prefaceTimeout ?? "10s");
     this.#options = {
       clock,
       connections,
       maxBody,
       window,
+      maxUnread,
       pingInterval: milliseconds(options.pingInterval ?? "15s"),
       pingTimeout: milliseconds(options.pingTimeout ?? "10s"),
       answerTimeout: milliseconds(options.answerTimeout ?? "2s"),

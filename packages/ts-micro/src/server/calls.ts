@@ -184,7 +184,8 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
       };
       const ctx = this.#context(call, head.endpoint);
       await running.run(head.endpoint, head.deadline, cancellation, async () => {
-        for await (const value of dispatch.stream(requests, ctx, cancellation)) {
+        const values = dispatch.stream(requests, ctx, cancellation, (work) => running.outlives(work));
+        for await (const value of values) {
           await stream.send(this.#encode(head.endpoint, codec, value, descriptors?.response, responseEnvelope));
         }
       });
@@ -252,13 +253,11 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
     if (this.refusing && retries) {
       return new MicroError({ ...stopping(service).toJSON(), refused: true });
     }
-    if (running.size >= maxInFlight) {
-      return new MicroError({
-        id: service,
-        code: "RESOURCE_EXHAUSTED",
-        detail: `${maxInFlight} calls are under way, which is the limit`,
-        refused: true,
-      });
+    // A handler that goes on is work, whether anybody waits for it or not: who calls and cancels without end gets no more of it.
+    if (running.size + running.abandoned >= maxInFlight) {
+      const left = running.abandoned === 0 ? "" : `, ${running.abandoned} of them given up by their callers`;
+      const detail = `${maxInFlight} calls are under way${left}, which is the limit`;
+      return new MicroError({ id: service, code: "RESOURCE_EXHAUSTED", detail, refused: true });
     }
     return undefined;
   }

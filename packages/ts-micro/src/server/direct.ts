@@ -63,6 +63,7 @@ interface Watched {
   readonly endpoint: string;
   readonly cancellation: Cancellation;
   watch(watcher: { cancelled(reason: MicroError): void }): void;
+  outlives?(goesOn: boolean): void;
 }
 
 /** Who is told how a call ended. */
@@ -103,23 +104,34 @@ export class UnderWay<C extends Watched, T> implements RunningEntry {
       (value) => {
         ctx.finish();
         if (this.#settle()) this.outcome.done(this.call, this.target, value);
+        else this.#outlives(false);
       },
       (error: unknown) => {
         ctx.finish();
         if (this.#settle()) this.outcome.failed(this.call, error);
+        else this.#outlives(false);
       },
     );
   }
 
+  /** The call is settled, the handler goes on, or has settled as well. */
+  #outlives(goesOn: boolean): void {
+    this.running.abandoned += goesOn ? 1 : -1;
+    this.call.outlives?.(goesOn);
+  }
+
   expire(): void {
     if (!this.#settle()) return;
+    this.#outlives(true);
     const error = errors.timeout(this.service, `${this.call.endpoint}: the deadline has passed`);
     this.outcome.failed(this.call, error);
     this.call.cancellation.cancel(error);
   }
 
   cancelled(reason: MicroError): void {
-    if (this.#settle()) this.outcome.failed(this.call, reason);
+    if (!this.#settle()) return;
+    this.#outlives(true);
+    this.outcome.failed(this.call, reason);
   }
 
   #settle(): boolean {

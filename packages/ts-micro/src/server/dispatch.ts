@@ -82,11 +82,12 @@ export class Dispatch {
     return value;
   }
 
-  /** The replies to a stream of raw requests. `return` ends the handler's generator. */
+  /** The replies to a stream of raw requests. `return` ends the handler's generator; `outlives` is told of one that takes its time. */
   async *stream(
     raw: AsyncIterable<unknown>,
     ctx: CallContext,
     cancellation: Cancellation,
+    outlives: (work: Promise<void>) => void,
   ): AsyncGenerator<unknown, void, undefined> {
     const receives = this.kind === "client" || this.kind === "bidi";
     const request = receives ? this.#requests(raw) : await this.#first(raw);
@@ -120,7 +121,7 @@ export class Dispatch {
       unlink();
       if (finished) ctx.finish();
       // Not awaited: a generator that waits for something would hold up the end of the stream.
-      else void leave(iterator, ctx);
+      else outlives(leave(iterator, ctx));
     }
   }
 

@@ -81,16 +81,12 @@ export function localService(
       const dispatch = routes.get(call.endpoint);
       if (dispatch === undefined) throw routes.missing(call.endpoint);
       const ctx = context(call);
-      const finished = new Promise<void>((resolve) => call.cancellation.onCancel(() => resolve()));
-      // Counted as under way until it ends or is cancelled.
+      // Counted as under way until it ends or is cancelled, and as work until its handler has ended.
       let end!: () => void;
       const open = new Promise<void>((resolve) => (end = resolve));
-      const counted = running.run(call.endpoint, call.deadline, call.cancellation, () =>
-        Promise.race([open, finished]),
-      );
-      counted.catch(() => {});
+      running.run(call.endpoint, call.deadline, call.cancellation, () => open).catch(() => {});
       try {
-        yield* dispatch.stream(requests, ctx, call.cancellation);
+        yield* dispatch.stream(requests, ctx, call.cancellation, (work) => running.outlives(work));
       } catch (error) {
         throw failed(error, call.endpoint);
       } finally {

@@ -20,6 +20,8 @@ export class Running {
   #newest: RunningEntry | undefined;
   #idle: (() => void)[] = [];
   size = 0;
+  /** Handlers that go on after their call has settled without them. They count as work, and a stop does not wait for them. */
+  abandoned = 0;
 
   constructor(clock: Clock, service: string) {
     this.#clock = clock;
@@ -49,10 +51,18 @@ export class Running {
     if (--this.size === 0) this.#wake();
   }
 
+  /** Counts `work`, which nobody waits for any more, until it has settled. */
+  outlives(work: Promise<unknown>): void {
+    this.abandoned++;
+    const over = (): void => void this.abandoned--;
+    work.then(over, over);
+  }
+
   /** Runs `work`; rejects with TIMEOUT at the deadline and with the reason of the cancellation, both of which `work` is told of. */
   run<T>(endpoint: string, deadline: number, cancellation: Cancellation, work: () => T | Promise<T>): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       let open = true;
+      let pending: Promise<T> | undefined;
       const settle = (): boolean => {
         if (!open) return false;
         open = false;
@@ -63,13 +73,17 @@ export class Running {
       const fail = (error: unknown): void => {
         if (settle()) reject(fromUnknown(error, this.#service));
       };
+      const abandon = (error: unknown): void => {
+        if (open && pending !== undefined) this.outlives(pending);
+        fail(error);
+      };
       const entry: RunningEntry = {
         deadline,
         previous: undefined,
         next: undefined,
         expire: () => {
           const error = errors.timeout(this.#service, `${endpoint}: the deadline has passed`);
-          fail(error);
+          abandon(error);
           cancellation.cancel(error);
         },
       };
@@ -79,7 +93,7 @@ export class Running {
         entry.expire();
         return;
       }
-      unlink = cancellation.onCancel(fail);
+      unlink = cancellation.onCancel(abandon);
       if (!open) {
         unlink();
         return;
@@ -92,6 +106,9 @@ export class Running {
         return;
       }
       if (result instanceof Promise) {
+        pending = result;
+        // Cancelled by itself, before it had given its promise.
+        if (!open) this.outlives(result);
         result.then((value) => {
           if (settle()) resolve(value);
         }, fail);

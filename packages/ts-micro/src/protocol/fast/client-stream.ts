@@ -63,6 +63,7 @@ export class ClientStream extends Stream {
     const over = this.#over;
     if (over === undefined) return;
     this.#over = undefined;
+    this.forgotten();
     this.link.streams.delete(this.id);
     over(error);
     (this.link as ClientLink).idle();

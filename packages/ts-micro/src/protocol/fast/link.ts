@@ -31,6 +31,8 @@ export interface LinkOptions {
   readonly maxBody: number;
   /** Credit of each stream that the peer sends on, in bytes. */
   readonly window: number;
+  /** Most bytes of all streams that were received and not read. */
+  readonly maxUnread: number;
   /** Milliseconds of silence after which the peer is asked whether it is there, and within which it has to answer. */
   readonly pingInterval: number;
   readonly pingTimeout: number;
@@ -55,6 +57,8 @@ export abstract class Link implements FrameSink, Flushing {
   ready = false;
   /** When to look whether the peer is still there; for the owner's table of deadlines. */
   deadline: number = Infinity;
+  /** Bytes of its streams that were received and not read, each message with its cost. */
+  unread = 0;
   /** Id of the last request that was handed to the socket. */
   protected flushed = 0;
   #reader: FrameReader;

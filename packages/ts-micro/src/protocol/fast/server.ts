@@ -1,3 +1,4 @@
+import { channel } from "node:diagnostics_channel";
 import type { Socket } from "node:net";
 import { Cancellation, type Kind } from "../../context.ts";
 import { MicroError, errors, fromUnknown } from "../../errors.ts";
@@ -31,8 +32,13 @@ import { Stream, failureFrame, tooLarge } from "./stream.ts";
 const serverId = "go.micro.server";
 /** Calls and streams of one connection at once. */
 const mostActive = 65_536;
+/** Handlers of one connection that go on after their caller gave up; with more it is told to leave. */
+const mostOutlived = 4096;
 /** How long a client that was told to go may take to close, in milliseconds. */
 const goodbye = 1000;
+
+/** Of each connection that is ended because of what its client did. */
+const dropped = channel("ts-micro:fast:dropped");
 
 interface Served {
   readonly route: Route;
@@ -62,6 +68,7 @@ export class ServerLink extends Link {
   /** Requests above it are not served. */
   #last = lastId;
   #leaving = false;
+  #outlived = 0;
   /** For the client to close. */
   #waits = false;
 
@@ -89,12 +96,31 @@ export class ServerLink extends Link {
   }
 
   /** Serves what it has seen, and nothing new; closes when that is done. */
-  drain(): void {
+  drain(why: string = ""): void {
     if (this.#leaving) return;
     this.#leaving = true;
     this.#last = this.#newest;
-    this.say(Frame.goaway, 0, this.#last, "");
+    this.say(Frame.goaway, 0, this.#last, why);
     this.idle();
+  }
+
+  /** A handler goes on after its call, or no longer. Who makes many of them loses nothing but the connection. */
+  outlives(goesOn: boolean): void {
+    this.#outlived += goesOn ? 1 : -1;
+    if (this.#outlived <= mostOutlived || this.#leaving || this.closed) return;
+    const why = `${mostOutlived} handlers go on after their calls were given up`;
+    this.#dropped(why);
+    this.drain(why);
+  }
+
+  protected override offend(error: MicroError): void {
+    this.#dropped(error.detail);
+    super.offend(error);
+  }
+
+  #dropped(reason: string): void {
+    const { local, remote } = this;
+    if (dropped.hasSubscribers) dropped.publish({ local, remote, reason });
   }
 
   /** Something has ended. */
@@ -266,7 +292,8 @@ function busy(): MicroError {
 }
 
 function metadataOf(block: string | undefined, link: ServerLink): Metadata {
-  const metadata = block === undefined ? new Metadata() : Metadata.received(decodeMetadata(block));
+  const metadata = new Metadata();
+  if (block !== undefined) metadata.merge(decodeMetadata(block));
   return metadata.set(H.local, link.local).set(H.remote, link.remote);
 }
 
@@ -351,6 +378,10 @@ export class FastCall implements ServedCall {
     this.reason = reason;
     this.cancelling?.cancel(reason);
     this.watcher?.cancelled(reason);
+  }
+
+  outlives(goesOn: boolean): void {
+    this.link.outlives(goesOn);
   }
 
   reply(body: Body): void {

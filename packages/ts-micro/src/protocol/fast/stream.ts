@@ -31,6 +31,8 @@ export abstract class Stream implements RawStream {
   /** Received and not read yet. */
   #items: (Buffer | undefined)[] = [];
   #next = 0;
+  /** What of it counts as unread at the link. */
+  #unread = 0;
   /** Credit used by what was received, and what of it was read and not given back. */
   #used = 0;
   #read = 0;
@@ -85,7 +87,12 @@ export abstract class Stream implements RawStream {
     if (reader !== undefined) {
       this.#gave(body.length + messageCost);
       reader.resolve(body);
-    } else this.#items.push(body);
+    } else {
+      this.#items.push(body);
+      this.#unread += body.length + messageCost;
+      this.link.unread += body.length + messageCost;
+      if (this.link.unread > this.link.options.maxUnread) return this.cancel(unread(this.link.options.maxUnread));
+    }
     if (last) this.finish(undefined);
   }
 
@@ -123,8 +130,15 @@ export abstract class Stream implements RawStream {
   protected abandon(error: MicroError): void {
     this.#items = [];
     this.#next = 0;
+    this.forgotten();
     if (this.#finished) this.#failure = error;
     this.finish(error);
+  }
+
+  /** Nothing of it is the link's any more: it was read, dropped, or is its reader's alone. */
+  protected forgotten(): void {
+    this.link.unread -= this.#unread;
+    this.#unread = 0;
   }
 
   /** This end has said its last. False when it had before. */
@@ -168,7 +182,12 @@ export abstract class Stream implements RawStream {
       this.#items = this.#items.slice(this.#next);
       this.#next = 0;
     }
-    this.#gave(item.length + messageCost);
+    const cost = item.length + messageCost;
+    if (this.#unread > 0) {
+      this.#unread -= cost;
+      this.link.unread -= cost;
+    }
+    this.#gave(cost);
     return item;
   }
 
@@ -188,6 +207,10 @@ const resolved: Promise<undefined> = Promise.resolve(undefined);
 
 function over(): MicroError {
   return errors.invalidState(wireId, "this end of the stream is over");
+}
+
+function unread(most: number): MicroError {
+  return errors.resourceExhausted(wireId, `more than ${most} bytes of the connection's streams wait to be read`);
 }
 
 export function tooLarge(most: number): MicroError {
