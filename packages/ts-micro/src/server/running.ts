@@ -107,8 +107,6 @@ export class Running {
       }
       if (result instanceof Promise) {
         pending = result;
-        // Cancelled by itself, before it had given its promise.
-        if (!open) this.outlives(result);
         result.then((value) => {
           if (settle()) resolve(value);
         }, fail);

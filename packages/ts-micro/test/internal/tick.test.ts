@@ -40,16 +40,28 @@ describe("the end of a turn", () => {
 });
 
 describe("the time of a turn", () => {
-  it("is read once, and anew in the next turn", async () => {
-    const now = vi.spyOn(systemClock, "now");
+  it("is read for the first few that ask, then rarely, and anew in the next turn", async () => {
+    let time = 0;
+    const now = vi.spyOn(systemClock, "now").mockImplementation(() => time);
     try {
-      const first = tickTime(systemClock);
-      expect(tickTime(systemClock)).toBe(first);
-      expect(beginTurn(systemClock)).toBe(first);
-      expect(now).toHaveBeenCalledTimes(1);
+      // Work that blocks between two calls costs the later one nothing.
+      for (let n = 0; n < 16; n++) {
+        time += 2000;
+        expect(tickTime(systemClock)).toBe(time);
+      }
+      const before = now.mock.calls.length;
+      for (let n = 0; n < 32_000; n++) tickTime(systemClock);
+      expect(now.mock.calls.length - before).toBe(1000);
+      // Nor does it matter for long to a turn that makes thousands.
+      time += 2000;
+      for (let n = 0; n < 32; n++) tickTime(systemClock);
+      expect(tickTime(systemClock)).toBe(time);
+      const read = now.mock.calls.length;
+      expect(beginTurn(systemClock)).toBe(time);
+      expect(now.mock.calls.length).toBe(read);
       await later();
-      tickTime(systemClock);
-      expect(now).toHaveBeenCalledTimes(2);
+      time += 1;
+      expect(tickTime(systemClock)).toBe(time);
     } finally {
       now.mockRestore();
     }
