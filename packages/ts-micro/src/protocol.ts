@@ -152,6 +152,8 @@ export interface IncomingMessage {
 
 /** What a server engine gives to its protocols. None of these throws or rejects: failures come as values. */
 export interface CallHandler {
+  /** Name of the service, for wires whose callers say whom they mean; undefined where any name will do. */
+  readonly service?: string | undefined;
   /** Kind of an endpoint; undefined when it is unknown. */
   kindOf(endpoint: string): Kind | undefined;
   /** True for an endpoint that only reads, so that it may be called by GET, which browsers send without asking. */

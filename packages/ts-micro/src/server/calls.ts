@@ -48,6 +48,10 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
     this.#options = options;
   }
 
+  get service(): string {
+    return this.#options.service;
+  }
+
   kindOf(endpoint: string): Kind | undefined {
     return this.#options.routes.get(endpoint)?.kind;
   }

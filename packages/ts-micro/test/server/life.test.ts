@@ -1,5 +1,9 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { createGroup, createService, endpoint, errors, type Context } from "../../src/index.ts";
+import { localRegistry } from "../../src/registry/local.ts";
 import { testMesh, type Mesh } from "../../src/testing/mesh.ts";
 
 let mesh: Mesh;
@@ -85,6 +89,31 @@ describe("a service", () => {
       detail: expect.stringContaining("local, mdns, memory") as string,
     });
     await service.stop();
+  });
+
+  it("says once which registry it cannot register with, and why", async () => {
+    const directory = await mkdtemp(join(tmpdir(), "ts-micro-"));
+    try {
+      await writeFile(join(directory, "file"), "");
+      const registry = localRegistry({ directory: join(directory, "file", "below") });
+      const service = createService({
+        name: "x",
+        registry,
+        address: "127.0.0.1:0",
+        env: false,
+        logLevel: "fatal",
+        settle: 0,
+      });
+      service.handle("X", greeting);
+      await service.start();
+      expect(service.server.registrationError).toMatch(
+        /^registry local: the directory .+ of the local registry cannot/,
+      );
+      await service.stop();
+      await registry.close();
+    } finally {
+      await rm(directory, { recursive: true });
+    }
   });
 
   it("takes a check that never settles for a failed one", async () => {

@@ -116,11 +116,12 @@ interface Found {
   readonly endpoint: string;
 }
 
-/** The endpoint that a path names, in its spelling or in one with small first letters. */
+/** The endpoint that a path names, in its spelling or in one with small first letters; none for a path that means another service. */
 function findCall(calls: CallHandler, path: string): Found | undefined {
   const parts = path.slice(1).split("/");
   if (parts.length > 3 || path.length > 512) return undefined;
   const service = parts.length > 1 ? decoded(parts[0] as string) : "";
+  if (service !== "" && service !== (calls.service ?? service)) return undefined;
   const name = parts.length === 3 ? `${parts[1]}.${parts[2]}` : (parts.at(-1) as string);
   const endpoint = decoded(name);
   if (calls.kindOf(endpoint) !== undefined) return { service, endpoint };

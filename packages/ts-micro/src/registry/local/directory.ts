@@ -66,7 +66,7 @@ export class Directory {
 }
 
 function unusable(path: string, why: string): MicroError {
-  return errors.registryUnavailable("local", `registry local: ${path} cannot be used: ${why}`);
+  return errors.registryUnavailable("local", `the directory ${path} of the local registry cannot be used: ${why}`);
 }
 
 async function io(path: string, work: Promise<unknown>): Promise<void> {

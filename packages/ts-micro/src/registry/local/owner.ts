@@ -65,7 +65,7 @@ export class Owner {
     } catch (error) {
       throw errors.registryUnavailable(
         "local",
-        `registry local: cannot write ${path}: ${(error as Error).message}`,
+        `the local registry cannot write ${path}: ${(error as Error).message}`,
         error,
       );
     }
@@ -94,6 +94,6 @@ export function checkSize(services: readonly ServiceRecord[]): void {
   if (bytes > recordLimit)
     throw errors.payloadTooLarge(
       "local",
-      `registry local: records of ${bytes} bytes, at most ${recordLimit} can be registered`,
+      `records of ${bytes} bytes; at most ${recordLimit} can be registered with the local registry`,
     );
 }

@@ -273,7 +273,7 @@ export class Link {
         ? `cannot listen on UDP port ${port}${why}; another program may hold it alone`
         : `${where}${why}; bring ${only === undefined ? "one" : "it"} up`;
     const instead = "or use a registry that needs no multicast (MICRO_REGISTRY=local)";
-    return errors.registryUnavailable("mdns", `mdns: ${what}, ${instead}`, this.#problem);
+    return errors.registryUnavailable("mdns", `${what}, ${instead}`, this.#problem);
   }
 }
 

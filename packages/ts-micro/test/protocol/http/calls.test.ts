@@ -88,7 +88,13 @@ describe("unary calls", () => {
   });
 
   it("say what is wrong with the request itself", async () => {
-    expect((await call("/greeter/Greeter.Nope", { json: {} })).status).toBe(404);
+    for (const path of [
+      "/greeter/Greeter.Nope",
+      "/nosuch/Greeter.Hello",
+      "/nosuch/Greeter/Hello",
+      "/Greeter/Greeter.Hello",
+    ])
+      expect((await call(path, { json: {} })).status).toBe(404);
     const get = await fetch(`${url}/greeter/Greeter.Hello`);
     expect(get.status).toBe(405);
     expect(get.headers.get("allow")).toBe("POST");
