@@ -71,7 +71,7 @@ export class Metadata implements Iterable<[string, string]> {
     else if (isIterable(init))
       for (const entry of init) {
         if (!Array.isArray(entry)) throw unfit("an entry", `${typeof entry}, not a pair of name and value`);
-        this.set(entry[0] as string, entry[1] as string);
+        this.set(entry[0], entry[1]);
       }
     else for (const [name, value] of Object.entries(init)) this.set(name, value);
     return this;
@@ -134,7 +134,6 @@ function isIterable(init: MetadataInit): init is Iterable<readonly [string, stri
   return Symbol.iterator in init;
 }
 
-// oxlint-disable-next-line no-control-regex -- these are what it looks for
 const unsendable = /[\r\n\0]/;
 
 function check(name: unknown, value: unknown): void {

@@ -173,6 +173,7 @@ describe("flat JSON", () => {
   });
 
   it("is left to JSON while every object has a toJSON", () => {
+    // oxlint-disable-next-line no-extend-native -- what others do is the point
     Object.defineProperty(Object.prototype, "toJSON", { value: () => "all", configurable: true });
     try {
       expect(written({ a: 1 })).toBeUndefined();
