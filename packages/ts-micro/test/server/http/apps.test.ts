@@ -110,7 +110,7 @@ describe.each(Object.entries(apps))("%s behind a service", (_, make) => {
     expect(await (await fetch(`http://${address}/health`)).json()).toEqual({ status: "ok" });
     expect(
       (
-        await fetch(`http://${address}/debug/Debug.Health`, {
+        await fetch(`http://${address}/Debug.Health`, {
           method: "POST",
           body: "{}",
           headers: { "content-type": "application/json" },
@@ -175,9 +175,9 @@ describe("a service with a web app", () => {
     // As Java's client begins: the call is a service's own, whose routes want no upgrade.
     const java = await raw(address);
     const ask = "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n";
-    await java.write(post("/debug/Debug.Health", '{"a":1}', ask));
+    await java.write(post("/Debug.Health", '{"a":1}', ask));
     await java.until((text) => answers(text).length === 1);
-    await java.write(post("/debug/Debug.Health", "{}"));
+    await java.write(post("/Debug.Health", "{}"));
     await java.until((text) => answers(text).length === 2);
     expect(answers(java.text).map(({ status, body }) => [status, body])).toEqual([
       [200, '{"status":"ok"}\n'],
