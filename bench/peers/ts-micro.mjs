@@ -109,6 +109,7 @@ export async function connect(address, options) {
 async function callbackStream(address, { protocol = "fast" }) {
   const made = await rawProtocol(protocol).catch(() => rawProtocol("mucp"));
   await made.start();
+  await made.loadClient?.();
   const peer = made.dial({ id: "bench", address, metadata: made.metadata });
   let ids = 0;
   return async (n) => {

@@ -202,6 +202,8 @@ export interface Protocol extends Component {
   readonly marks?: Readonly<Record<string, string>> | undefined;
   /** Whether a node can be called by it. Default: its `protocol` is this one's name. */
   speaks?(node: Node): boolean;
+  /** Loads the part that calls, if it is not there yet: a service that calls nobody does without. Awaited before the first `dial`. */
+  loadClient?(): Promise<void>;
   /** No I/O; connections are made as calls need them. `next` is another way to the node, for a protocol that finds out that it is not spoken. */
   dial(node: Node, next?: () => Peer): Peer;
   /**

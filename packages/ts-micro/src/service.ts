@@ -330,11 +330,7 @@ export class MicroService {
   }
 
   get #id(): string {
-    return (
-      this.#components.settings.serverId ??
-      this.options.id ??
-      (this.#madeId ??= randomUuid())
-    );
+    return this.#components.settings.serverId ?? this.options.id ?? (this.#madeId ??= randomUuid());
   }
 
   get #version(): string {
@@ -355,11 +351,8 @@ export class MicroService {
     const { options } = this;
     const parts = this.#components;
     const { settings } = parts;
-    const [{ ServerEngine }, { recordOf }, { debugEndpoints }, { httpParts }, { serving, codecs }] = await Promise.all([
-      import("./server/engine.ts"),
-      import("./server/record.ts"),
-      import("./debug/handlers.ts"),
-      import("./server/http/parts.ts"),
+    const [{ ServerEngine, recordOf, debugEndpoints, httpParts }, { serving, codecs }] = await Promise.all([
+      import("./core.ts"),
       parts.core(),
     ]);
     const { protocols, advertised, routes, fallback } = await httpParts(
