@@ -15,7 +15,8 @@ export class Target implements CallTarget {
   readonly codec: Codec | undefined;
   readonly request: MessageDescriptor | undefined;
   readonly response: MessageDescriptor | undefined;
-  readonly #text: boolean;
+  /** Its bodies are text. */
+  readonly text: boolean;
   readonly #short: boolean;
 
   constructor(route: Route, dispatch: Dispatch | undefined, codec: Codec | undefined) {
@@ -31,7 +32,7 @@ export class Target implements CallTarget {
       codec.encodeFlat !== undefined &&
       this.request === undefined &&
       this.response === undefined;
-    this.#text = codec?.decodeText !== undefined && codec.encodeText !== undefined;
+    this.text = codec?.decodeText !== undefined && codec.encodeText !== undefined;
   }
 
   decode(bytes: Buffer, from: number, to: number): unknown {
@@ -40,7 +41,7 @@ export class Target implements CallTarget {
       const value = (codec.decodeFlat as NonNullable<Codec["decodeFlat"]>)(bytes, from, to);
       if (value !== undefined) return value;
     }
-    return this.#text
+    return this.text
       ? (codec.decodeText as NonNullable<Codec["decodeText"]>)(utf8Slice(bytes, from, to), this.request)
       : codec.decode(bytes.subarray(from, to), this.request);
   }
@@ -51,7 +52,7 @@ export class Target implements CallTarget {
       const short = (codec.encodeFlat as NonNullable<Codec["encodeFlat"]>)(value);
       if (short !== undefined) return short;
     }
-    return this.#text
+    return this.text
       ? (codec.encodeText as NonNullable<Codec["encodeText"]>)(value, this.response)
       : codec.encode(value, this.response);
   }
