@@ -28,6 +28,7 @@ export function openLocal(
       (error: unknown) => replies.end(fromUnknown(error, id)),
     )
     .finally(() => {
+      sent.fail(errors.invalidState(id, "the stream is over"));
       unlink?.();
       call.over?.();
     });
