@@ -34,11 +34,7 @@ export class ClientStream implements Duplex<unknown, unknown> {
   #over = false;
   #held = false;
 
-  constructor(
-    call: PreparedCall,
-    open: (call: ClientCall) => Promise<OpenStream>,
-    unlink: (() => void) | undefined,
-  ) {
+  constructor(call: PreparedCall, open: (call: ClientCall) => Promise<OpenStream>, unlink: (() => void) | undefined) {
     this.#open = open;
     const above = call.cancellation?.onCancel((reason) => this.#cancellation.cancel(reason));
     this.#unlink = () => {

@@ -88,9 +88,11 @@ export abstract class Incoming implements Receiver, AsyncIterableIterator<unknow
     this.#error = error;
     const readers = this.#readers;
     this.#readers = [];
-    for (const { resolve, reject } of readers) {
+    for (const reader of readers) {
       if (this.#holds) release();
-      this.#end().then(resolve, reject);
+      const failure = this.#tell();
+      if (failure === undefined) reader.resolve({ done: true, value: undefined });
+      else reader.reject(failure);
     }
     this.#awake();
   }
@@ -108,7 +110,7 @@ export abstract class Incoming implements Receiver, AsyncIterableIterator<unknow
   /** The reader leaves. */
   return(value?: unknown): Promise<IteratorResult<unknown, undefined>> {
     this.ended(undefined, true);
-    void this.#end();
+    this.#tell();
     return Promise.resolve({ done: true, value: value as undefined });
   }
 
@@ -121,7 +123,7 @@ export abstract class Incoming implements Receiver, AsyncIterableIterator<unknow
     for (;;) {
       while (this.#unread.count > 0) {
         const result = each(this.#take());
-        if (typeof result === "object" && result !== null) await result;
+        if (typeof result === "object" && result !== null) await (result as PromiseLike<unknown>);
       }
       if (this.#over) return void (await this.#end());
       await new Promise<void>((resolve) => {
@@ -161,13 +163,19 @@ export abstract class Incoming implements Receiver, AsyncIterableIterator<unknow
   }
 
   #end(): Promise<IteratorReturnResult<undefined>> {
+    const error = this.#tell();
+    return error === undefined ? Promise.resolve({ done: true, value: undefined }) : Promise.reject(error);
+  }
+
+  /** The end is told: its error, the first time. */
+  #tell(): MicroError | undefined {
     const error = this.#error;
     this.#error = undefined;
     if (!this.#told) {
       this.#told = true;
       this.told(error);
     }
-    return error === undefined ? Promise.resolve({ done: true, value: undefined }) : Promise.reject(error);
+    return error;
   }
 
   #spoil(cause: unknown): void {

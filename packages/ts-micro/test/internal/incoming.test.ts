@@ -173,7 +173,9 @@ describe("Incoming, of a source that is read,", () => {
     let reads = 0;
     const read = (): Promise<Uint8Array | undefined> => {
       const body = bodies[reads++];
-      return body instanceof Error ? Promise.reject(body) : Promise.resolve(body === undefined ? body : Buffer.from(body));
+      return body instanceof Error
+        ? Promise.reject(body)
+        : Promise.resolve(body === undefined ? body : Buffer.from(body));
     };
     return { source: { read }, reads: () => reads };
   };

@@ -90,7 +90,7 @@ it("what a receiver has not taken holds the sender back, until it says so", asyn
   await stream.send(bytes("go"));
   await settled(() => sent);
   expect(sent).toBeLessThan(200);
-  for (let told = 0; told < 200; ) {
+  for (let told = 0; told < 200;) {
     await eventually(() => receiver.lengths.length > told, "a message");
     stream.took?.(receiver.lengths[told++] as number);
   }
