@@ -1,6 +1,6 @@
 // What of ts-micro is published: dist/ mirrors src/ file by file, but what `import "ts-micro"` loads at once is one file, front.js, and what a
 // start or a first call loads another, start.js: a file costs Node's loader more than the code in it (docs/architecture.md, "Built"). Comments of code, and declarations that nobody can reach, stay here.
-import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, isAbsolute, posix } from "node:path";
 
 const atStart =
@@ -40,8 +40,13 @@ export async function rollCode(folder) {
     },
   });
   await bundle.close();
+  for (const { fileName, code } of output) writeFileSync(`${folder}/dist/${fileName}`, ascii(code));
   return output.map(({ fileName }) => fileName);
 }
+
+/** One character outside of Latin-1 would have V8 keep two bytes for each of the file. Strings, templates, patterns and names take the escape alike. */
+const ascii = (code) =>
+  code.replaceAll(/[^\0-\x7f]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
 
 /** Copies the public declarations, and those that they mention, from `emitted` into dist/, and names the files. */
 export function copyTypes(folder, emitted) {

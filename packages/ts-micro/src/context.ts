@@ -1,5 +1,5 @@
 import { milliseconds, type Duration } from "./duration.ts";
-import { systemClock, type Clock } from "./clock.ts";
+import type { Clock } from "./clock.ts";
 import { MicroError, errors, fromUnknown } from "./errors.ts";
 import { Metadata, ResponseMetadata, type MetadataInit } from "./metadata.ts";
 import type { ServiceRecord } from "./wire/registry-record.ts";
@@ -154,22 +154,25 @@ export interface ContextSource {
   readonly response?: ResponseMetadata | undefined;
 }
 
+/** What all contexts of a server share. */
+export interface ContextHost {
+  /** The one that serves, whatever name it was called by. */
+  readonly service: string;
+  readonly log: Log;
+  readonly clock: Clock;
+}
+
 /** The engines' context. Getters live on the prototype, so that a spread copies nothing but the way to it. */
 // oxlint-disable-next-line typescript/no-unsafe-declaration-merging
 export class CallContext implements Context {
   readonly #source: ContextSource;
-  readonly #service: string;
-  readonly #log: Log;
-  readonly #clock: Clock;
+  readonly #host: ContextHost;
   #response: ResponseMetadata | undefined;
   #finished = false;
 
-  /** `service` is the one that serves, whatever name it was called by. */
-  constructor(source: ContextSource, service: string, log: Log, clock: Clock = systemClock) {
+  constructor(source: ContextSource, host: ContextHost) {
     this.#source = source;
-    this.#service = service;
-    this.#log = log;
-    this.#clock = clock;
+    this.#host = host;
     (this as { [contextKey]: CallContext })[contextKey] = this;
   }
 
@@ -182,7 +185,7 @@ export class CallContext implements Context {
   }
 
   get service(): string {
-    return this.#service;
+    return this.#host.service;
   }
 
   get endpoint(): string {
@@ -214,7 +217,7 @@ export class CallContext implements Context {
   }
 
   get log(): Log {
-    return this.#log;
+    return this.#host.log;
   }
 
   get span(): Span | undefined {
@@ -222,7 +225,7 @@ export class CallContext implements Context {
   }
 
   remaining(): number {
-    return Math.max(0, this.deadline - this.#clock.now());
+    return Math.max(0, this.deadline - this.#host.clock.now());
   }
 
   with(patch: CallOptions): CallOptions {

@@ -15,6 +15,7 @@ import { type types, type Data, type Fn, type GenServiceLike, type Group, type P
 import { errors } from "./errors.ts";
 import { helpText, parseFlags, type ParsedFlags, type UserFlag } from "./flags.ts";
 import { holding } from "./internal/hold.ts";
+import { randomUuid } from "./internal/random.ts";
 import { until } from "./internal/signals.ts";
 import type { Logger } from "./logger.ts";
 import type { Registry } from "./registry.ts";
@@ -332,7 +333,7 @@ export class MicroService {
     return (
       this.#components.settings.serverId ??
       this.options.id ??
-      (this.#madeId ??= process.getBuiltinModule("node:crypto").randomUUID())
+      (this.#madeId ??= randomUuid())
     );
   }
 

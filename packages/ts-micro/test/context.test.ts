@@ -15,7 +15,7 @@ function context(cancellation = new Cancellation()): CallContext {
     traceparent: `00-${"a".repeat(32)}-${"b".repeat(16)}-01`,
   });
   const source = { metadata, deadline: 3000, endpoint: "Greeter.Hello", local: "l", remote: "r", cancellation };
-  return new CallContext(source, "greeter", noopLogger(), clock);
+  return new CallContext(source, { service: "greeter", log: noopLogger(), clock });
 }
 
 afterEach(() => expect(clock.pending()).toBe(0));
@@ -55,9 +55,7 @@ describe("Context", () => {
     const source = { metadata: new Metadata(), deadline: 1, endpoint: "a", local: "", remote: "" };
     const ctx = new CallContext(
       { ...source, cancellation: new Cancellation(), response },
-      "greeter",
-      noopLogger(),
-      clock,
+      { service: "greeter", log: noopLogger(), clock },
     );
     ctx.responseHeader.set("x-seen", "yes");
     ctx.responseTrailer.set("x-cost", "3");

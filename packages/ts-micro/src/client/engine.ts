@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import type { Attempt, ClientCall, PublishMessageOptions } from "../client.ts";
 import { Codecs, type Codec } from "../codec.ts";
 import { sleep } from "../clock.ts";
@@ -12,6 +11,7 @@ import { nextCallId } from "../internal/call-id.ts";
 import { hold, holding, release } from "../internal/hold.ts";
 import { tickTime } from "../internal/tick.ts";
 import { compile } from "../internal/around.ts";
+import { randomUuid } from "../internal/random.ts";
 import { RetryBudget } from "../internal/retry-budget.ts";
 import { Metadata } from "../metadata.ts";
 import type { CallHead, Peer } from "../protocol.ts";
@@ -193,7 +193,7 @@ export class ClientEngine {
     for (const [name, value] of metadata.original()) header[name] = value;
     header["Content-Type"] = contentType;
     header["Micro-Topic"] = topic;
-    header["Micro-ID"] = randomUUID();
+    header["Micro-ID"] = randomUuid();
     const body =
       message instanceof Uint8Array
         ? message

@@ -10,13 +10,15 @@ import type { Target } from "./target.ts";
 
 /** A unary call within the process: one object and one promise from the caller to the handler and back. */
 export class LocalQuick extends Bounded implements LocalRequest {
-  declare readonly local: string;
-  declare readonly remote: string;
   declare private seen: Metadata | undefined;
   declare private own: Cancellation | undefined;
   declare private unlink: (() => void) | undefined;
-  declare private resolve: (value: unknown) => void;
-  declare private reject: (error: unknown) => void;
+  /** Set while somebody waits. */
+  declare private resolve: ((value: unknown) => void) | undefined;
+  declare private reject: ((error: unknown) => void) | undefined;
+  declare private state: "open" | "answered" | "failed";
+  /** A reply that came before anybody waited, or the error. */
+  declare private early: unknown;
 
   constructor(
     engine: ClientEngine,
@@ -26,11 +28,21 @@ export class LocalQuick extends Bounded implements LocalRequest {
     made?: PreparedCall,
   ) {
     super(engine, target, request, options, made);
-    this.local = "";
-    this.remote = "";
     this.seen = undefined;
     this.own = undefined;
     this.unlink = undefined;
+    this.resolve = undefined;
+    this.reject = undefined;
+    this.state = "open";
+    this.early = undefined;
+  }
+
+  get local(): string {
+    return "";
+  }
+
+  get remote(): string {
+    return "";
   }
 
   get endpoint(): string {
@@ -51,14 +63,21 @@ export class LocalQuick extends Bounded implements LocalRequest {
   }
 
   start(service: LocalService): Promise<unknown> {
+    const oneway = this.options?.oneway === true;
+    if (this.given?.reason !== undefined) this.failed(this.given.reason);
+    else if (this.deadline <= this.began) this.failed(this.engine.tooLate(this.prepared()));
+    else {
+      service.direct(this, this.request);
+      if (oneway && this.state !== "open") return Promise.resolve();
+    }
+    // A handler that answers at once leaves nothing to wait for.
+    if (this.state === "answered") return Promise.resolve(this.early);
+    if (this.state === "failed") return Promise.reject(this.early);
     return new Promise((resolve, reject) => {
       this.resolve = resolve;
       this.reject = reject;
       hold();
-      if (this.given?.reason !== undefined) this.failed(this.given.reason);
-      else if (this.deadline <= this.began) this.failed(this.engine.tooLate(this.prepared()));
-      else service.direct(this, this.request);
-      if (this.options?.oneway === true) resolve(undefined);
+      if (oneway) resolve(undefined);
     });
   }
 
@@ -70,17 +89,20 @@ export class LocalQuick extends Bounded implements LocalRequest {
   }
 
   answered(value: unknown): void {
-    this.settled();
-    this.resolve(value);
+    this.settled("answered");
+    if (this.resolve === undefined) this.early = value;
+    else this.resolve(value);
   }
 
   failed(error: MicroError): void {
-    this.settled();
-    this.reject(error);
+    this.settled("failed");
+    if (this.reject === undefined) this.early = error;
+    else this.reject(error);
   }
 
-  private settled(): void {
-    release();
+  private settled(state: "answered" | "failed"): void {
+    this.state = state;
+    if (this.resolve !== undefined) release();
     this.unlink?.();
     this.unlinkCaller?.();
   }

@@ -23,10 +23,10 @@ export function runAmbient<T>(context: CallContext, fn: () => T): T {
 }
 
 /** Calls a handler under `context`, without a closure of its own. */
-export function callAmbient(
+export function callAmbient<T>(
   context: CallContext,
-  handler: (request: unknown, context: CallContext) => unknown,
-  request: unknown,
+  handler: (request: T, context: CallContext) => unknown,
+  request: T,
 ): unknown {
   return storage === undefined ? handler(request, context) : storage.run(context, handler, request, context);
 }

@@ -1,4 +1,4 @@
-import { randomBytes } from "node:crypto";
+import { randomBytes } from "./random.ts";
 
 const prefix = `ts-${randomBytes(6).toString("hex")}-`;
 let counter = 0;

@@ -1,18 +1,30 @@
+import { atTickEnd } from "./tick.ts";
+
 /**
  * Keeps the process alive while something is pending. All sockets and timers of the library are unref'd; a pending call, stream, look-up
  * or user's watch holds this one timer instead, so a client file ends by itself when its work is done.
  */
 let held = 0;
 let timer: NodeJS.Timeout | undefined;
+/** Whether the timer keeps the process: it goes on to the end of the turn, as calls that follow one another would move it twice each. */
+let keeping = false;
+const letGo = {
+  flush(): void {
+    if (held > 0) return;
+    keeping = false;
+    timer?.unref();
+  },
+};
 
 export function hold(): void {
-  if (held++ > 0) return;
+  if (held++ > 0 || keeping) return;
+  keeping = true;
   if (timer === undefined) timer = setInterval(() => {}, 2 ** 30);
   else timer.ref();
 }
 
 export function release(): void {
-  if (held > 0 && --held === 0) timer?.unref();
+  if (held > 0 && --held === 0) atTickEnd(letGo);
 }
 
 /** Holds while `work` is pending. */

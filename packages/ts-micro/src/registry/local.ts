@@ -1,9 +1,9 @@
-import { randomBytes } from "node:crypto";
 import { systemClock, type Clock } from "../clock.ts";
 import { errors } from "../errors.ts";
 import { exitAmbient } from "../internal/ambient.ts";
 import type { Driver } from "../internal/driver.ts";
 import { holding } from "../internal/hold.ts";
+import { randomBytes } from "../internal/random.ts";
 import { mergeRecords } from "./common/record-table.ts";
 import { checkRecord, cloneRecord } from "./common/records.ts";
 import { Registrations } from "./common/registrations.ts";

@@ -92,7 +92,7 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
   }
 
   direct(call: ServedCall, target: Target, bytes: Buffer, from: number, to: number): void {
-    const { service, log, clock, running } = this.#options;
+    const { service, running } = this.#options;
     const { dispatch, codec } = target;
     if (dispatch?.kind !== "unary" || codec === undefined || codec.enveloped === true)
       return this.#otherwise(call, target, bytes.subarray(from, to));
@@ -102,7 +102,7 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
     let result: unknown;
     try {
       const request = target.decode(bytes, from, to);
-      ctx = new CallContext(call, service, log, clock);
+      ctx = new CallContext(call, this.#options);
       result = dispatch.begin(request, ctx);
     } catch (error) {
       ctx?.finish();
@@ -269,13 +269,12 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
   }
 
   #context(call: IncomingCall, endpoint: string): CallContext {
-    const { service, log, clock } = this.#options;
     const metadata = call.head.metadata ?? new Metadata();
     if (call.local !== "") metadata.set(H.local, call.local);
     if (call.remote !== "") metadata.set(H.remote, call.remote);
     const { local, remote, cancellation, response } = call;
     const source = { metadata, deadline: call.head.deadline, endpoint, local, remote, cancellation, response };
-    return new CallContext(source, service, log, clock);
+    return new CallContext(source, this.#options);
   }
 
   #failed(error: MicroError, call: IncomingCall, codec: Codec, envelope: Envelope | undefined): Reply {

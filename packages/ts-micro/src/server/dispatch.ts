@@ -7,6 +7,7 @@ import type { HandlerInterceptor, RoutedEndpoint, ServerCall } from "../server.t
 import { parse } from "./validate.ts";
 
 type Run = (call: ServerCall) => Promise<unknown>;
+type Handler = (request: unknown, ctx: Context) => unknown;
 
 /** An endpoint ready to be called: schemas, interceptors and handler in one function, built once. */
 export class Dispatch {
@@ -21,7 +22,7 @@ export class Dispatch {
     this.kind = endpoint.kind;
     this.#service = service;
     this.#direct = interceptors.length === 0;
-    this.#run = compile(interceptors, async (call) => this.#handle(call.request, call.ctx));
+    this.#run = compile(interceptors, (call) => answer(endpoint.handler, call));
   }
 
   /** The reply to one request, parsed and checked. `ctx` is finished when the handler has settled, not when its caller gave up. Throws and rejects with anything; the caller contains it. */
@@ -147,12 +148,11 @@ export class Dispatch {
   }
 
   #call(request: unknown, ctx: CallContext): unknown {
-    if (this.#direct) return callAmbient(ctx, this.endpoint.handler as (request: unknown) => unknown, request);
-    return runAmbient(ctx, () => this.#run({ ctx, kind: this.kind, request }));
-  }
-
-  #handle(request: unknown, ctx: Context): unknown {
-    return this.endpoint.handler(request as never, ctx);
+    if (this.#direct) return callAmbient(ctx, this.endpoint.handler as Handler, request);
+    const result = callAmbient(ctx, this.#run, { ctx, kind: this.kind, request });
+    const given = result === promised ? value : result;
+    promised = value = undefined;
+    return given;
   }
 
   #request(raw: unknown): unknown {
@@ -187,6 +187,23 @@ export class Dispatch {
   async *#parsed(raw: AsyncIterable<unknown>): AsyncGenerator<unknown, void, undefined> {
     for await (const message of raw) yield await this.#request(message);
   }
+}
+
+/** What a handler behind interceptors answered at once, and the promise that they see of it: it need not be waited for when they hand it on. */
+let promised: Promise<unknown> | undefined;
+let value: unknown;
+
+/** The innermost of the chain: the handler. What it throws is a rejection. */
+function answer(handler: RoutedEndpoint["handler"], call: ServerCall): Promise<unknown> {
+  let result: unknown;
+  try {
+    result = later(handler(call.request as never, call.ctx));
+  } catch (error) {
+    return Promise.reject(error);
+  }
+  if (result instanceof Promise) return result;
+  value = result;
+  return (promised = Promise.resolve(result));
 }
 
 /** The result, as a promise if it comes later: a promise, or any thenable (query builders are). */

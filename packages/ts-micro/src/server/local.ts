@@ -17,6 +17,7 @@ export function localService(
   log: Log,
   clock: Clock,
 ): LocalService {
+  const host = { service, log, clock };
   const admit = (): void => {
     const refusal = calls.admit(false);
     if (refusal !== undefined) throw refusal;
@@ -26,8 +27,7 @@ export function localService(
     calls.count(failure, endpoint, error);
     return failure;
   };
-  const context = (call: LocalCall): CallContext =>
-    new CallContext({ ...call, local: "", remote: "" }, service, log, clock);
+  const context = (call: LocalCall): CallContext => new CallContext({ ...call, local: "", remote: "" }, host);
   const unaryDispatch = (endpoint: string): Dispatch => {
     const dispatch = routes.get(endpoint);
     if (dispatch === undefined) throw routes.missing(endpoint);
@@ -54,7 +54,7 @@ export function localService(
       let dispatch: Dispatch;
       try {
         dispatch = unaryDispatch(call.endpoint);
-        ctx = new CallContext(call, service, log, clock);
+        ctx = new CallContext(call, host);
         result = dispatch.begin(request, ctx);
       } catch (error) {
         ctx?.finish();

@@ -110,11 +110,11 @@ export class Subscribers {
   }
 
   async #handle(entry: Entry, event: BrokerEvent): Promise<void> {
-    const { service, running, log, clock } = this.#options;
+    const { service, running, log } = this.#options;
     const metadata = Metadata.from(event.message.header);
     const cancellation = new Cancellation();
     const source = { metadata, deadline: Infinity, endpoint: entry.name, local: "", remote: "", cancellation };
-    const ctx = new CallContext(source, service, log, clock);
+    const ctx = new CallContext(source, this.#options);
     try {
       const message = await this.#decode(entry, event, metadata);
       await running.run(entry.name, Infinity, cancellation, () =>

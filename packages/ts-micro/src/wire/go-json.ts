@@ -1,4 +1,4 @@
-import { randomUUID } from "node:crypto";
+import { randomUuid } from "../internal/random.ts";
 import { invalid, parseExact } from "./go-json/exact.ts";
 
 /** Nesting above this is refused when reading. Go stops at 10000. */
@@ -71,7 +71,7 @@ function escape(char: string): string {
 }
 
 // Stands in for a bigint in what JSON.stringify writes, which knows none. No user's text can contain it: it never leaves this module.
-const mark = randomUUID();
+const mark = randomUuid();
 const marked = new RegExp(`"${mark}(-?[0-9]+)"`, "g");
 
 function stringify(value: unknown): string | undefined {

@@ -2,7 +2,7 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
-import { endpoint, errors, type MicroError } from "../../src/index.ts";
+import { endpoint, errors, type HandlerInterceptor, type MicroError } from "../../src/index.ts";
 import { testMesh, type Mesh } from "../../src/testing/mesh.ts";
 
 let mesh: Mesh;
@@ -160,4 +160,80 @@ describe("a handler", () => {
       detail: '{"a":1}',
     });
   });
+});
+
+describe("interceptors around a handler that answers at once", () => {
+  interface Call {
+    readonly request: { n: number };
+  }
+  const around = (interceptor: HandlerInterceptor) =>
+    mesh.service("sums", { interceptors: [interceptor] }).handle("Sums", {
+      double({ n }: { n: number }): { n: number } {
+        if (n < 0) throw errors.badRequest("sums", "below zero");
+        return { n: 2 * n };
+      },
+    });
+
+  it("see a promise of it, and what they make of it goes out", async () => {
+    const seen: unknown[] = [];
+    const sums = around((call, next) => {
+      const reply = next(call);
+      seen.push(reply instanceof Promise);
+      return (call as Call).request.n === 1 ? reply : reply.then(() => ({ n: 0 }));
+    });
+    await sums.start();
+    const { Sums } = sums.client.service<typeof sums>("sums");
+    expect([await Sums.double({ n: 1 }), await Sums.double({ n: 2 })]).toEqual([{ n: 2 }, { n: 0 }]);
+    expect(seen).toEqual([true, true]);
+  });
+
+  it("see what it throws as a rejection", async () => {
+    const sums = around((call, next) => next(call).catch(() => ({ n: -1 })));
+    await sums.start();
+    expect(await sums.client.service<typeof sums>("sums").Sums.double({ n: -5 })).toEqual({ n: -1 });
+  });
+
+  it("may hand on a call of their own, several, and any of the replies", async () => {
+    const sums = around(async (call, next) => {
+      const first = next({ ...call, request: { n: 10 } });
+      const second = next({ ...call, request: { n: 20 } });
+      return (call as Call).request.n === 1 ? first : second;
+    });
+    const plain = around((call, next) => {
+      const first = next({ ...call, request: { n: 10 } });
+      void next({ ...call, request: { n: 20 } });
+      return first;
+    });
+    for (const service of [sums, plain]) await service.start();
+    const { Sums } = sums.client.service<typeof sums>("sums");
+    expect([await Sums.double({ n: 1 }), await Sums.double({ n: 2 })]).toEqual([{ n: 20 }, { n: 40 }]);
+    expect(await plain.client.service<typeof plain>("sums").Sums.double({ n: 1 })).toEqual({ n: 20 });
+  });
+
+  it("do not mix up calls that are made while others are on their way", async () => {
+    let nested: Promise<unknown> | undefined;
+    const sums = around((call, next) => {
+      const reply = next(call);
+      const { n } = (call as Call).request;
+      if (n > 1) nested = sums.client.call("sums", "Sums.Double", { n: n - 1 }, { idempotent: false });
+      return reply;
+    });
+    await sums.start();
+    const { Sums } = sums.client.service<typeof sums>("sums");
+    expect(await Sums.double({ n: 4 })).toEqual({ n: 8 });
+    expect(await nested).toEqual({ n: 6 });
+  });
+});
+
+it("a oneway call in the process settles with undefined, whatever becomes of it", async () => {
+  const log = mesh.service("log").handle("Log", {
+    write: () => ({ kept: true }),
+    fail(): void {
+      throw errors.badRequest("log", "no");
+    },
+  });
+  await log.start();
+  const { Log } = log.client.service<typeof log>("log");
+  expect(await Log.write({}, { oneway: true })).toBeUndefined();
+  expect(await Log.fail({}, { oneway: true })).toBeUndefined();
 });

@@ -1,7 +1,7 @@
 import { hostname } from "node:os";
-import { randomUUID } from "node:crypto";
 import type { Node, ServiceRecord } from "../../registry.ts";
 import { parseAddress } from "../../internal/net-address.ts";
+import { randomUuid } from "../../internal/random.ts";
 
 /** Registry service under which subscriptions of the http broker are found (wire spec §6.3, v4:broker/http.go). */
 export const serviceName = "micro.http.broker";
@@ -23,7 +23,7 @@ export function subscriptionId(topic: string): string {
     .slice(0, 120)
     .split(".");
   const last = (labels.pop() as string).slice(0, 26);
-  return `${[...labels.map((label) => label.slice(0, 63)).filter((label) => label !== ""), last].join(".")}-${randomUUID()}`;
+  return `${[...labels.map((label) => label.slice(0, 63)).filter((label) => label !== ""), last].join(".")}-${randomUuid()}`;
 }
 
 /** The record of one subscription. */

@@ -1,9 +1,9 @@
-import { randomInt } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { isIP, isIPv4 } from "node:net";
 import { sleep, type Clock } from "../../clock.ts";
 import { errors, fromUnknown } from "../../errors.ts";
 import { parseAddress } from "../../internal/net-address.ts";
+import { randomBytes } from "../../internal/random.ts";
 import type { EndpointRecord, ServiceRecord } from "../../registry.ts";
 import {
   encodePacket,
@@ -109,7 +109,7 @@ export function announcement(entry: Bare, ttl: number): Buffer {
 }
 
 /** A query whether anybody else has the name. Go sends three and listens to no answer. */
-export function probe(entry: Bare, id: number = randomInt(0x10000)): Buffer {
+export function probe(entry: Bare, id: number = randomBytes(2).readUInt16BE()): Buffer {
   const questions: DnsQuestion[] = [{ name: entry.name, type: "PTR" }];
   const authority: DnsRecord[] = [{ ...entry.srv, priority: 0, weight: 0 }, entry.txt];
   return encodePacket({ id, questions, authority }, { compress: false });

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { hostname } from "node:os";
 import { errors } from "../../errors.ts";
 import { escapeLabel, labelsOf } from "../../wire/dns.ts";
@@ -110,6 +109,6 @@ function nameOf(text: string, what: string): string {
 }
 
 function uuidOf(id: string): string {
-  const hex = createHash("sha256").update(id).digest("hex");
+  const hex = process.getBuiltinModule("node:crypto").createHash("sha256").update(id).digest("hex");
   return [hex.slice(0, 8), hex.slice(8, 12), hex.slice(12, 16), hex.slice(16, 20), hex.slice(20, 32)].join("-");
 }

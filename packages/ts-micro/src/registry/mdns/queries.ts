@@ -1,7 +1,7 @@
+import { randomBytes } from "../../internal/random.ts";
 import { sleep, type Clock } from "../../clock.ts";
 import { errors } from "../../errors.ts";
 import { encodePacket } from "../../wire/dns.ts";
-import { randomInt } from "node:crypto";
 
 /** Turns of the event loop that reading may go on after the window, each for some 30 packets of a socket. */
 const maxTurns = 64;
@@ -30,7 +30,7 @@ export class Queries<T> {
 
   /** One question by multicast, from where the answers are read. Rejects with REGISTRY_UNAVAILABLE when it went nowhere. */
   async send(name: string): Promise<void> {
-    await this.#link.multicast(encodePacket({ id: randomInt(0x10000), questions: [{ name, type: "PTR" }] }));
+    await this.#link.multicast(encodePacket({ id: randomBytes(2).readUInt16BE(), questions: [{ name, type: "PTR" }] }));
   }
 
   /**
