@@ -137,8 +137,9 @@ class RemoteStream extends Incoming implements OpenStream {
   }
 
   protected override told(error: MicroError | undefined): void {
-    if (error === undefined) this.#report();
-    else this.#leave();
+    // A stream that is read may go on after an error; one that pushes is over.
+    if (error !== undefined && this.#raw.receive === undefined) this.#leave();
+    this.#report();
     this.#call.told?.();
   }
 

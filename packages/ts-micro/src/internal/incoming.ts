@@ -41,6 +41,7 @@ export abstract class Incoming implements Receiver, AsyncIterableIterator<unknow
   #over = false;
   #error: MicroError | undefined;
   #told = false;
+  #spoiling = false;
 
   /** `id`: who reports what is no MicroError. `holds`: who waits for a message keeps the process. */
   constructor(id: string, holds: boolean) {
@@ -53,7 +54,7 @@ export abstract class Incoming implements Receiver, AsyncIterableIterator<unknow
   /** The value of a message that was read. */
   protected abstract valueOf(body: Uint8Array): unknown;
   /** A message did not decode: nothing after it will be read. */
-  protected spoiled(_error: MicroError): void {}
+  protected spoiled(): void {}
   /** The reader has been told the end. */
   protected told(_error: MicroError | undefined): void {}
 
@@ -79,6 +80,7 @@ export abstract class Incoming implements Receiver, AsyncIterableIterator<unknow
   }
 
   ended(error: MicroError | undefined, dropped: boolean): void {
+    if (this.#spoiling) return;
     if (dropped) this.#unread.clear();
     if (this.#over) {
       if (dropped && !this.#told) this.#error = error;
@@ -181,7 +183,10 @@ export abstract class Incoming implements Receiver, AsyncIterableIterator<unknow
   #spoil(cause: unknown): void {
     const error = fromUnknown(cause, this.#id);
     this.ended(error, false);
-    this.spoiled(error);
+    // What gives the source up is no end of its own.
+    this.#spoiling = true;
+    this.spoiled();
+    this.#spoiling = false;
   }
 
   /** Of a source that does not push. */

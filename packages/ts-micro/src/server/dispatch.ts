@@ -92,11 +92,11 @@ export class Dispatch {
     cancellation: Cancellation,
     send: (value: unknown) => Promise<void> | undefined,
   ): Promise<void> {
-    let result: unknown;
+    let replies: AsyncIterable<unknown> | undefined;
     try {
       const receives = this.kind === "client" || this.kind === "bidi";
       const request = receives ? this.#requests(raw) : await this.#first(raw);
-      result = await this.#call(request, ctx);
+      const result = await this.#call(request, ctx);
       if (this.kind === "client") {
         await send(await this.#response(result));
         return;
@@ -106,10 +106,11 @@ export class Dispatch {
           this.#service,
           `${this.endpoint.name} is a stream, its handler returned no AsyncIterable`,
         );
+      replies = result;
     } finally {
-      if (!isAsyncIterable(result)) ctx.finish();
+      if (replies === undefined) ctx.finish();
     }
-    await this.#replies(result[Symbol.asyncIterator](), ctx, cancellation, send);
+    await this.#replies(replies[Symbol.asyncIterator](), ctx, cancellation, send);
   }
 
   async #replies(

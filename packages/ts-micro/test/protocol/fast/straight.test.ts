@@ -1,9 +1,14 @@
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { errors, type MicroError } from "../../../src/errors.ts";
 import type { IncomingCall, Peer, RawStream, Receiver } from "../../../src/protocol.ts";
+import { createClient } from "../../../src/index.ts";
+import { fast } from "../../../src/protocol/fast.ts";
+import { memoryRegistry } from "../../../src/registry/memory.ts";
 import { all, bytes, gone, settled, text } from "../../../src/testing/protocol/bench.ts";
 import { eventually } from "../../../src/testing/suite.ts";
-import { FastWorld } from "./world.ts";
+import { Flag, Frame, encodeFailure } from "../../../src/wire/fast/frame.ts";
+import { frame } from "../../wire/fast/frames.ts";
+import { FastWorld, hello, type Wire } from "./world.ts";
 
 /** Keeps the beginnings of messages; `takes`: counts them as read. */
 class Collecting implements Receiver {
@@ -164,4 +169,41 @@ it("a stream that was made before its connection does in order what it was asked
   expect(receiver.texts).toEqual(["b", "c"]);
   expect(seen).toEqual(["a", "b", "c"]);
   expect(call?.cancellation.reason).toBeUndefined();
+});
+
+it("a stream that the server has ended with an error is not cancelled at it, one whose message does not decode is", async () => {
+  let wire!: Wire;
+  const address = await world.strange((each) => {
+    wire = each;
+    void each.say(hello());
+  });
+  const registry = memoryRegistry();
+  const node = { id: "test-1", address, metadata: { protocol: "mucp", "ts-wire": "1" } };
+  await registry.register({ name: "test", version: "1", metadata: {}, endpoints: [], nodes: [node] });
+  const client = createClient({ registry, protocols: [fast()], env: false, logLevel: "fatal" });
+  try {
+    const stream = (endpoint: string) => client.stream("test", endpoint, { stream: "bidi" });
+    const failing = stream("Test.Fail");
+    const failed = failing.forEach(() => {}).catch((error: unknown) => error);
+    await eventually(() => wire !== undefined && wire.of(Frame.request).length === 1, "the first stream");
+    const text = encodeFailure(errors.conflict("test", "broken"), 1 << 16);
+    await wire.say(frame(Frame.end, Flag.error, wire.of(Frame.request)[0]?.id ?? 0, text));
+    expect(await failed).toMatchObject({ code: "CONFLICT", detail: "broken" });
+    await wire.pong("first");
+    expect(wire.of(Frame.cancel)).toEqual([]);
+
+    const spoiled = stream("Test.Spoil");
+    const seen: unknown[] = [];
+    const read = (async () => {
+      for await (const message of spoiled) seen.push(message);
+    })().catch((error: unknown) => error);
+    await eventually(() => wire.of(Frame.request).length === 2, "the second stream");
+    const { id } = wire.of(Frame.request)[1] as { id: number };
+    await wire.say(frame(Frame.message, 0, id, '{"a":1}'), frame(Frame.message, 0, id, "{"));
+    expect(await read).toMatchObject({ code: "INTERNAL" });
+    expect(seen).toEqual([{ a: 1 }]);
+    expect((await wire.frame(Frame.cancel)).id).toBe(id);
+  } finally {
+    await client.close();
+  }
 });
