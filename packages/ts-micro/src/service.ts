@@ -330,11 +330,7 @@ export class MicroService {
   }
 
   get #id(): string {
-    return (
-      this.#components.settings.serverId ??
-      this.options.id ??
-      (this.#madeId ??= randomUuid())
-    );
+    return this.#components.settings.serverId ?? this.options.id ?? (this.#madeId ??= randomUuid());
   }
 
   get #version(): string {
