@@ -330,7 +330,11 @@ export class MicroService {
   }
 
   get #id(): string {
-    return this.#components.settings.serverId ?? this.options.id ?? (this.#madeId ??= randomUuid());
+    return (
+      this.#components.settings.serverId ??
+      this.options.id ??
+      (this.#madeId ??= randomUuid())
+    );
   }
 
   get #version(): string {
