@@ -15,8 +15,7 @@ export class Target implements CallTarget {
   readonly codec: Codec | undefined;
   readonly request: MessageDescriptor | undefined;
   readonly response: MessageDescriptor | undefined;
-  /** Its bodies are text. */
-  readonly text: boolean;
+  readonly #text: boolean;
   readonly #short: boolean;
 
   constructor(route: Route, dispatch: Dispatch | undefined, codec: Codec | undefined) {
@@ -32,7 +31,7 @@ export class Target implements CallTarget {
       codec.encodeFlat !== undefined &&
       this.request === undefined &&
       this.response === undefined;
-    this.text = codec?.decodeText !== undefined && codec.encodeText !== undefined;
+    this.#text = codec?.decodeText !== undefined && codec.encodeText !== undefined;
   }
 
   decode(bytes: Buffer, from: number, to: number): unknown {
@@ -41,9 +40,10 @@ export class Target implements CallTarget {
       const value = (codec.decodeFlat as NonNullable<Codec["decodeFlat"]>)(bytes, from, to);
       if (value !== undefined) return value;
     }
-    return this.text
+    return this.#text
       ? (codec.decodeText as NonNullable<Codec["decodeText"]>)(utf8Slice(bytes, from, to), this.request)
-      : codec.decode(bytes.subarray(from, to), this.request);
+      : // The value may keep its bytes, which are the connection's and will be others.
+        codec.decode(Buffer.from(bytes.subarray(from, to)), this.request);
   }
 
   encode(value: unknown): Body {
@@ -52,7 +52,7 @@ export class Target implements CallTarget {
       const short = (codec.encodeFlat as NonNullable<Codec["encodeFlat"]>)(value);
       if (short !== undefined) return short;
     }
-    return this.text
+    return this.#text
       ? (codec.encodeText as NonNullable<Codec["encodeText"]>)(value, this.response)
       : codec.encode(value, this.response);
   }

@@ -15,10 +15,9 @@ export class Requests extends Incoming {
   }
 
   protected valueAt(bytes: Buffer, from: number, to: number): unknown {
-    // What is not text may keep its bytes.
-    return this.#target.text
-      ? this.#target.decode(bytes, from, to)
-      : this.valueOf(Buffer.from(bytes.subarray(from, to)));
+    return this.#target.enveloped
+      ? this.valueOf(Buffer.from(bytes.subarray(from, to)))
+      : this.#target.decode(bytes, from, to);
   }
 
   protected valueOf(body: Uint8Array): unknown {
