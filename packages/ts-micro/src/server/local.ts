@@ -76,25 +76,17 @@ export function localService(
         throw failed(error, call.endpoint);
       }
     },
-    async *stream(call, requests) {
+    async stream(call, requests, send) {
       admit();
       const dispatch = routes.get(call.endpoint);
       if (dispatch === undefined) throw routes.missing(call.endpoint);
       const ctx = context(call);
-      const finished = new Promise<void>((resolve) => call.cancellation.onCancel(() => resolve()));
-      // Counted as under way until it ends or is cancelled.
-      let end!: () => void;
-      const open = new Promise<void>((resolve) => (end = resolve));
-      const counted = running.run(call.endpoint, call.deadline, call.cancellation, () =>
-        Promise.race([open, finished]),
-      );
-      counted.catch(() => {});
       try {
-        yield* dispatch.stream(requests, ctx, call.cancellation);
+        await running.run(call.endpoint, call.deadline, call.cancellation, () =>
+          dispatch.stream(requests, ctx, call.cancellation, send),
+        );
       } catch (error) {
         throw failed(error, call.endpoint);
-      } finally {
-        end();
       }
     },
   };
