@@ -12,7 +12,9 @@ const src = `${home}/src`;
 const concerns =
   "registry protocol transport codec selector broker events store cache sync config auth runtime logger".split(" ");
 /** Floor 4: users reach these through the front door. */
-const composition = new Set("assemble connect core flags function group lazy protocols service settings".split(" "));
+const composition = new Set(
+  "assemble call connect core flags function group lazy protocol-names service settings".split(" "),
+);
 /** Folders of engines whose modules are all for users. */
 const publicEngines = ["interceptors", "gateway", "web"];
 /** Folders of engines whose modules are ours, but for those with `@public` in their first comment. */

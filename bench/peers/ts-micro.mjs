@@ -67,7 +67,13 @@ export async function connect(address, options) {
     for await (const { s } of greeter.count({ n })) if (s === "tick") got++;
     return got;
   };
-  const callback = typed ? undefined : await callbackStream(address, options);
+  const callback = async (n) => {
+    let got = 0;
+    await greeter.count({ n }).forEach(({ s }) => {
+      if (s === "tick") got++;
+    });
+    return got;
+  };
   let heard;
   return {
     call: metadata ? (who) => greeter.hello({ name: who }, metadata) : (who) => greeter.hello({ name: who }),
@@ -87,7 +93,7 @@ export async function connect(address, options) {
       }
       return got;
     },
-    ...(callback === undefined ? {} : { streamCallback: callback }),
+    streamCallback: callback,
     ...(typed
       ? {}
       : {
@@ -103,42 +109,6 @@ export async function connect(address, options) {
         }),
     close: () => client.close(),
   };
-}
-
-/** A server stream without the typed client: the messages of the protocol's own stream, decoded as they come. */
-async function callbackStream(address, { protocol = "fast" }) {
-  const made = await rawProtocol(protocol).catch(() => rawProtocol("mucp"));
-  await made.start();
-  const peer = made.dial({ id: "bench", address, metadata: made.metadata });
-  let ids = 0;
-  return async (n) => {
-    const stream = peer.stream({
-      service: name,
-      endpoint: "Greeter.Count",
-      contentType: "application/json",
-      kind: "server",
-      deadline: Infinity,
-      metadata: undefined,
-      id: `bench-${++ids}`,
-    });
-    await stream.send(Buffer.from(JSON.stringify({ n })));
-    stream.end();
-    let got = 0;
-    for (let body; (body = await stream.read()) !== undefined;) if (JSON.parse(body).s === "tick") got++;
-    return got;
-  };
-}
-
-async function rawProtocol(protocol) {
-  if (protocol === "mucp") {
-    const [{ mucp }, { httpTransport }] = await Promise.all([
-      import("ts-micro/protocol/mucp"),
-      import("ts-micro/transport/http"),
-    ]);
-    return mucp({ transport: httpTransport() });
-  }
-  const module = await import(`ts-micro/protocol/${protocol}`);
-  return module[protocol]();
 }
 
 /** Four services that hear the same topic. */

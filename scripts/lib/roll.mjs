@@ -1,10 +1,16 @@
-// What of ts-micro is published: dist/ mirrors src/ file by file, but what `import "ts-micro"` loads at once is one file, front.js, and what a
-// start or a first call loads another, start.js: a file costs Node's loader more than the code in it (docs/architecture.md, "Built"). Comments of code, and declarations that nobody can reach, stay here.
+// What of ts-micro is published: dist/ mirrors src/ file by file, but what is loaded together is one file: by `import "ts-micro"` front.js, by the start of a
+// service start.js, by a first call first-call.js, by the first connection of a kind mucp.js and grpc.js. A file costs Node's loader more than the code in it (docs/architecture.md, "Built"). Comments of code, and declarations that nobody can reach, stay here.
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, isAbsolute, posix } from "node:path";
 
-const atStart =
-  /[\\/]src[\\/](core|server[\\/](engine|record|preflight|http[\\/]parts)|debug[\\/]handlers|client[\\/]engine|selector[\\/](filters|p2c)|transport[\\/]http|protocol[\\/](fast|mucp|grpc|http|connect|grpc-web)|registry[\\/](local|cached|multi))\.ts$/;
+const of = (paths) => new RegExp(`[\\\\/]src[\\\\/](${paths.replaceAll("/", "[\\\\/]")})\\.ts$`);
+const groups = [
+  { name: "front", test: of("index") },
+  { name: "start", test: of("core") },
+  { name: "first-call", test: of("call|protocol/(fast|mucp|grpc|http)/peer|transport/http/client") },
+  { name: "mucp", test: of("protocol/mucp/server|transport/http/server") },
+  { name: "grpc", test: of("protocol/grpc/server|backends/http2/node") },
+];
 
 /** Writes the JavaScript of the package in `folder` into its dist/, and names the files. */
 export async function rollCode(folder) {
@@ -32,11 +38,7 @@ export async function rollCode(folder) {
     comments: false,
     // With all that it imports.
     codeSplitting: {
-      groups: [
-        { name: "front", test: /[\\/]src[\\/]index\.ts$/, priority: 2 },
-        // What the start of a service and the first call of a client load, together.
-        { name: "start", test: atStart, priority: 1 },
-      ],
+      groups: groups.map(({ name, test }, i) => ({ name, test, priority: groups.length - i })),
     },
   });
   await bundle.close();

@@ -16,7 +16,7 @@ import type { Driver } from "./internal/driver.ts";
 import type { Level, Logger } from "./logger.ts";
 import { consoleLogger } from "./logger/console.ts";
 import type { Protocol } from "./protocol.ts";
-import { protocolNames } from "./protocols.ts";
+import { protocolNames } from "./protocol-names.ts";
 import type { Registry } from "./registry.ts";
 import type { Selector } from "./selector.ts";
 import { settingsFromEnv, type Settings } from "./settings.ts";
@@ -185,7 +185,7 @@ export function assemble(
       : keep(
           lazyTransport(transportChoice, async () =>
             transportChoice === "http"
-              ? (await import("./transport/http.ts")).httpTransport(httpOptions(settings, client, clock))
+              ? (await import("./core.ts")).httpTransport(httpOptions(settings, client, clock))
               : (await named("transport", transportChoice)).fromAddress(settings.transportAddress, env),
           ),
         );
@@ -230,14 +230,12 @@ export function clientOptions(
 
 async function clientEngine(parts: Parts, client: ClientDefaults, local: ShellOptions["local"]): Promise<ClientEngine> {
   const { settings } = parts;
-  const [{ ClientEngine }, { preferSameHost }, { cached, selector, calling, codecs }] = await Promise.all([
-    import("./client/engine.ts"),
-    import("./selector/filters.ts"),
-    parts.core(),
-  ]);
+  const [{ ClientEngine, carefulSelector, preferSameHost, p2cSelector }, { cached, selector, calling, codecs }] =
+    await Promise.all([import("./call.ts"), parts.core()]);
+  for (const protocol of calling) await protocol.loadClient?.();
   return new ClientEngine({
     registry: cached,
-    selector,
+    selector: selector === undefined ? p2cSelector({ clock: parts.clock }) : carefulSelector(selector),
     protocols: calling,
     codecs,
     broker: parts.broker,
@@ -259,10 +257,9 @@ async function defaultRegistry(
   clock: Clock,
   logger: Logger,
 ): Promise<Registry> {
-  const [{ localRegistry }, { mdnsRegistry }, { multiRegistry }] = await Promise.all([
-    import("./registry/local.ts"),
+  const [{ localRegistry, multiRegistry }, { mdnsRegistry }] = await Promise.all([
+    import("./core.ts"),
     import("./registry/mdns.ts"),
-    import("./registry/multi.ts"),
   ]);
   const directory = env["MICRO_LOCAL_DIR"];
   return multiRegistry([localRegistry({ clock, ...(directory ? { directory } : {}) }), mdnsRegistry({ clock })], {

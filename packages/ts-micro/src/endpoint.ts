@@ -120,6 +120,11 @@ export type Data = (object & { readonly bind?: never }) | string | number | bool
 export interface Stream<O> extends AsyncIterable<O>, AsyncDisposable {
   /** Ends it; what is pending settles with CANCELLED. */
   cancel(reason?: unknown): void;
+  /**
+   * In place of a loop, for many small messages: calls `each` with every message, one after the other; the next one waits for a promise
+   * that it returns. Resolves at the end of the stream and rejects with its error. What `each` throws cancels the stream, and is thrown.
+   */
+  forEach(each: (message: O) => unknown): Promise<void>;
 }
 
 /** A stream both ways. */

@@ -4,8 +4,11 @@ import type { Cancellation, Kind } from "./context.ts";
 import type { MicroError } from "./errors.ts";
 import type { Metadata, MetadataInit, ResponseMetadata } from "./metadata.ts";
 import type { FlatBody } from "./codec.ts";
+import type { Receiver } from "./internal/incoming.ts";
 import type { HttpRoute, RoutedEndpoint } from "./server.ts";
 import type { Node } from "./wire/registry-record.ts";
+
+export type { Receiver } from "./internal/incoming.ts";
 
 /** What a call says of itself before its body. */
 export interface CallHead {
@@ -74,6 +77,14 @@ export interface RawStream {
   read(): Promise<Uint8Array | undefined>;
   /** Gives up and tells the other end; a pending `read` rejects with `reason`. */
   cancel(reason: MicroError): void;
+  /** As `send`, with a body that may be used again once this returns; undefined when there is room for the next one already. */
+  post?(body: Body): Promise<void> | undefined;
+  /** In place of `read`: what has come and what comes goes to `receiver`. It has to tell by `took` when it has used what it did not take at once. */
+  receive?(receiver: Receiver): void;
+  /** The receiver has used a message of this many bytes. */
+  took?(bytes: number): void;
+  /** The stream that does all that this one is asked, once it is there: for one that was made before its connection. */
+  readonly behind?: RawStream | undefined;
 }
 
 /**
@@ -206,6 +217,8 @@ export interface Protocol extends Component {
   readonly marks?: Readonly<Record<string, string>> | undefined;
   /** Whether a node can be called by it. Default: its `protocol` is this one's name. */
   speaks?(node: Node): boolean;
+  /** Loads the part that calls, if it is not there yet: a service that calls nobody does without. Awaited before the first `dial`. */
+  loadClient?(): Promise<void>;
   /** No I/O; connections are made as calls need them. `next` is another way to the node, for a protocol that finds out that it is not spoken. */
   dial(node: Node, next?: () => Peer): Peer;
   /**

@@ -86,7 +86,8 @@ export interface LocalService {
   unary(call: LocalCall, request: unknown): Promise<unknown>;
   /** As `unary`, for a call that settles by itself. */
   direct(call: LocalRequest, request: unknown): void;
-  stream(call: LocalCall, requests: AsyncIterable<unknown>): AsyncIterable<unknown>;
+  /** Runs a stream to its end. Each reply goes to `send`, whose promise is waited for. */
+  stream(call: LocalCall, requests: AsyncIterable<unknown>, send: (value: unknown) => Promise<void>): Promise<void>;
 }
 
 /** A unary call that settles by its own methods: one of them, once. It is the source of its handler's context. */

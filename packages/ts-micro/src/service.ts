@@ -354,11 +354,8 @@ export class MicroService {
     const { options } = this;
     const parts = this.#components;
     const { settings } = parts;
-    const [{ ServerEngine }, { recordOf }, { debugEndpoints }, { httpParts }, { serving, codecs }] = await Promise.all([
-      import("./server/engine.ts"),
-      import("./server/record.ts"),
-      import("./debug/handlers.ts"),
-      import("./server/http/parts.ts"),
+    const [{ ServerEngine, recordOf, debugEndpoints, httpParts }, { serving, codecs }] = await Promise.all([
+      import("./core.ts"),
       parts.core(),
     ]);
     const { protocols, advertised, routes, fallback } = await httpParts(

@@ -1,5 +1,6 @@
 import type { Codec, MessageDescriptor } from "../codec.ts";
 import { MicroError, fromUnknown } from "../errors.ts";
+import type { Body } from "../protocol.ts";
 import { utf8Slice } from "../wire/utf8.ts";
 import type { PreparedCall } from "./prepared.ts";
 
@@ -28,6 +29,15 @@ export function decodeBody(
   return codec.decodeText === undefined
     ? codec.decode(Buffer.from(bytes.subarray(from, to)), descriptor)
     : codec.decodeText(utf8Slice(bytes, from, to), descriptor);
+}
+
+/** The body of a value, in the form that costs least. */
+export function encodeBody(codec: Codec, descriptor: MessageDescriptor | undefined, value: unknown): Body {
+  if (descriptor === undefined && codec.encodeFlat !== undefined) {
+    const short = codec.encodeFlat(value);
+    if (short !== undefined) return short;
+  }
+  return codec.encodeText === undefined ? codec.encode(value, descriptor) : codec.encodeText(value, descriptor);
 }
 
 export function undecodable(error: unknown, { service, endpoint }: { service: string; endpoint: string }): MicroError {

@@ -3,7 +3,6 @@ import { Codecs, type Codec } from "../codec.ts";
 import { sleep } from "../clock.ts";
 import { Cancellation, parentOf, type CallOptions } from "../context.ts";
 import { milliseconds } from "../duration.ts";
-import type { Duplex } from "../endpoint.ts";
 import { errors, fromUnknown, isMicroError, type MicroError } from "../errors.ts";
 import { ambientContext } from "../internal/ambient.ts";
 import { backoff } from "../internal/backoff.ts";
@@ -25,6 +24,7 @@ import { Peers } from "./peers.ts";
 import { prepare, tooLate, type PreparedCall } from "./prepared.ts";
 import { LocalQuick } from "./local-call.ts";
 import { QuickCall } from "./quick.ts";
+import type { OpenStream } from "./stream.ts";
 import { Target, type TypedRoute } from "./target.ts";
 import { openLocal } from "./local-stream.ts";
 import { openRemote } from "./remote-stream.ts";
@@ -184,8 +184,8 @@ export class ClientEngine {
   }
 
   /** Opens a stream, through the interceptors. */
-  open(call: ClientCall): Promise<Duplex<unknown, unknown>> {
-    return this.#run(call) as Promise<Duplex<unknown, unknown>>;
+  open(call: ClientCall): Promise<OpenStream> {
+    return this.#run(call) as Promise<OpenStream>;
   }
 
   async publish(topic: string, message: unknown, options: PublishMessageOptions & CallOptions = {}): Promise<void> {

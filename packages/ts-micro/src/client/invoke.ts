@@ -73,28 +73,38 @@ function undecided(
     tell(opened);
     return opened;
   })();
-  // An own property on a native promise keeps `await` on the engine's fast path; a subclass or a thenable would not.
-  void Object.defineProperty(promise, Symbol.asyncIterator, {
-    value: (): AsyncIterator<unknown> => {
-      if (taken) throw errors.streamConsumed(id, `${endpoint}: a stream can be iterated once`);
-      taken = true;
-      promise.catch(() => {}); // `next` reports it
-      let iterator: AsyncIterator<unknown> | undefined;
-      let left = false;
-      const begin = async (): Promise<AsyncIterator<unknown>> =>
-        (iterator ??= (await Promise.race([live, promise.then(asStream)]))[Symbol.asyncIterator]());
-      return {
-        next: async () => {
-          const begun = await begin();
-          // Who left before it began opens nothing any more.
-          return left ? { done: true, value: undefined } : begun.next();
-        },
-        return: async (value?: unknown) => {
-          left = true;
-          await iterator?.return?.();
-          return { done: true, value };
-        },
-      };
+  const take = (): void => {
+    if (taken) throw errors.streamConsumed(id, `${endpoint}: a stream can be iterated once`);
+    taken = true;
+    promise.catch(() => {}); // the reader is told
+  };
+  const opened = (): Promise<Duplex<unknown, unknown>> => Promise.race([live, promise.then(asStream)]);
+  // Own properties on a native promise keep `await` on the engine's fast path; a subclass or a thenable would not.
+  void Object.defineProperties(promise, {
+    [Symbol.asyncIterator]: {
+      value: (): AsyncIterator<unknown> => {
+        take();
+        let iterator: AsyncIterator<unknown> | undefined;
+        let left = false;
+        return {
+          next: async () => {
+            iterator ??= (await opened())[Symbol.asyncIterator]();
+            // Who left before it began opens nothing any more.
+            return left ? { done: true, value: undefined } : iterator.next();
+          },
+          return: async (value?: unknown) => {
+            left = true;
+            await iterator?.return?.();
+            return { done: true, value };
+          },
+        };
+      },
+    },
+    forEach: {
+      value: async (each: (message: unknown) => unknown): Promise<void> => {
+        take();
+        await (await opened()).forEach(each);
+      },
     },
   });
   return promise;

@@ -1,10 +1,10 @@
 import type { Cancellation } from "../context.ts";
-import type { Duplex } from "../endpoint.ts";
 import { errors, fromUnknown } from "../errors.ts";
 import { isAsyncIterable } from "../internal/async-iterable.ts";
 import { Channel } from "../internal/channel.ts";
 import type { LocalService } from "../server.ts";
 import type { PreparedCall } from "./prepared.ts";
+import type { OpenStream } from "./stream.ts";
 
 const id = "go.micro.client";
 
@@ -14,22 +14,24 @@ export function openLocal(
   call: PreparedCall,
   cancellation: Cancellation,
   unlink: (() => void) | undefined,
-): Duplex<unknown, unknown> {
+): OpenStream {
   const sent = new Channel<unknown>(16);
   let requests: AsyncIterable<unknown> = sent;
   if (call.kind === "server" && call.request !== undefined) requests = once(call.request);
   else if (isAsyncIterable(call.request)) requests = call.request;
   // The handler begins with the call and runs ahead of the reader by as much as buffers of a wire would let it.
   const replies = new Channel<unknown>(16);
-  // A handler that does not heed it holds up nobody.
-  cancellation.onCancel((reason) => {
-    sent.fail(reason);
-    replies.end(reason);
-  });
-  void pump(local.stream({ ...call, cancellation }, requests), replies).finally(() => {
-    unlink?.();
-    call.over?.();
-  });
+  local
+    .stream({ ...call, cancellation }, requests, (value) => replies.send(value))
+    .then(
+      () => replies.end(),
+      (error: unknown) => replies.end(fromUnknown(error, id)),
+    )
+    .finally(() => {
+      sent.fail(errors.invalidState(id, "the stream is over"));
+      unlink?.();
+      call.over?.();
+    });
   const cancel = (reason?: unknown): void => {
     const error = reason === undefined ? errors.cancelled(id, "cancelled") : fromUnknown(reason, id);
     cancellation.cancel(error);
@@ -54,15 +56,6 @@ export function openLocal(
       await Promise.resolve();
     },
   };
-}
-
-async function pump(from: AsyncIterable<unknown>, to: Channel<unknown>): Promise<void> {
-  try {
-    for await (const value of from) await to.send(value);
-    to.end();
-  } catch (error) {
-    to.end(fromUnknown(error, id));
-  }
 }
 
 async function* once(value: unknown): AsyncGenerator<unknown, void, undefined> {

@@ -17,6 +17,8 @@ export interface PreparedCall extends ClientCall {
   readonly inherited: boolean;
   /** Of a stream: it has ended on the wire, whether anybody reads it or not. */
   readonly over?: () => void;
+  /** Of a stream: its reader has been told the end. */
+  readonly told?: () => void;
 }
 
 const none: CallOptions = {};

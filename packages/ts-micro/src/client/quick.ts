@@ -10,7 +10,7 @@ import { fitToSend, Metadata } from "../metadata.ts";
 import type { Body, OutgoingCall, Peer, Reply, Route } from "../protocol.ts";
 import type { Node } from "../registry.ts";
 import { blames, retryable } from "./attempts.ts";
-import { decodeBody, undecodable } from "./decode.ts";
+import { decodeBody, encodeBody, undecodable } from "./decode.ts";
 import type { ClientEngine } from "./engine.ts";
 import type { Candidates } from "./nodes.ts";
 import { prepare, type PreparedCall } from "./prepared.ts";
@@ -168,14 +168,7 @@ export class QuickCall extends Bounded implements OutgoingCall {
   }
 
   body(): Body {
-    const { codec } = this.typed;
-    if (this.target.request === undefined && codec.encodeFlat !== undefined) {
-      const short = codec.encodeFlat(this.request);
-      if (short !== undefined) return short;
-    }
-    return codec.encodeText === undefined
-      ? codec.encode(this.request, this.target.request)
-      : codec.encodeText(this.request, this.target.request);
+    return encodeBody(this.typed.codec, this.target.request, this.request);
   }
 
   replied(bytes: Buffer, from: number, to: number): void {

@@ -1,18 +1,20 @@
 import type { Codec } from "../codec.ts";
-import type { Duplex } from "../endpoint.ts";
-import { errors, fromUnknown, isMicroError, type MicroError } from "../errors.ts";
+import { errors, fromUnknown, type MicroError } from "../errors.ts";
 import { isAsyncIterable } from "../internal/async-iterable.ts";
+import { Incoming } from "../internal/incoming.ts";
 import type { RawStream } from "../protocol.ts";
 import type { Node } from "../registry.ts";
 import { blames } from "./attempts.ts";
-import { decodeReply } from "./decode.ts";
+import { decodeBody, decodeReply, encodeBody, undecodable } from "./decode.ts";
 import type { ClientEngine } from "./engine.ts";
 import type { PreparedCall } from "./prepared.ts";
+import type { OpenStream } from "./stream.ts";
 
 const id = "go.micro.client";
+const done = Promise.resolve();
 
 /** Chooses a node and opens the stream on it; the request of a `server` stream is sent, the source of the others is pumped. */
-export async function openRemote(engine: ClientEngine, call: PreparedCall): Promise<Duplex<unknown, unknown>> {
+export async function openRemote(engine: ClientEngine, call: PreparedCall): Promise<OpenStream> {
   if (call.known?.descriptors !== undefined) await engine.codecs.load();
   const candidates = await engine.candidates(call);
   const stream = new RemoteStream(engine, call, candidates.nodes);
@@ -20,7 +22,9 @@ export async function openRemote(engine: ClientEngine, call: PreparedCall): Prom
   return stream;
 }
 
-class RemoteStream implements Duplex<unknown, unknown> {
+class RemoteStream extends Incoming implements OpenStream {
+  /** For the stream that the user holds: nothing need stand between its reader and this one. */
+  readonly direct = true;
   readonly #engine: ClientEngine;
   readonly #call: PreparedCall;
   #codec!: Codec;
@@ -30,11 +34,11 @@ class RemoteStream implements Duplex<unknown, unknown> {
   #node!: Node;
   #began = 0;
   #firstMs: number | undefined;
-  #received = false;
   #reported = true;
   #sourceError: MicroError | undefined;
 
   constructor(engine: ClientEngine, call: PreparedCall, nodes: readonly Node[]) {
+    super(id, true);
     this.#engine = engine;
     this.#call = call;
     this.#nodes = nodes;
@@ -45,6 +49,7 @@ class RemoteStream implements Duplex<unknown, unknown> {
     const call = this.#call;
     this.#node = selector.select(call.service, this.#nodes, this.#tried);
     this.#tried.add(this.#node.id);
+    const attempt = this.#tried.size;
     this.#began = clock.now();
     selector.started(call.service, this.#node);
     this.#reported = false;
@@ -55,7 +60,7 @@ class RemoteStream implements Duplex<unknown, unknown> {
         .peer(this.#node)
         .stream(this.#engine.head(call, contentType), call.cancellation, (error) => {
           // Also when nobody reads any more.
-          this.#report(error);
+          if (attempt === this.#tried.size) this.#report(error);
           call.over?.();
         });
     } catch (error) {
@@ -64,12 +69,17 @@ class RemoteStream implements Duplex<unknown, unknown> {
     }
     // Of a stream without types the request is its user's first message.
     if (call.kind === "server") {
-      if (call.request !== undefined) this.#raw.send(this.#encode(call.request)).catch(() => {});
+      if (call.request !== undefined) this.#request(call.request);
     } else if (isAsyncIterable(call.request)) void this.#pump(call.request);
+    this.attach(this.#raw);
   }
 
-  async send(message: unknown): Promise<void> {
-    await this.#raw.send(this.#encode(message));
+  send(message: unknown): Promise<void> {
+    try {
+      return this.#post(message);
+    } catch (error) {
+      return Promise.reject(fromUnknown(error, id));
+    }
   }
 
   end(): void {
@@ -87,64 +97,101 @@ class RemoteStream implements Duplex<unknown, unknown> {
     await Promise.resolve();
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<unknown, void, undefined> {
-    let clean = false;
-    try {
-      for (;;) {
-        const body = await this.#read();
-        if (body === undefined) break;
-        yield decodeReply(this.#codec, body, this.#call);
+  override return(value?: unknown): Promise<IteratorResult<unknown, undefined>> {
+    this.#leave();
+    return super.return(value);
+  }
+
+  override ended(error: MicroError | undefined, dropped: boolean): void {
+    if (error === undefined) return super.ended(undefined, dropped);
+    let failure = this.#sourceError ?? error;
+    this.#report(failure);
+    if (this.#again(failure)) {
+      try {
+        return this.open();
+      } catch (cause) {
+        failure = fromUnknown(cause, id);
       }
-      clean = true;
-    } finally {
-      this.#report();
-      if (!clean) this.#raw.cancel(errors.cancelled(id, "the reader left"));
+    }
+    super.ended(failure, dropped);
+  }
+
+  protected valueAt(bytes: Buffer, from: number, to: number): unknown {
+    this.#firstMs ??= this.#engine.options.clock.now() - this.#began;
+    const codec = this.#codec;
+    if (codec.enveloped === true) return this.valueOf(Buffer.from(bytes.subarray(from, to)));
+    try {
+      return decodeBody(codec, this.#call.known?.descriptors?.response, bytes, from, to);
+    } catch (error) {
+      throw undecodable(error, this.#call);
     }
   }
 
-  async #read(): Promise<Uint8Array | undefined> {
-    for (;;) {
-      try {
-        const body = await this.#raw.read();
-        this.#received = true;
-        this.#firstMs ??= this.#engine.options.clock.now() - this.#began;
-        return body;
-      } catch (error) {
-        const failure = this.#sourceError ?? (isMicroError(error) ? error : fromUnknown(error, id));
-        this.#report(failure);
-        const again =
-          failure.refused &&
-          !this.#received &&
-          this.#call.kind === "server" &&
-          this.#call.request !== undefined &&
-          this.#call.cancellation?.reason === undefined;
-        if (
-          !again ||
-          this.#tried.size > this.#engine.options.retries ||
-          this.#nodes.every((node) => this.#tried.has(node.id))
-        )
-          throw failure;
-        this.open();
-      }
+  protected valueOf(body: Uint8Array): unknown {
+    this.#firstMs ??= this.#engine.options.clock.now() - this.#began;
+    return decodeReply(this.#codec, body, this.#call);
+  }
+
+  protected override spoiled(): void {
+    this.#leave();
+  }
+
+  protected override told(error: MicroError | undefined): void {
+    // A stream that is read may go on after an error; one that pushes is over.
+    if (error !== undefined && this.#raw.receive === undefined) this.#leave();
+    this.#report();
+    this.#call.told?.();
+  }
+
+  #leave(): void {
+    this.#report();
+    this.#raw.cancel(errors.cancelled(id, "the reader left"));
+  }
+
+  /** Whether another node may be asked: this one refused before its first message. */
+  #again(failure: MicroError): boolean {
+    const { kind, request, cancellation } = this.#call;
+    return (
+      failure.refused &&
+      this.#firstMs === undefined &&
+      kind === "server" &&
+      request !== undefined &&
+      cancellation?.reason === undefined &&
+      this.#tried.size <= this.#engine.options.retries &&
+      this.#nodes.some((node) => !this.#tried.has(node.id))
+    );
+  }
+
+  #request(request: unknown): void {
+    try {
+      this.#post(request).catch(() => {});
+    } catch (error) {
+      this.#leave();
+      throw error;
     }
   }
 
   async #pump(source: AsyncIterable<unknown>): Promise<void> {
     try {
-      for await (const message of source) await this.#raw.send(this.#encode(message));
+      for await (const message of source) await this.#post(message);
       this.#raw.end();
     } catch (error) {
-      // Either the source failed, which is the call's failure, or the stream is over and `read` knows why.
+      // Either the source failed, which is the call's failure, or the stream is over and its reader is told why.
       this.#sourceError = fromUnknown(error, id);
       this.#raw.cancel(this.#sourceError);
     }
   }
 
-  #encode(message: unknown): Uint8Array {
-    const envelope = this.#codec.enveloped
-      ? { type: "request" as const, id: "", endpoint: this.#call.endpoint }
-      : undefined;
-    return this.#codec.encode(message, this.#call.known?.descriptors?.request, envelope);
+  #post(message: unknown): Promise<void> {
+    const { behind } = this.#raw;
+    const raw = behind === undefined ? this.#raw : (this.#raw = behind);
+    const codec = this.#codec;
+    const descriptor = this.#call.known?.descriptors?.request;
+    if (codec.enveloped === true)
+      return raw.send(codec.encode(message, descriptor, { type: "request", id: "", endpoint: this.#call.endpoint }));
+    return raw.post === undefined
+      ? raw.send(codec.encode(message, descriptor))
+      : (raw.post(encodeBody(codec, descriptor, message)) ?? done);
   }
 
   /** Tells the selector that the stream on this node is over, once. */

@@ -7,43 +7,57 @@ import type { PreparedCall } from "./prepared.ts";
 
 const id = "go.micro.client";
 
+/** What an engine opens. */
+export type OpenStream = Omit<Duplex<unknown, unknown>, "forEach">;
+
+/** A stream that tells its own end (`PreparedCall.told`): its reader need not be watched. */
+interface Direct extends Duplex<unknown, unknown>, AsyncIterator<unknown> {
+  readonly direct: true;
+  forEach(each: (message: unknown) => unknown): Promise<void>;
+}
+
 /**
  * What users hold: one-shot and lazy. Opens, through the interceptors, at its first use; leaving the loop, `cancel` and dispose end it.
  * Never used is never sent.
  */
 export class ClientStream implements Duplex<unknown, unknown> {
   readonly #call: PreparedCall;
-  readonly #open: (call: ClientCall) => Promise<Duplex<unknown, unknown>>;
+  readonly #open: (call: ClientCall) => Promise<OpenStream>;
   readonly #unlink: (() => void) | undefined;
   readonly #cancellation = new Cancellation();
-  #inner: Promise<Duplex<unknown, unknown>> | undefined;
+  #inner: Promise<OpenStream> | undefined;
+  /** What `inner` gave, unless an interceptor stands in between. */
+  #direct: Direct | undefined;
+  /** Asked before it was open: whatever comes later waits for its turn. */
+  #early = 0;
   #taken = false;
   #over = false;
   #held = false;
 
-  constructor(
-    call: PreparedCall,
-    open: (call: ClientCall) => Promise<Duplex<unknown, unknown>>,
-    unlink: (() => void) | undefined,
-  ) {
+  constructor(call: PreparedCall, open: (call: ClientCall) => Promise<OpenStream>, unlink: (() => void) | undefined) {
     this.#open = open;
     const above = call.cancellation?.onCancel((reason) => this.#cancellation.cancel(reason));
     this.#unlink = () => {
       above?.();
       unlink?.();
     };
-    this.#call = { ...call, cancellation: this.#cancellation, over: () => this.#let() };
+    this.#call = {
+      ...call,
+      cancellation: this.#cancellation,
+      over: () => this.#let(),
+      told: () => this.#finish(),
+    };
   }
 
-  async send(message: unknown): Promise<void> {
-    await (await this.#start()).send(message);
+  send(message: unknown): Promise<void> {
+    const direct = this.#ready;
+    return direct === undefined ? this.#opened((inner) => inner.send(message)) : direct.send(message);
   }
 
   end(): void {
-    this.#start().then(
-      (inner) => inner.end(),
-      () => {},
-    );
+    const direct = this.#ready;
+    if (direct !== undefined) direct.end();
+    else this.#opened((inner) => inner.end()).catch(() => {});
   }
 
   cancel(reason?: unknown): void {
@@ -59,44 +73,94 @@ export class ClientStream implements Duplex<unknown, unknown> {
     await Promise.resolve();
   }
 
+  async forEach(each: (message: unknown) => unknown): Promise<void> {
+    this.#take();
+    if (this.#unopened) return;
+    try {
+      const inner = await this.#opened((opened) => opened);
+      if (isDirect(inner)) await inner.forEach(each);
+      else for await (const message of inner) await each(message);
+      this.#finish();
+    } catch (error) {
+      this.cancel();
+      throw error;
+    }
+  }
+
   [Symbol.asyncIterator](): AsyncIterator<unknown> {
-    if (this.#taken)
-      throw errors.streamConsumed(id, `${this.#call.service} ${this.#call.endpoint}: a stream can be iterated once`);
-    this.#taken = true;
+    this.#take();
     let iterator: AsyncIterator<unknown> | undefined;
     return {
-      next: async () => {
-        if (this.#over && this.#inner === undefined) return { done: true, value: undefined };
-        // What the wire has brought may be read after its end; who waits for it keeps the process.
-        hold();
-        try {
-          iterator ??= (await this.#start())[Symbol.asyncIterator]();
-          const result = await iterator.next();
-          if (result.done) this.#finish();
-          return result;
-        } catch (error) {
-          this.#finish();
-          throw error;
-        } finally {
-          release();
-        }
-      },
+      next: () =>
+        this.#ready?.next() ??
+        this.#next(async () => {
+          iterator ??= (await this.#opened((inner) => inner))[Symbol.asyncIterator]();
+          return iterator.next();
+        }),
       return: async (value?: unknown) => {
         // Not awaited before the cancel: a generator suspended in `next` would make `return` wait for the message that never comes.
         this.cancel();
-        await iterator?.return?.().catch(() => {});
+        await (this.#direct ?? iterator)?.return?.().catch(() => {});
         return { done: true, value };
       },
     };
   }
 
-  #start(): Promise<Duplex<unknown, unknown>> {
+  /** Given up before its first use. */
+  get #unopened(): boolean {
+    return this.#over && this.#inner === undefined;
+  }
+
+  /** The open stream, if it is one that needs nothing in between and nothing waits before it. */
+  get #ready(): Direct | undefined {
+    return this.#early === 0 ? this.#direct : undefined;
+  }
+
+  async #next(read: () => Promise<IteratorResult<unknown>>): Promise<IteratorResult<unknown>> {
+    if (this.#unopened) return { done: true, value: undefined };
+    // What the wire has brought may be read after its end; who waits for it keeps the process.
+    hold();
+    try {
+      const result = await read();
+      if (result.done) this.#finish();
+      return result;
+    } catch (error) {
+      this.#finish();
+      throw error;
+    } finally {
+      release();
+    }
+  }
+
+  async #opened<T>(work: (inner: OpenStream) => T | Promise<T>): Promise<T> {
+    this.#early++;
+    let inner: OpenStream;
+    try {
+      inner = await this.#start();
+    } finally {
+      this.#early--;
+    }
+    return work(inner);
+  }
+
+  #take(): void {
+    if (this.#taken)
+      throw errors.streamConsumed(id, `${this.#call.service} ${this.#call.endpoint}: a stream can be iterated once`);
+    this.#taken = true;
+  }
+
+  #start(): Promise<OpenStream> {
     if (this.#inner !== undefined) return this.#inner;
     if (this.#over) return Promise.reject(this.#cancellation.reason ?? errors.cancelled(id, "the stream is over"));
     this.#held = true;
     hold();
     this.#inner = this.#open(this.#call);
-    this.#inner.catch(() => this.#finish());
+    this.#inner.then(
+      (inner) => {
+        if (isDirect(inner)) this.#direct = inner;
+      },
+      () => this.#finish(),
+    );
     return this.#inner;
   }
 
@@ -119,4 +183,8 @@ export class ClientStream implements Duplex<unknown, unknown> {
     this.#held = false;
     release();
   }
+}
+
+function isDirect(stream: OpenStream): stream is Direct {
+  return (stream as Partial<Direct>).direct === true;
 }

@@ -31,6 +31,15 @@ export function callAmbient<T>(
   return storage === undefined ? handler(request, context) : storage.run(context, handler, request, context);
 }
 
+/** The next step of a handler's iterator, under `context`. */
+export function nextAmbient<T>(context: CallContext, iterator: AsyncIterator<T>): Promise<IteratorResult<T>> {
+  return storage === undefined ? iterator.next() : storage.run(context, stepOf<T>, iterator);
+}
+
+function stepOf<T>(iterator: AsyncIterator<T>): Promise<IteratorResult<T>> {
+  return iterator.next();
+}
+
 /** Runs `fn` under no context. Whatever lives long (dial, watch, timer, pool) is opened this way, else the first request's context sticks to it. */
 export function exitAmbient<T>(fn: () => T): T {
   return storage === undefined ? fn() : storage.exit(fn);

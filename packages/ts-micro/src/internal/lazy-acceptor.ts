@@ -2,16 +2,19 @@ import type { Socket } from "node:net";
 
 /** What takes connections once it is there. */
 export interface Accepting {
-  accept(socket: Socket, bytes: Buffer): void;
+  accept(socket: Socket, bytes: Buffer, release: Release): void;
   drain(): Promise<void>;
   close(): Promise<void>;
 }
+
+type Release = (socket: Socket, bytes: Buffer) => void;
+type Match = (prefix: Buffer, seen: number) => boolean | undefined;
 
 /** An acceptor whose work is loaded by the first connection: a service that nobody calls that way does not pay for it. */
 export class LazyAcceptor {
   readonly name: string;
   readonly alpn: readonly string[];
-  readonly match: (prefix: Buffer) => boolean | undefined;
+  readonly match: Match;
   readonly #load: () => Promise<Accepting>;
   /** Connections that came before it was there. */
   readonly #waiting = new Set<Socket>();
@@ -20,27 +23,22 @@ export class LazyAcceptor {
   #draining = false;
   #closed = false;
 
-  constructor(
-    name: string,
-    alpn: readonly string[],
-    match: (prefix: Buffer) => boolean | undefined,
-    load: () => Promise<Accepting>,
-  ) {
+  constructor(name: string, alpn: readonly string[], match: Match, load: () => Promise<Accepting>) {
     this.name = name;
     this.alpn = alpn;
     this.match = match;
     this.#load = load;
   }
 
-  accept(socket: Socket, bytes: Buffer): void {
+  accept(socket: Socket, bytes: Buffer, release: Release): void {
     if (this.#closed) return void socket.destroy();
-    if (this.#loaded !== undefined) return this.#loaded.accept(socket, bytes);
+    if (this.#loaded !== undefined) return this.#loaded.accept(socket, bytes, release);
     this.#waiting.add(socket);
     this.#loading ??= this.#load();
     this.#loading.then(
       (loaded) => {
         this.#started(loaded);
-        if (this.#waiting.delete(socket)) loaded.accept(socket, bytes);
+        if (this.#waiting.delete(socket)) loaded.accept(socket, bytes, release);
         else socket.destroy();
       },
       () => {

@@ -1,5 +1,3 @@
-import { closeSync, openSync, readSync } from "node:fs";
-
 /** Drawn already, and not used. */
 let pool: Buffer = Buffer.alloc(0);
 
@@ -21,6 +19,7 @@ export function randomUuid(): string {
 
 function draw(size: number): Buffer {
   try {
+    const { openSync, readSync, closeSync } = process.getBuiltinModule("node:fs");
     const file = openSync("/dev/urandom", "r");
     try {
       const bytes = Buffer.alloc(size);

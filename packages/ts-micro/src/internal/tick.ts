@@ -9,12 +9,14 @@ let scheduled = false;
 let fresh = false;
 let time = 0;
 let uses = 0;
-let waiting: Flushing[] = [];
-let spare: Flushing[] = [];
+/** `[0, count)`; longer, since to shorten an array costs more than to leave it. */
+let waiting: (Flushing | undefined)[] = [];
+let spare: (Flushing | undefined)[] = [];
+let count = 0;
 
 /** Flushes `one` when this turn of the event loop has done its work. It registers itself once between two flushes. */
 export function atTickEnd(one: Flushing): void {
-  waiting.push(one);
+  waiting[count++] = one;
   if (!scheduled) schedule();
 }
 
@@ -62,8 +64,12 @@ function end(): void {
   scheduled = false;
   fresh = false;
   const due = waiting;
+  const last = count;
   waiting = spare;
-  for (const one of due) {
+  count = 0;
+  for (let i = 0; i < last; i++) {
+    const one = due[i] as Flushing;
+    due[i] = undefined;
     try {
       one.flush();
     } catch (error) {
@@ -73,6 +79,5 @@ function end(): void {
       });
     }
   }
-  due.length = 0;
   spare = due;
 }

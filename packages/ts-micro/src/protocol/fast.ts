@@ -1,13 +1,16 @@
 import { systemClock, type Clock } from "../clock.ts";
 import { milliseconds, type Duration } from "../duration.ts";
 import { errors } from "../errors.ts";
+import { Later } from "../internal/later.ts";
 import type { Acceptor, CallHandler, Peer, Protocol } from "../protocol.ts";
 import type { ClientTlsOptions } from "../tls.ts";
 import { defaults, leastPayload, requestSize, version } from "../wire/fast/frame.ts";
 import type { Node } from "../wire/registry-record.ts";
 import { FastAcceptor } from "./fast/acceptor.ts";
 import { alpnName } from "./fast/handshake.ts";
-import { FastPeer, type PeerOptions } from "./fast/peer.ts";
+import type { FastPeer, PeerOptions } from "./fast/peer.ts";
+
+const client = new Later(() => import("./fast/peer.ts"));
 
 export interface FastOptions {
   /** Connections to one node. Default 1, which is the fastest unless both ends have CPUs to spare. */
@@ -96,9 +99,11 @@ class Fast implements Protocol {
     return Number(node.metadata["ts-wire"]) >= 1 && (protocol === "mucp" || protocol === "fast");
   }
 
+  readonly loadClient = client.load;
+
   dial(node: Node, next?: () => Peer): Peer {
     if (this.#closed) throw errors.invalidState("go.micro.client", "the protocol is closed");
-    const peer = new FastPeer(node, this.#options, next, (left) => this.#peers.delete(left));
+    const peer = new client.now.FastPeer(node, this.#options, next, (left) => this.#peers.delete(left));
     this.#peers.add(peer);
     return peer;
   }

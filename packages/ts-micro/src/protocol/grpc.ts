@@ -1,12 +1,15 @@
 import { http2Acceptor } from "../backends/http2/acceptor.ts";
+import { Later } from "../internal/later.ts";
 import type { Acceptor, CallHandler, Peer, Protocol } from "../protocol.ts";
 import type { HttpRoute } from "../server.ts";
 import type { Node } from "../wire/registry-record.ts";
 import { Peers } from "./common/peers.ts";
-import { GrpcPeer } from "./grpc/peer.ts";
+import type { GrpcPeer } from "./grpc/peer.ts";
 import { settingsOf, type GrpcOptions, type Settings } from "./grpc/settings.ts";
 
 export type { GrpcOptions } from "./grpc/settings.ts";
+
+const client = new Later(() => import("./grpc/peer.ts"));
 
 /**
  * gRPC over HTTP/2, as Go Micro's grpc client and server speak it and as any other gRPC peer does: unary calls and streams of all kinds,
@@ -38,8 +41,10 @@ class Grpc implements Protocol {
 
   async start(): Promise<void> {}
 
+  readonly loadClient = client.load;
+
   dial(node: Node): Peer {
-    return this.#peers.add((left) => new GrpcPeer(node, this.#settings, left));
+    return this.#peers.add((left) => new client.now.GrpcPeer(node, this.#settings, left));
   }
 
   close(): Promise<void> {

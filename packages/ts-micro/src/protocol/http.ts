@@ -1,5 +1,6 @@
 import type { Acceptor, CallHandler, Peer, Protocol } from "../protocol.ts";
 import type { HttpRoute } from "../server.ts";
+import { Later } from "../internal/later.ts";
 import { LazyAcceptor } from "../internal/lazy-acceptor.ts";
 import { browserRule } from "../wire/http/browser.ts";
 import { isHttp1 } from "../wire/http1/preface.ts";
@@ -8,9 +9,11 @@ import { Peers } from "./common/peers.ts";
 import { preflightRoute } from "./common/preflight.ts";
 import { callRoute } from "./http/calls.ts";
 import { settingsOf, type HttpOptions, type Settings } from "./http/options.ts";
-import { HttpPeer } from "./http/peer.ts";
+import type { HttpPeer } from "./http/peer.ts";
 
 export type { HttpOptions } from "./http/options.ts";
+
+const client = new Later(() => import("./http/peer.ts"));
 
 /**
  * Plain HTTP/1.1. Its acceptor takes what no other wire wants and serves every route by it: JSON calls, health, web apps. Its peers call
@@ -45,8 +48,10 @@ class Http implements Protocol {
     return [preflightRoute(rule), callRoute({ calls, rule, maxBody, clock })];
   }
 
+  readonly loadClient = client.load;
+
   dial(node: Node): Peer {
-    return this.#peers.add((left) => new HttpPeer(node, this.#settings, left));
+    return this.#peers.add((left) => new client.now.HttpPeer(node, this.#settings, left));
   }
 
   close(): Promise<void> {

@@ -1,13 +1,17 @@
 import { systemClock, type Clock } from "../clock.ts";
 import { milliseconds, type Duration } from "../duration.ts";
 import { errors } from "../errors.ts";
+import { Later } from "../internal/later.ts";
+import { LazyAcceptor } from "../internal/lazy-acceptor.ts";
 import type { Acceptor, CallHandler, Listener, Peer, Protocol } from "../protocol.ts";
 import type { HttpRoute } from "../server.ts";
 import type { Connection, Transport } from "../transport.ts";
 import type { Node } from "../wire/registry-record.ts";
-import { MucpPeer } from "./mucp/peer.ts";
+import type { MucpPeer } from "./mucp/peer.ts";
 import { isMucp, mucpRoute } from "./mucp/route.ts";
-import { ServerConnection } from "./mucp/server.ts";
+
+const client = new Later(() => import("./mucp/peer.ts"));
+const server = new Later(() => import("./mucp/server.ts"));
 
 export interface MucpOptions {
   /** What moves the messages. Whoever made it closes it. */
@@ -46,29 +50,48 @@ class Mucp implements Protocol {
   get acceptor(): ((calls: CallHandler, routes: readonly HttpRoute[]) => Acceptor) | undefined {
     const mount = this.#transport.acceptor?.bind(this.#transport);
     if (mount === undefined) return undefined;
-    return (calls, routes) => mount(this.#serve(calls), routes.length > 0 ? isMucp : undefined);
+    return (calls, routes) => {
+      const inner = mount(this.#serve(calls), routes.length > 0 ? isMucp : undefined);
+      return new LazyAcceptor(inner.name, inner.alpn ?? [], inner.match.bind(inner), async () => {
+        await server.load();
+        return inner;
+      });
+    };
   }
 
   routes(calls: CallHandler): readonly HttpRoute[] {
-    return [mucpRoute((connection) => new ServerConnection(connection, calls, this.#clock), calls)];
+    return [
+      mucpRoute(async (connection) => {
+        await server.load();
+        return new server.now.ServerConnection(connection, calls, this.#clock);
+      }, calls),
+    ];
   }
 
   get listen(): ((address: string, calls: CallHandler) => Promise<Listener>) | undefined {
     const listen = this.#transport.listen?.bind(this.#transport);
-    return listen === undefined ? undefined : (address, calls) => listen(address, this.#serve(calls));
+    if (listen === undefined) return undefined;
+    return async (address, calls) => {
+      await server.load();
+      return listen(address, this.#serve(calls));
+    };
   }
 
   #serve(calls: CallHandler): (connection: Connection) => void {
-    return (connection) => connection.receive(new ServerConnection(connection, calls, this.#clock));
+    return (connection) => connection.receive(new server.now.ServerConnection(connection, calls, this.#clock));
   }
 
   start(): Promise<void> {
     return this.#transport.start();
   }
 
+  readonly loadClient = client.load;
+
   dial(node: Node): Peer {
     if (this.#closed) throw errors.invalidState("go.micro.client", "the protocol is closed");
-    const peer = new MucpPeer(node, this.#transport, this.#clock, this.#grace, (left) => this.#peers.delete(left));
+    const peer = new client.now.MucpPeer(node, this.#transport, this.#clock, this.#grace, (left) =>
+      this.#peers.delete(left),
+    );
     this.#peers.add(peer);
     return peer;
   }

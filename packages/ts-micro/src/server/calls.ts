@@ -19,6 +19,7 @@ import { encodeError } from "../wire/error.ts";
 import { H } from "../wire/headers.ts";
 import { Target, UnderWay, type Outcome } from "./direct.ts";
 import { contained, type Dispatch } from "./dispatch.ts";
+import { Requests } from "./requests.ts";
 import type { Routes } from "./routes.ts";
 import { Running, stopping } from "./running.ts";
 
@@ -138,8 +139,7 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
     try {
       body = target.encode(value ?? {});
     } catch (error) {
-      const detail = `${call.endpoint}: the reply cannot be encoded: ${fromUnknown(error).detail}`;
-      return this.failed(call, errors.internal(this.#options.service, detail, error));
+      return this.failed(call, this.#unencodable(call.endpoint, error));
     }
     call.reply(body);
   }
@@ -173,26 +173,14 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
       const codec = codecs.get(head.contentType);
       if (codec === undefined) throw errors.unsupported(service, `unsupported Content-Type: ${head.contentType}`);
       const dispatch = this.#route(head.endpoint);
-      const { descriptors } = dispatch.endpoint;
-      const requestEnvelope = (): Envelope | undefined =>
-        codec.enveloped ? { type: "request", id: head.id, endpoint: head.endpoint } : undefined;
-      const responseEnvelope: Envelope | undefined = codec.enveloped
-        ? { type: "response", id: head.id, endpoint: head.endpoint }
-        : undefined;
-      const requests: AsyncIterable<unknown> = {
-        async *[Symbol.asyncIterator]() {
-          for (let message = await stream.read(); message !== undefined; message = await stream.read()) {
-            yield codec.decode(message, descriptors?.request, requestEnvelope());
-          }
-        },
-      };
+      const target = new Target(head, dispatch, codec);
+      const requests = new Requests(target, head.id);
       const ctx = this.#context(call, head.endpoint);
-      await running.run(head.endpoint, head.deadline, cancellation, async () => {
-        const values = dispatch.stream(requests, ctx, cancellation, (work) => running.outlives(work));
-        for await (const value of values) {
-          await stream.send(this.#encode(head.endpoint, codec, value, descriptors?.response, responseEnvelope));
-        }
-      });
+      const send = (value: unknown): Promise<void> | undefined => this.#send(stream, target, value, head.id);
+      requests.attach(stream);
+      await running.run(head.endpoint, head.deadline, cancellation, () =>
+        dispatch.stream(requests, ctx, cancellation, send),
+      );
       return undefined;
     } catch (error) {
       const failure = contained(error, service);
@@ -226,6 +214,21 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
     return this.#encode(name, codec, value ?? {}, descriptors?.response, reply);
   }
 
+  #send(stream: RawStream, target: Target, value: unknown, id: string): Promise<void> | undefined {
+    const { endpoint } = target.route;
+    if (stream.post === undefined || target.enveloped) {
+      const envelope: Envelope | undefined = target.enveloped ? { type: "response", id, endpoint } : undefined;
+      return stream.send(this.#encode(endpoint, target.codec as Codec, value, target.response, envelope));
+    }
+    let body: Body;
+    try {
+      body = target.encode(value);
+    } catch (error) {
+      throw this.#unencodable(endpoint, error);
+    }
+    return stream.post(body);
+  }
+
   #encode(
     name: string,
     codec: Codec,
@@ -236,12 +239,13 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
     try {
       return codec.encode(value, descriptor, envelope);
     } catch (error) {
-      throw errors.internal(
-        this.#options.service,
-        `${name}: the reply cannot be encoded: ${fromUnknown(error).detail}`,
-        error,
-      );
+      throw this.#unencodable(name, error);
     }
+  }
+
+  #unencodable(name: string, error: unknown): MicroError {
+    const detail = `${name}: the reply cannot be encoded: ${fromUnknown(error).detail}`;
+    return errors.internal(this.#options.service, detail, error);
   }
 
   #route(name: string): Dispatch {

@@ -42,7 +42,8 @@ export class Target implements CallTarget {
     }
     return this.#text
       ? (codec.decodeText as NonNullable<Codec["decodeText"]>)(utf8Slice(bytes, from, to), this.request)
-      : codec.decode(bytes.subarray(from, to), this.request);
+      : // The value may keep its bytes, which are the connection's and will be others.
+        codec.decode(Buffer.from(bytes.subarray(from, to)), this.request);
   }
 
   encode(value: unknown): Body {

@@ -1,6 +1,6 @@
 import { CallContext, type Cancellation, type Context, type Kind } from "../context.ts";
 import { MicroError, errors, fromUnknown, isMicroError } from "../errors.ts";
-import { callAmbient, runAmbient } from "../internal/ambient.ts";
+import { callAmbient, nextAmbient, runAmbient } from "../internal/ambient.ts";
 import { compile } from "../internal/around.ts";
 import { isAsyncIterable } from "../internal/async-iterable.ts";
 import type { HandlerInterceptor, RoutedEndpoint, ServerCall } from "../server.ts";
@@ -82,46 +82,69 @@ export class Dispatch {
     return value;
   }
 
-  /** The replies to a stream of raw requests. `return` ends the handler's generator; `outlives` is told of one that takes its time. */
-  async *stream(
+  /**
+   * Runs a stream: each reply goes to `send`, whose promise is waited for. When it is cancelled the handler's generator is ended at once;
+   * the promise, which is for the caller to race with the cancellation, settles when the generator says something.
+   */
+  async stream(
     raw: AsyncIterable<unknown>,
     ctx: CallContext,
     cancellation: Cancellation,
-    outlives: (work: Promise<void>) => void,
-  ): AsyncGenerator<unknown, void, undefined> {
-    const receives = this.kind === "client" || this.kind === "bidi";
-    const request = receives ? this.#requests(raw) : await this.#first(raw);
-    const result = await this.#call(request, ctx);
-    if (this.kind === "client") {
-      yield await this.#response(result);
-      return;
-    }
-    if (!isAsyncIterable(result))
-      throw errors.internal(this.#service, `${this.endpoint.name} is a stream, its handler returned no AsyncIterable`);
-    const iterator = result[Symbol.asyncIterator]();
-    // Not `Promise.race` with one promise of the cancellation: that one would keep every step until the stream ends.
-    let interrupt: ((reason: MicroError) => void) | undefined;
-    const unlink = cancellation.onCancel((reason) => interrupt?.(reason));
-    const next = (): Promise<IteratorResult<unknown>> =>
-      new Promise((resolve, reject) => {
-        if (cancellation.reason !== undefined) throw cancellation.reason;
-        interrupt = reject;
-        // A generator's body sees the context of whoever calls `next`: each one runs under the call's own.
-        Promise.resolve(runAmbient(ctx, () => iterator.next())).then(resolve, reject);
-      });
-    let finished = false;
+    send: (value: unknown) => Promise<void> | undefined,
+  ): Promise<void> {
+    let replies: AsyncIterable<unknown> | undefined;
     try {
-      for (;;) {
-        const step = await next();
-        if (step.done) break;
-        yield await this.#response(step.value);
+      const receives = this.kind === "client" || this.kind === "bidi";
+      const request = receives ? this.#requests(raw) : await this.#first(raw);
+      const result = await this.#call(request, ctx);
+      if (this.kind === "client") {
+        await send(await this.#response(result));
+        return;
       }
-      finished = true;
+      if (!isAsyncIterable(result))
+        throw errors.internal(
+          this.#service,
+          `${this.endpoint.name} is a stream, its handler returned no AsyncIterable`,
+        );
+      replies = result;
+    } finally {
+      if (replies === undefined) ctx.finish();
+    }
+    await this.#replies(replies[Symbol.asyncIterator](), ctx, cancellation, send);
+  }
+
+  async #replies(
+    iterator: AsyncIterator<unknown>,
+    ctx: CallContext,
+    cancellation: Cancellation,
+    send: (value: unknown) => Promise<void> | undefined,
+  ): Promise<void> {
+    let over = false;
+    const end = (): void => {
+      if (over) return;
+      over = true;
+      // Not awaited: a generator that waits for something would hold up the end of the stream.
+      void leave(iterator, ctx);
+    };
+    const unlink = cancellation.onCancel(end);
+    const plain = this.endpoint.definition.response === undefined;
+    try {
+      while (!over) {
+        // A generator's body sees the context of whoever calls `next`: each one runs under the call's own.
+        const step = await nextAmbient(ctx, iterator);
+        if (over) break;
+        if (step.done) {
+          over = true;
+          ctx.finish();
+          return;
+        }
+        const wait = send(plain ? step.value : await this.#response(step.value));
+        if (wait !== undefined) await wait;
+      }
+      throw cancellation.reason as MicroError;
     } finally {
       unlink();
-      if (finished) ctx.finish();
-      // Not awaited: a generator that waits for something would hold up the end of the stream.
-      else outlives(leave(iterator, ctx));
+      end();
     }
   }
 
@@ -158,7 +181,11 @@ export class Dispatch {
     return this.#request(step.value);
   }
 
-  async *#requests(raw: AsyncIterable<unknown>): AsyncGenerator<unknown, void, undefined> {
+  #requests(raw: AsyncIterable<unknown>): AsyncIterable<unknown> {
+    return this.endpoint.definition.request === undefined ? raw : this.#parsed(raw);
+  }
+
+  async *#parsed(raw: AsyncIterable<unknown>): AsyncGenerator<unknown, void, undefined> {
     for await (const message of raw) yield await this.#request(message);
   }
 }

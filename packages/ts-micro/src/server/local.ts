@@ -76,21 +76,17 @@ export function localService(
         throw failed(error, call.endpoint);
       }
     },
-    async *stream(call, requests) {
+    async stream(call, requests, send) {
       admit();
       const dispatch = routes.get(call.endpoint);
       if (dispatch === undefined) throw routes.missing(call.endpoint);
       const ctx = context(call);
-      // Counted as under way until it ends or is cancelled, and as work until its handler has ended.
-      let end!: () => void;
-      const open = new Promise<void>((resolve) => (end = resolve));
-      running.run(call.endpoint, call.deadline, call.cancellation, () => open).catch(() => {});
       try {
-        yield* dispatch.stream(requests, ctx, call.cancellation, (work) => running.outlives(work));
+        await running.run(call.endpoint, call.deadline, call.cancellation, () =>
+          dispatch.stream(requests, ctx, call.cancellation, send),
+        );
       } catch (error) {
         throw failed(error, call.endpoint);
-      } finally {
-        end();
       }
     },
   };

@@ -52,7 +52,7 @@ export class Running {
   }
 
   /** Counts `work`, which nobody waits for any more, until it has settled. */
-  outlives(work: Promise<unknown>): void {
+  #outlives(work: Promise<unknown>): void {
     this.abandoned++;
     const over = (): void => void this.abandoned--;
     work.then(over, over);
@@ -74,7 +74,7 @@ export class Running {
         if (settle()) reject(fromUnknown(error, this.#service));
       };
       const abandon = (error: unknown): void => {
-        if (open && pending !== undefined) this.outlives(pending);
+        if (open && pending !== undefined) this.#outlives(pending);
         fail(error);
       };
       const entry: RunningEntry = {

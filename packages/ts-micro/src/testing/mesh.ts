@@ -1,9 +1,8 @@
 // What calls and start load at first use is loaded here at once: virtual time must not wait for the disk.
-import "../client/engine.ts";
+import "../call.ts";
 import "../core.ts";
-import "../debug/handlers.ts";
-import "../selector/filters.ts";
-import "../server/engine.ts";
+import "../protocol/mucp/peer.ts";
+import "../protocol/mucp/server.ts";
 import { memoryBroker } from "../broker/memory.ts";
 import type { Client } from "../client.ts";
 import { createClient, type ClientOptions } from "../connect.ts";

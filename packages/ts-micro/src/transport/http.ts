@@ -3,14 +3,14 @@ import { errors, type MicroError } from "../errors.ts";
 import { dialFailure, openSocket, type Dialler } from "../internal/dial.ts";
 import { Inlet } from "../internal/inlet.ts";
 import type { Driver } from "../internal/driver.ts";
+import { LazyAcceptor } from "../internal/lazy-acceptor.ts";
 import type { Acceptor } from "../protocol.ts";
 import type { Connection, DialOptions, Transport, Wants } from "../transport.ts";
 import type { Node } from "../wire/registry-record.ts";
-import { ClientEnd } from "./http/client.ts";
+import type { ClientEnd } from "./http/client.ts";
 import { Ends } from "./http/ends.ts";
-import { id } from "./http/end.ts";
-import { settingsOf, type HttpTransportOptions, type Settings } from "./http/options.ts";
-import { HttpAcceptor } from "./http/server.ts";
+import { id, settingsOf, type HttpTransportOptions, type Settings } from "./http/options.ts";
+import { matcher } from "./http/wanted.ts";
 import { Lease } from "./lease.ts";
 import { Pool } from "./pool.ts";
 
@@ -56,6 +56,7 @@ class HttpTransport implements Transport {
       known.lend();
       return new Lease(known);
     }
+    const { ClientEnd } = await import("./http/client.ts");
     if (options.signal?.aborted) throw abortReason(options.signal, id);
     const inlet = new Inlet();
     const { signal } = options;
@@ -96,7 +97,11 @@ class HttpTransport implements Transport {
   }
 
   acceptor(serve: (connection: Connection) => void, wants?: Wants): Acceptor {
-    return new HttpAcceptor(this.#settings, serve, wants);
+    const settings = this.#settings;
+    return new LazyAcceptor("http", ["http/1.1"], matcher(settings, wants), async () => {
+      const { HttpAcceptor } = await import("./http/server.ts");
+      return new HttpAcceptor(settings, serve, wants);
+    });
   }
 
   async close(): Promise<void> {

@@ -196,6 +196,73 @@ describe("streams", () => {
     await expect(remote.sum(source)).rejects.toThrow("the source broke");
   });
 
+  it("give every message to forEach, whatever is known of their kind", async () => {
+    const { remote } = await world();
+    const gathered = async (): Promise<number[]> => {
+      const seen: number[] = [];
+      await remote.count({ to: 4 }).forEach(({ n }) => void seen.push(n));
+      return seen;
+    };
+    expect(await gathered()).toEqual([1, 2, 3, 4]);
+    expect(await gathered()).toEqual([1, 2, 3, 4]);
+    const chat = remote.chat();
+    await chat.send({ text: "a" });
+    const texts: string[] = [];
+    const all = chat.forEach(async ({ text }) => {
+      texts.push(text);
+      if (texts.length < 3) await chat.send({ text: "b" });
+      else chat.end();
+    });
+    await all;
+    expect(texts).toEqual(["re: a", "re: b", "re: b", "bye"]);
+    expect(() => chat[Symbol.asyncIterator]()).toThrow("once");
+    const own = remote.count({ to: 2 });
+    own.cancel();
+    await own.forEach(() => expect.fail("a message of a stream that was not opened"));
+  });
+
+  it("end at the server when the callback of forEach throws, and with the handler's error", async () => {
+    const { remote, events } = await world();
+    const throwing = remote.count({ to: 1_000_000 }).forEach(({ n }) => {
+      if (n === 3) throw new RangeError("mine");
+    });
+    await expect(throwing).rejects.toThrow(RangeError);
+    for (let i = 0; i < 50 && events.length === 0; i++) await mesh.advance(1);
+    expect(events).toEqual(["count ended"]);
+    const seen: number[] = [];
+    const failing = remote.count({ to: 9, failAt: 3 }).forEach(({ n }) => void seen.push(n));
+    await expect(failing).rejects.toMatchObject({ code: "CONFLICT" });
+    expect(seen).toEqual([1, 2]);
+  });
+
+  it("take no message in process once their handler has ended", async () => {
+    const { service } = await world();
+    const chat = service.client.service<typeof service>("streamer").Streamer.chat();
+    await chat.send({ text: "a" });
+    chat.end();
+    expect(await all(chat)).toEqual([{ text: "re: a" }, { text: "bye" }]);
+    await expect(chat.send({ text: "late" })).rejects.toMatchObject({ code: "INVALID_STATE" });
+  });
+
+  it("have an interceptor's stream in between, if there is one", async () => {
+    const { service } = await world();
+    const client = mesh.client({
+      interceptors: [
+        async (call, next) => {
+          const stream = (await next(call)) as AsyncIterable<{ n: number }>;
+          return (async function* () {
+            for await (const { n } of stream) yield { n: n * 10 };
+          })();
+        },
+      ],
+    });
+    const { count } = client.service<typeof service>("streamer").Streamer;
+    const seen: number[] = [];
+    await count({ to: 3 }).forEach(({ n }) => void seen.push(n));
+    for await (const { n } of count({ to: 2 })) seen.push(n);
+    expect(seen).toEqual([10, 20, 30, 10, 20]);
+  });
+
   it("run through interceptors", async () => {
     const { service } = await world();
     const kinds: string[] = [];

@@ -295,6 +295,35 @@ describe("fast framing and mucp give a service the same", () => {
   });
 });
 
+describe("a handler that keeps the bytes of its request", () => {
+  for (const wire of wires) {
+    it(`over ${wire} finds them as they came, whatever the connection brings meanwhile`, async () => {
+      const shared = { registry: memoryRegistry(), env: false as const, logLevel: "fatal" as const, protocols: [wire] };
+      const held: (() => void)[] = [];
+      const service = createService({ ...shared, name: "bytes", address: "127.0.0.1:0", settle: 0 }).handle("Bytes", {
+        async keep(body: Uint8Array) {
+          await new Promise<void>((resolve) => held.push(resolve));
+          return body;
+        },
+      });
+      open.push({ close: () => service.stop() });
+      await service.start();
+      const client = createClient(shared);
+      open.push(client);
+      const options = { contentType: "application/octet-stream" };
+      const calls = Array.from({ length: 12 }, (_, i) =>
+        client.call("bytes", "Bytes.Keep", new Uint8Array(100_000).fill(i + 1), options),
+      );
+      await eventually(() => held.length === 12, "all are there");
+      for (const go of held) go();
+      const replies = (await Promise.all(calls)) as Uint8Array[];
+      expect(replies.map((body, i) => body.length === 100_000 && body.every((byte) => byte === i + 1))).toEqual(
+        calls.map(() => true),
+      );
+    });
+  }
+});
+
 describe("a oneway call", () => {
   for (const wire of wires) {
     it(`over ${wire} resolves when it was written, and its handler runs`, async () => {

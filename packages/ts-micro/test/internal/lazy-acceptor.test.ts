@@ -53,17 +53,18 @@ function loading() {
 }
 
 const none = Buffer.alloc(0);
+const released = (): void => {};
 
 describe("an acceptor that is loaded by its first connection", () => {
   it("gives it and those that came meanwhile to what was loaded, in order", async () => {
     const { acceptor, did, accepted, arrive } = loading();
     const sockets = [await connection(), await connection()];
-    for (const socket of sockets) acceptor.accept(socket, none);
+    for (const socket of sockets) acceptor.accept(socket, none, released);
     expect(accepted).toEqual([]);
     arrive();
     await new Promise(setImmediate);
     sockets.push(await connection());
-    acceptor.accept(sockets[2] as Socket, none);
+    acceptor.accept(sockets[2] as Socket, none, released);
     expect(accepted).toEqual(sockets);
     expect(did).toEqual(["load"]);
     await acceptor.close();
@@ -73,11 +74,11 @@ describe("an acceptor that is loaded by its first connection", () => {
   it("that closes while it loads ends what waits at once, closes what was loaded, and takes nothing more", async () => {
     const { acceptor, did, accepted, arrive } = loading();
     const socket = await connection();
-    acceptor.accept(socket, none);
+    acceptor.accept(socket, none, released);
     const closed = acceptor.close();
     expect(socket.destroyed).toBe(true);
     const late = await connection();
-    acceptor.accept(late, none);
+    acceptor.accept(late, none, released);
     expect(late.destroyed).toBe(true);
     arrive();
     await closed;
@@ -91,7 +92,7 @@ describe("an acceptor that is loaded by its first connection", () => {
       await acceptor.drain();
       expect(did).toEqual([]);
     }
-    acceptor.accept(await connection(), none);
+    acceptor.accept(await connection(), none, released);
     const drained = when === "while it loads" ? acceptor.drain() : undefined;
     arrive();
     await drained;
@@ -104,12 +105,12 @@ describe("an acceptor that is loaded by its first connection", () => {
   it("whose load fails drops those that waited, and tries again with the next", async () => {
     const { acceptor, did, accepted, arrive, fail } = loading();
     const first = await connection();
-    acceptor.accept(first, none);
+    acceptor.accept(first, none, released);
     fail();
     await new Promise(setImmediate);
     expect(first.destroyed).toBe(true);
     const second = await connection();
-    acceptor.accept(second, none);
+    acceptor.accept(second, none, released);
     arrive();
     await new Promise(setImmediate);
     expect(accepted).toEqual([second]);

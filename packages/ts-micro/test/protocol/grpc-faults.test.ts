@@ -10,7 +10,7 @@ import {
 } from "node:http2";
 import { connect, type AddressInfo } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Greeter } from "../../../../interop/proto/gen/greeter_pb.ts";
 import { Cancellation } from "../../src/context.ts";
 import { errors, isMicroError } from "../../src/errors.ts";
@@ -22,6 +22,8 @@ import { frame } from "../../src/wire/grpc/frame.ts";
 import { faultProxy } from "../fault-proxy.ts";
 import { clientOf, greeter } from "./grpc-world.ts";
 import { mount } from "./over-http.ts";
+
+beforeAll(() => grpc().loadClient?.());
 
 const closing: (() => unknown)[] = [];
 afterEach(async () => {

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer, type AddressInfo, type Server, type Socket } from "node:net";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { Kind } from "../../src/context.ts";
 import { Metadata } from "../../src/metadata.ts";
 import type { CallHead, Peer, Protocol, RawStream } from "../../src/protocol.ts";
@@ -12,6 +12,8 @@ import { headerRecord } from "../../src/wire/http1/headers.ts";
 import { RequestParser } from "../../src/wire/http1/request.ts";
 import { nth, repliesOf } from "../codec/captured.ts";
 import { connections } from "../wire/captures.ts";
+
+beforeAll(() => mucp({ transport: httpTransport() }).loadClient?.());
 
 let server: Server;
 let sockets: Socket[];

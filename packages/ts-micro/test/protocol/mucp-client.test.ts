@@ -1,10 +1,12 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { Cancellation, type Kind } from "../../src/context.ts";
 import { MicroError, errors } from "../../src/errors.ts";
 import type { CallHead, Peer, Reply } from "../../src/protocol.ts";
 import { mucp } from "../../src/protocol/mucp.ts";
 import { virtualClock, type VirtualClock } from "../../src/testing/clock.ts";
 import { Dials, turns, Wire } from "./wire.ts";
+
+beforeAll(() => mucp({ transport: new Dials() }).loadClient?.());
 
 let clock: VirtualClock;
 let dials: Dials;

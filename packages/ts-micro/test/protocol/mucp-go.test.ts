@@ -27,6 +27,8 @@ import { httpTransport } from "../../src/transport/http.ts";
 import { Greeter } from "./greeter.ts";
 import { mount, type Mounted } from "./over-http.ts";
 
+beforeAll(() => mucp({ transport: httpTransport() }).loadClient?.());
+
 const json = jsonCodec();
 const protobuf = protobufCodec();
 const codecs = [json, protobuf, jsonRpcCodec(), protoRpcCodec()];

@@ -31,7 +31,7 @@ export const limits = { lines: 600, p95: 400, median: 120, chain: 9 } as const;
 
 const ground = new Set(["errors.ts", "metadata.ts", "context.ts", "lifecycle.ts", "duration.ts", "clock.ts"]);
 const composition = new Set(
-  "index assemble connect core drivers flags function group lazy protocols service settings"
+  "index assemble call connect core drivers flags function group lazy protocol-names service settings"
     .split(" ")
     .map((name) => `${name}.ts`),
 );

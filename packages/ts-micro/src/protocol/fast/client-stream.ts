@@ -48,8 +48,8 @@ export class ClientStream extends Stream {
     this.#settle(error);
   }
 
-  override deliver(body: Buffer, last: boolean): void {
-    super.deliver(body, false);
+  override deliver(bytes: Buffer, from: number, to: number, last: boolean): void {
+    super.deliver(bytes, from, to, false);
     if (last) this.ended(undefined);
   }
 

@@ -170,7 +170,7 @@ export abstract class Link implements FrameSink, Flushing {
       }
       case Frame.message: {
         const stream = this.streams.get(id);
-        if (stream !== undefined) stream.deliver(Buffer.from(bytes.subarray(from, to)), (flags & Flag.last) !== 0);
+        if (stream !== undefined) stream.deliver(bytes, from, to, (flags & Flag.last) !== 0);
         else if (id > this.newest) throw broken(`a message of stream ${id}, which was not opened`);
         return;
       }

@@ -1,5 +1,5 @@
 import { MicroError, errors } from "../../errors.ts";
-import type { RawStream } from "../../protocol.ts";
+import type { Body, RawStream, Receiver } from "../../protocol.ts";
 import { Flag, Frame, broken, encodeFailure, messageCost } from "../../wire/fast/frame.ts";
 import type { Link } from "./link.ts";
 import { wireId } from "./link.ts";
@@ -10,7 +10,7 @@ const credits = Buffer.alloc(4);
 const mostWaiting = 16_384;
 
 interface Waiting {
-  readonly body: Uint8Array | string;
+  readonly body: Body;
   readonly resolve: () => void;
   readonly reject: (error: MicroError) => void;
 }
@@ -31,11 +31,12 @@ export abstract class Stream implements RawStream {
   /** Received and not read yet. */
   #items: (Buffer | undefined)[] = [];
   #next = 0;
-  /** What of it counts as unread at the link. */
+  /** What of it, or of what its receiver keeps, counts as unread at the link. */
   #unread = 0;
   /** Credit used by what was received, and what of it was read and not given back. */
   #used = 0;
   #read = 0;
+  #receiver: Receiver | undefined;
   #readers: { resolve: (body: Uint8Array | undefined) => void; reject: (error: MicroError) => void }[] = [];
   #finished = false;
   #failure: MicroError | undefined;
@@ -54,18 +55,22 @@ export abstract class Stream implements RawStream {
     return this.#ended || this.link.closed;
   }
 
-  send(body: Uint8Array | string): Promise<void> {
+  send(body: Body): Promise<void> {
+    return this.post(body) ?? done;
+  }
+
+  post(body: Body): Promise<void> | undefined {
     if (this.#ending || this.#ended || this.link.closed) return Promise.reject(this.#failure ?? over());
     if (!this.link.fits(body)) return Promise.reject(tooLarge(this.link.maxBody));
     if (this.#credit <= 0) {
       if (this.#waiting.length >= mostWaiting)
         return Promise.reject(errors.resourceExhausted(wireId, `${mostWaiting} messages wait to be sent: await send`));
-      return new Promise((resolve, reject) => this.#waiting.push({ body, resolve, reject }));
+      return new Promise((resolve, reject) => this.#waiting.push({ body: lasting(body), resolve, reject }));
     }
     this.#write(body);
     if (this.#credit <= 0)
       return new Promise((resolve, reject) => this.#waiting.push({ body: nothing, resolve, reject }));
-    return this.link.choked ? this.link.room() : done;
+    return this.link.choked ? this.link.room() : undefined;
   }
 
   abstract end(): void;
@@ -77,20 +82,46 @@ export abstract class Stream implements RawStream {
     return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
   }
 
-  /** The peer's message. */
-  deliver(body: Buffer, last: boolean): void {
+  receive(receiver: Receiver): void {
+    while (this.#next < this.#items.length) {
+      const item = this.#items[this.#next++] as Buffer;
+      if (receiver.message(item, 0, item.length)) this.took(item.length);
+    }
+    this.#items = [];
+    this.#next = 0;
+    if (this.#finished) receiver.ended(this.#failure, false);
+    this.#receiver = receiver;
+  }
+
+  took(bytes: number): void {
+    const cost = bytes + messageCost;
+    if (this.#unread > 0) {
+      this.#unread -= cost;
+      this.link.unread -= cost;
+    }
+    this.#gave(cost);
+  }
+
+  /** The peer's message, `bytes[from, to)`. */
+  deliver(bytes: Buffer, from: number, to: number, last: boolean): void {
     if (this.#finished) return;
-    this.#used += body.length + messageCost;
+    const cost = to - from + messageCost;
+    this.#used += cost;
     if (this.#used > this.#window + this.link.options.maxBody + messageCost)
       throw broken(`stream ${this.id}: more than its credit`);
-    const reader = this.#readers.shift();
-    if (reader !== undefined) {
-      this.#gave(body.length + messageCost);
-      reader.resolve(body);
-    } else {
-      this.#items.push(body);
-      this.#unread += body.length + messageCost;
-      this.link.unread += body.length + messageCost;
+    let kept: boolean;
+    if (this.#receiver !== undefined) kept = !this.#receiver.message(bytes, from, to);
+    else {
+      const body = Buffer.from(bytes.subarray(from, to));
+      const reader = this.#readers.shift();
+      kept = reader === undefined;
+      if (reader === undefined) this.#items.push(body);
+      else reader.resolve(body);
+    }
+    if (!kept) this.#gave(cost);
+    else {
+      this.#unread += cost;
+      this.link.unread += cost;
       if (this.link.unread > this.link.options.maxUnread) return this.cancel(unread(this.link.options.maxUnread));
     }
     if (last) this.finish(undefined);
@@ -124,6 +155,7 @@ export abstract class Stream implements RawStream {
       else reader.reject(error);
     }
     if (error !== undefined) this.#dropWaiting(error);
+    this.#receiver?.ended(error, false);
   }
 
   /** What was received and not read is not wanted any more. */
@@ -132,6 +164,7 @@ export abstract class Stream implements RawStream {
     this.#next = 0;
     this.forgotten();
     if (this.#finished) this.#failure = error;
+    this.#receiver?.ended(error, true);
     this.finish(error);
   }
 
@@ -161,9 +194,10 @@ export abstract class Stream implements RawStream {
     else this.#waiting.push({ body: nothing, resolve: then, reject: then });
   }
 
-  #write(body: Uint8Array | string): void {
-    this.#credit -= messageCost + (typeof body === "string" ? Buffer.byteLength(body) : body.length);
-    this.link.say(Frame.message, 0, this.id, body);
+  #write(body: Body): void {
+    const { link } = this;
+    this.#credit -= messageCost + link.writer.frame(Frame.message, 0, this.id, body);
+    link.dirty();
   }
 
   #dropWaiting(error: MicroError): void {
@@ -182,12 +216,7 @@ export abstract class Stream implements RawStream {
       this.#items = this.#items.slice(this.#next);
       this.#next = 0;
     }
-    const cost = item.length + messageCost;
-    if (this.#unread > 0) {
-      this.#unread -= cost;
-      this.link.unread -= cost;
-    }
-    this.#gave(cost);
+    this.took(item.length);
     return item;
   }
 
@@ -203,6 +232,13 @@ export abstract class Stream implements RawStream {
 }
 
 const nothing = new Uint8Array(0);
+
+/** The body, if need be copied out of the buffer that is used again. */
+function lasting(body: Body): string | Uint8Array {
+  return typeof body === "string" || body instanceof Uint8Array
+    ? body
+    : Buffer.from(body.bytes.subarray(0, body.length));
+}
 const resolved: Promise<undefined> = Promise.resolve(undefined);
 
 function over(): MicroError {

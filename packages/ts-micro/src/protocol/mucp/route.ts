@@ -32,7 +32,7 @@ function enveloped(contentType: string | undefined): boolean {
  * Unary calls of mucp on connections of plain HTTP, where proxies mix them with other requests. Streams need a connection of their own,
  * which proxies cannot give them (wire spec §2.6).
  */
-export function mucpRoute(serve: (connection: Connection) => Receiver, calls: CallHandler): HttpRoute {
+export function mucpRoute(serve: (connection: Connection) => Promise<Receiver>, calls: CallHandler): HttpRoute {
   return {
     name: "mucp",
     match: (method, path, headers) =>
@@ -43,7 +43,7 @@ export function mucpRoute(serve: (connection: Connection) => Receiver, calls: Ca
       for (const name in exchange.headers) header[canonicalName(name)] = exchange.headers[name] as string;
       const body = await exchange.readAll(maxBody);
       const connection = new ExchangeConnection(exchange);
-      const receiver = serve(connection);
+      const receiver = await serve(connection);
       const origin = originOf(header, lookup(header, H.stream));
       const kind = calls.kindOf(origin.endpoint);
       if (kind === undefined || kind === "unary" || header[H.topic]) receiver.message({ header, body });

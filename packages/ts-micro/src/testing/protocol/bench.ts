@@ -86,6 +86,7 @@ export class Bench implements CallHandler {
   static async open(pair: ProtocolPair, contentType: string, large: number): Promise<Bench> {
     const bench = new Bench(pair, contentType, large);
     bench.served = await pair.serve(bench);
+    await pair.client.loadClient?.();
     bench.peer = pair.client.dial(bench.served.node);
     return bench;
   }

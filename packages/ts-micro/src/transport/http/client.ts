@@ -5,9 +5,9 @@ import type { Message } from "../../transport.ts";
 import { encodeRequest, encodeRequestHead, requestStart } from "../../wire/http1/encode.ts";
 import { ResponseParser, type Http1Response } from "../../wire/http1/response.ts";
 import type { Poolable } from "../pool.ts";
-import { fields, HttpEnd, id } from "./end.ts";
+import { fields, HttpEnd } from "./end.ts";
 import type { Home } from "./ends.ts";
-import type { Settings } from "./options.ts";
+import { id, type Settings } from "./options.ts";
 
 export interface ClientEndInit {
   socket: Socket;

@@ -9,9 +9,7 @@ import { headerRecord } from "../../wire/http1/headers.ts";
 import type { Http1Message, Http1Parser } from "../../wire/http1/parser.ts";
 import type { Ending, Home } from "./ends.ts";
 import { Head } from "./output.ts";
-import type { Settings } from "./options.ts";
-
-export const id = "ts.micro.transport.http";
+import { id, type Settings } from "./options.ts";
 
 /** What may wait in a socket before senders are held back. */
 const room = 256 * 1024;

@@ -2,6 +2,8 @@ import { systemClock, type Clock } from "../../clock.ts";
 import { milliseconds, type Duration } from "../../duration.ts";
 import type { ClientTlsOptions } from "../../tls.ts";
 
+export const id = "ts.micro.transport.http";
+
 export interface HttpTransportOptions {
   /** Every dial is TLS, with these options. Without it, TLS is for nodes that say `secure=true`, verified against the system's roots. */
   tls?: ClientTlsOptions | undefined;

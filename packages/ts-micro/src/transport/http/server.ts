@@ -2,19 +2,19 @@ import type { Socket } from "node:net";
 import { errors, MicroError } from "../../errors.ts";
 import { endName } from "../../internal/net-address.ts";
 import { tickTime } from "../../internal/tick.ts";
-import type { Acceptor, Body } from "../../protocol.ts";
+import type { Accepting } from "../../internal/lazy-acceptor.ts";
+import type { Body } from "../../protocol.ts";
 import type { Connection, Message, Wants } from "../../transport.ts";
 import { encodeError } from "../../wire/error.ts";
 import { H } from "../../wire/headers.ts";
 import { encodeResponse, encodeResponseHead, responseStart } from "../../wire/http1/encode.ts";
 import { headerValue } from "../../wire/http1/headers.ts";
-import type { Http1Limits } from "../../wire/http1/limits.ts";
-import { isHttp1 } from "../../wire/http1/preface.ts";
 import { RequestParser, type Http1Request } from "../../wire/http1/request.ts";
 import { Busyness } from "../busy.ts";
-import { fields, HttpEnd, id } from "./end.ts";
+import { fields, HttpEnd } from "./end.ts";
 import { Ends, type Home } from "./ends.ts";
-import type { Settings } from "./options.ts";
+import { id, type Settings } from "./options.ts";
+import { limitsOf } from "./wanted.ts";
 
 /** Unanswered requests of one connection at which its reading stops. */
 const pipelined = 128;
@@ -199,10 +199,6 @@ class ServerEnd extends HttpEnd<Http1Request> {
 type Phase = "first byte" | "idle" | "head" | "body" | "reply" | "reading" | "turn";
 type Release = (socket: Socket, bytes: Buffer) => void;
 
-function limitsOf(settings: Settings): Http1Limits {
-  return { maxHeadBytes: settings.maxHeader, maxBodyBytes: settings.maxBody };
-}
-
 /**
  * The answer to bytes that are no request. A caller of mucp whose message is too large gets the error that it can read, since for some
  * clients any other status is an empty success (wire spec §0.2).
@@ -229,17 +225,11 @@ function isMucp(head: Http1Request): boolean {
   return [H.endpoint, H.method, H.topic, H.stream].some((name) => headerValue(head.headers, name) !== undefined);
 }
 
-const endOfHead = Buffer.from("\r\n\r\n");
-/** Up to here a beginning that cannot become a request is told at once, not when its end fails to come. */
-const looked = 1024;
-
 /**
  * Takes HTTP/1.1 connections: every one, or those whose first head is wanted, as it is for each head after it. What is HTTP/2, no request,
  * or too large a head, is somebody else's.
  */
-export class HttpAcceptor implements Acceptor {
-  readonly name = "http";
-  readonly alpn: readonly string[] = ["http/1.1"];
+export class HttpAcceptor implements Accepting {
   readonly #serve: (connection: Connection) => void;
   readonly #wants: Wants | undefined;
   readonly #settings: Settings;
@@ -252,11 +242,6 @@ export class HttpAcceptor implements Acceptor {
     this.#serve = serve;
     this.#wants = wants;
     this.#ends = new Ends(settings.clock);
-  }
-
-  match(prefix: Buffer, seen: number): boolean | undefined {
-    const http1 = isHttp1(prefix);
-    return http1 === true && this.#wants !== undefined ? this.#wanted(prefix, seen, this.#wants) : http1;
   }
 
   accept(socket: Socket, bytes: Buffer, release: Release): void {
@@ -276,22 +261,5 @@ export class HttpAcceptor implements Acceptor {
   async close(): Promise<void> {
     this.#closed = true;
     for (const end of this.#ends.all) end.shut("the server was closed");
-  }
-
-  // Asks the parser that will read the connection: two readers of one head could disagree.
-  #wanted(prefix: Buffer, seen: number, wants: Wants): boolean | undefined {
-    const complete = prefix.indexOf(endOfHead, Math.max(0, seen - 3)) >= 0;
-    if (!complete && prefix.length > looked) return prefix.length > this.#settings.maxHeader ? false : undefined;
-    let wanted: boolean | undefined;
-    const head = (request: Http1Request): boolean => {
-      wanted ??= wants(request);
-      return false;
-    };
-    try {
-      new RequestParser({ head, message: () => false }, limitsOf(this.#settings)).push(prefix);
-    } catch {
-      return false;
-    }
-    return wanted;
   }
 }

@@ -26,12 +26,17 @@ export class FrameWriter {
     return this.#at - this.#from;
   }
 
-  /** A frame whose payload is `body`. */
-  frame(type: number, flags: number, id: number, body: Body): void {
-    if (body instanceof Uint8Array) return this.#bytes(type, flags, id, 0, body);
+  /** A frame whose payload is `body`; how many bytes that is. */
+  frame(type: number, flags: number, id: number, body: Body): number {
+    if (body instanceof Uint8Array) {
+      this.#bytes(type, flags, id, 0, body);
+      return body.length;
+    }
     const start = this.#begin(headerSize + most(body));
     this.#at = write(this.#slab, body, start + headerSize);
-    this.#head(start, this.#at - start - headerSize, type, flags, id);
+    const length = this.#at - start - headerSize;
+    this.#head(start, length, type, flags, id);
+    return length;
   }
 
   /** A request: route, metadata and timeout before the body. */

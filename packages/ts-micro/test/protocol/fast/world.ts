@@ -12,6 +12,8 @@ import { Flag, Frame, defaults, encodeSettings, preface, type Settings } from ".
 import { Raw, raw } from "../../transport/raw.ts";
 import { frame, read, type Seen } from "../../wire/fast/frames.ts";
 
+await fast().loadClient?.();
+
 export const type = "application/octet-stream";
 
 export const settings = (some: Partial<Settings> = {}): Buffer =>

@@ -1,11 +1,13 @@
 import { readFileSync } from "node:fs";
 import { createServer } from "node:https";
 import type { AddressInfo } from "node:net";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Metadata } from "../../../src/metadata.ts";
 import type { CallHead, Peer } from "../../../src/protocol.ts";
 import { http, type HttpOptions } from "../../../src/protocol/http.ts";
 import { RawServer, type Raw } from "../../transport/raw.ts";
+
+beforeAll(() => http().loadClient?.());
 
 const closing: { close(): Promise<void> }[] = [];
 const servers: RawServer[] = [];
