@@ -1,8 +1,9 @@
 import type { Cancellation } from "../context.ts";
 import type { Duplex } from "../endpoint.ts";
-import { errors, fromUnknown } from "../errors.ts";
+import { errors, fromUnknown, type MicroError } from "../errors.ts";
 import { isAsyncIterable } from "../internal/async-iterable.ts";
 import { Channel } from "../internal/channel.ts";
+import { ResponseMetadata } from "../metadata.ts";
 import type { LocalService } from "../server.ts";
 import type { PreparedCall } from "./prepared.ts";
 
@@ -21,7 +22,14 @@ export function openLocal(
   else if (isAsyncIterable(call.request)) requests = call.request;
   // The handler begins with the call and runs ahead of the reader by as much as buffers of a wire would let it.
   const replies = new Channel<unknown>(16);
-  void pump(local.stream({ ...call, cancellation }, requests), replies).finally(() => {
+  const { listener } = call;
+  const response = listener && new ResponseMetadata();
+  const told = (over: boolean): void => {
+    if (response === undefined) return;
+    if (over) listener?.trailer(response.trailer);
+    else listener?.header(response.header);
+  };
+  void pump(local.stream({ ...call, cancellation, response }, requests), replies, told).finally(() => {
     unlink?.();
     call.over?.();
   });
@@ -51,13 +59,25 @@ export function openLocal(
   };
 }
 
-async function pump(from: AsyncIterable<unknown>, to: Channel<unknown>): Promise<void> {
+/** `told`: before the first value, and before the end. */
+async function pump(from: AsyncIterable<unknown>, to: Channel<unknown>, told: (over: boolean) => void): Promise<void> {
+  let begun = false;
+  const begin = (): void => {
+    if (!begun) told(false);
+    begun = true;
+  };
+  let failure: MicroError | undefined;
   try {
-    for await (const value of from) await to.send(value);
-    to.end();
+    for await (const value of from) {
+      begin();
+      await to.send(value);
+    }
   } catch (error) {
-    to.end(fromUnknown(error, id));
+    failure = fromUnknown(error, id);
   }
+  begin();
+  told(true);
+  to.end(failure);
 }
 
 async function* once(value: unknown): AsyncGenerator<unknown, void, undefined> {

@@ -43,6 +43,7 @@ class RemoteStream implements Duplex<unknown, unknown> {
   open(): void {
     const { selector, clock } = this.#engine.options;
     const call = this.#call;
+    call.listener?.reset();
     this.#node = selector.select(call.service, this.#nodes, this.#tried);
     this.#tried.add(this.#node.id);
     this.#began = clock.now();

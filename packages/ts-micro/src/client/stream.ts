@@ -3,6 +3,7 @@ import type { Duplex } from "../endpoint.ts";
 import { errors, fromUnknown, type MicroError } from "../errors.ts";
 import { hold, release } from "../internal/hold.ts";
 import { Cancellation } from "../context.ts";
+import type { Answer } from "./answer.ts";
 import type { PreparedCall } from "./prepared.ts";
 
 const id = "go.micro.client";
@@ -72,9 +73,11 @@ export class ClientStream implements Duplex<unknown, unknown> {
         try {
           iterator ??= (await this.#start())[Symbol.asyncIterator]();
           const result = await iterator.next();
+          if (this.#call.listener !== undefined) this.#tell(this.#call.listener, result.done === true);
           if (result.done) this.#finish();
           return result;
         } catch (error) {
+          this.#call.listener?.failed();
           this.#finish();
           throw error;
         } finally {
@@ -88,6 +91,16 @@ export class ClientStream implements Duplex<unknown, unknown> {
         return { done: true, value };
       },
     };
+  }
+
+  #tell(listener: Answer, over: boolean): void {
+    try {
+      if (over) listener.ended();
+      else listener.begun();
+    } catch (error) {
+      this.cancel();
+      throw error;
+    }
   }
 
   #start(): Promise<Duplex<unknown, unknown>> {

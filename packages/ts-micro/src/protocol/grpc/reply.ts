@@ -2,10 +2,10 @@ import type { Http2Exchange, Http2Headers } from "../../backends/http2.ts";
 import { MicroError } from "../../errors.ts";
 import type { Metadata, ResponseMetadata } from "../../metadata.ts";
 import type { Body } from "../../protocol.ts";
+import { added, excess } from "../../wire/added.ts";
 import { gzipFrame } from "../../wire/grpc/gzip.ts";
 import { encodeStatus } from "../../wire/grpc/status.ts";
 import { headerText } from "../../wire/http/text.ts";
-import { added } from "../common/added.ts";
 import { frame } from "../../wire/grpc/frame.ts";
 
 export const serverId = "go.micro.server";
@@ -27,18 +27,6 @@ export function replyTrailers(response: ResponseMetadata | undefined, error: Mic
   const givenTrailer = response?.givenTrailer;
   const failure = error ?? excess(givenHeader) ?? excess(givenTrailer);
   return over(failure === undefined ? ok : encodeStatus(failure), givenTrailer);
-}
-
-/** Most of what a handler may add as headers, and as trailers, in bytes: past what peers take nghttp2 says that the call did not run. */
-const mostAdded = 16 * 1024;
-
-function excess(metadata: Metadata | undefined): MicroError | undefined {
-  if (metadata === undefined) return undefined;
-  let size = 0;
-  for (const [name, value] of metadata) size += name.length + Buffer.byteLength(value) + 32;
-  if (size <= mostAdded) return undefined;
-  const detail = `the handler added ${size} bytes to the head or the end of its reply: ${mostAdded} are the limit`;
-  return new MicroError({ id: serverId, code: "RESOURCE_EXHAUSTED", detail });
 }
 
 function over(own: Http2Headers, metadata: Metadata | undefined): Http2Headers {
