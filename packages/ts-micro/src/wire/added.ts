@@ -15,9 +15,9 @@ export function isAddable(key: string): boolean {
   return passing.has(key) || !isPerHop(key);
 }
 
-/** What a handler added to its reply, as headers or trailers: names in lower case, each behind `prefix`. */
+/** What a handler added to its reply, as headers or trailers: names in lower case, each behind `prefix`. None of what is too much. */
 export function added(metadata: Metadata | undefined, prefix = ""): Readonly<Record<string, string>> {
-  if (metadata === undefined) return none;
+  if (metadata === undefined || excess(metadata) !== undefined) return none;
   const out: Record<string, string> = {};
   for (const [name, value] of metadata) {
     const key = name.toLowerCase();
@@ -29,12 +29,12 @@ export function added(metadata: Metadata | undefined, prefix = ""): Readonly<Rec
 /** Most of what a handler may add as headers, and as trailers, in bytes: past what peers take nghttp2 says that the call did not run. */
 const most = 16 * 1024;
 
-/** The error of a reply to which too much was added. */
+/** The error that a reply to which too much was added ends with, if it has none of its own. */
 export function excessOf(response: ResponseMetadata | undefined): MicroError | undefined {
   return response && (excess(response.givenHeader) ?? excess(response.givenTrailer));
 }
 
-export function excess(metadata: Metadata | undefined): MicroError | undefined {
+function excess(metadata: Metadata | undefined): MicroError | undefined {
   if (metadata === undefined) return undefined;
   let size = 0;
   for (const [name, value] of metadata) size += name.length + Buffer.byteLength(value) + 32;

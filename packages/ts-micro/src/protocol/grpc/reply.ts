@@ -2,7 +2,7 @@ import type { Http2Exchange, Http2Headers } from "../../backends/http2.ts";
 import { MicroError } from "../../errors.ts";
 import type { Metadata, ResponseMetadata } from "../../metadata.ts";
 import type { Body } from "../../protocol.ts";
-import { added, excess } from "../../wire/added.ts";
+import { added, excessOf } from "../../wire/added.ts";
 import { gzipFrame } from "../../wire/grpc/gzip.ts";
 import { encodeStatus } from "../../wire/grpc/status.ts";
 import { headerText } from "../../wire/http/text.ts";
@@ -23,15 +23,25 @@ export function replyHead(exchange: Http2Exchange, response: ResponseMetadata | 
 
 /** What stands behind the messages, with what the handler added. */
 export function replyTrailers(response: ResponseMetadata | undefined, error: MicroError | undefined): Http2Headers {
-  const givenHeader = response?.givenHeader;
-  const givenTrailer = response?.givenTrailer;
-  const failure = error ?? excess(givenHeader) ?? excess(givenTrailer);
-  return over(failure === undefined ? ok : encodeStatus(failure), givenTrailer);
+  const failure = error ?? excessOf(response);
+  return over(failure === undefined ? ok : encodeStatus(failure), response?.givenTrailer);
+}
+
+/** An answer without messages: in its head alone, if what the handler added to head and end need not be told apart. */
+export function sayEnd(
+  exchange: Http2Exchange,
+  response: ResponseMetadata | undefined,
+  error: MicroError | undefined,
+): void {
+  const head = replyHead(exchange, response);
+  const trailers = replyTrailers(response, error);
+  if (response?.givenHeader === undefined) return exchange.answer({ ...head, ...trailers });
+  exchange.respond(head);
+  exchange.end(undefined, trailers);
 }
 
 function over(own: Http2Headers, metadata: Metadata | undefined): Http2Headers {
-  // What is too much ends the call with an error.
-  if (metadata === undefined || excess(metadata) !== undefined) return own;
+  if (metadata === undefined) return own;
   const given = Object.entries(added(metadata)).map(([name, value]) => [name, headerText(value)]);
   return { ...Object.fromEntries(given), ...own };
 }
