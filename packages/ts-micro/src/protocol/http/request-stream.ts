@@ -1,4 +1,4 @@
-import type { ClientRequest, IncomingHttpHeaders, IncomingMessage, OutgoingHttpHeaders } from "node:http";
+import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { MicroError, errors, fromUnknown } from "../../errors.ts";
 import { MessageQueue } from "../../internal/message-queue.ts";
 import { Metadata } from "../../metadata.ts";
@@ -91,7 +91,7 @@ export class HttpStream extends Exchange implements RawStream {
         const text = response.trailers[H.error.toLowerCase()];
         if (!response.complete) return;
         this.#take(() => this.#lines.end());
-        this.head.listener?.trailer(Metadata.from(headersOf(response.trailers as IncomingHttpHeaders)));
+        this.head.listener?.trailer(Metadata.from(headersOf(response.trailers)));
         if (text === undefined) return this.#done(undefined);
         const error = decodeError(Buffer.from(text, "latin1").toString());
         error.layer = "remote";
