@@ -9,7 +9,7 @@ import { FrameReader, frameLength, wholeFrame } from "../../wire/grpc/frame.ts";
 import { unpack } from "../../wire/grpc/gzip.ts";
 import { H } from "../../wire/headers.ts";
 import { deadlineOf, isOurs, metadataOf } from "./incoming.ts";
-import { oversized, replyFrame, replyHead, replyTrailers, serverId } from "./reply.ts";
+import { oversized, replyFrame, replyHead, replyTrailers, sayEnd, serverId } from "./reply.ts";
 import type { Settings } from "./settings.ts";
 import type { Served } from "./target.ts";
 
@@ -157,8 +157,7 @@ export class ServerUnary implements Http2Events, Expiring, ServedCall {
     if (this.over) return;
     this.over = true;
     this.message = undefined;
-    const { exchange, added } = this;
-    exchange.answer({ ...replyHead(exchange, added), ...replyTrailers(added, error) });
+    sayEnd(this.exchange, this.added, error);
   }
 
   /** The message has not arrived in time. */

@@ -1,12 +1,14 @@
 import { Cancellation, type Kind } from "../../context.ts";
 import type { MicroError } from "../../errors.ts";
-import { Metadata } from "../../metadata.ts";
+import { Metadata, ResponseMetadata } from "../../metadata.ts";
 import type { Body, CallHandler, CallTarget, ServedCall } from "../../protocol.ts";
 import { H } from "../../wire/headers.ts";
 import { precompile } from "../../wire/http1/encode.ts";
 import { headerRecord, type HeaderList } from "../../wire/http1/headers.ts";
+import { excessOf } from "../../wire/added.ts";
+import { addHeader, addTrailer } from "./added.ts";
 import { replyBody } from "./bodies.ts";
-import { deadlineAfter, isOurs, kindHeader, lookup, type Header } from "./headers.ts";
+import { deadlineAfter, emptyHeader, isOurs, kindHeader, lookup, type Header } from "./headers.ts";
 import { originOf, type Origin } from "./reply.ts";
 
 /** Calls that come by `direct`. */
@@ -101,6 +103,8 @@ export class DirectCall implements ServedCall {
   declare readonly stream: string;
   declare readonly deadline: number;
   declare isWatched: boolean;
+  /** What the handler added, if it did. */
+  declare given: ResponseMetadata | undefined;
   declare private readonly owner: Replying;
   declare private readonly form: Form;
   declare private readonly headers: HeaderList;
@@ -116,6 +120,7 @@ export class DirectCall implements ServedCall {
     this.stream = stream;
     this.deadline = form.deadline(headers, now);
     this.isWatched = false;
+    this.given = undefined;
     this.watcher = undefined;
     this.made = undefined;
     this.cancelling = undefined;
@@ -161,6 +166,10 @@ export class DirectCall implements ServedCall {
       .set(H.remote, this.remote));
   }
 
+  get response(): ResponseMetadata {
+    return (this.given ??= new ResponseMetadata());
+  }
+
   get cancellation(): Cancellation {
     if (this.cancelling === undefined) {
       this.cancelling = new Cancellation();
@@ -183,10 +192,13 @@ export class DirectCall implements ServedCall {
   }
 
   reply(body: Body): void {
-    const { id, stream } = this;
+    const { id, stream, given } = this;
+    const error = excessOf(given);
+    if (error !== undefined) return this.fail(error);
     const lines = [this.form.reply];
     if (id !== "") lines.push("Micro-Id: ", id, "\r\n");
     if (stream !== "" && stream !== id) lines.push("Micro-Stream: ", stream, "\r\n");
+    if (given !== undefined) lines.push(precompile(addTrailer(addHeader(emptyHeader(), given), given)).text);
     const whole = body.length === 0 ? replyBody(this.contentType, empty) : body;
     this.owner.answer(this, lines, whole);
   }
