@@ -57,6 +57,7 @@ export class NodeConnection implements Expiring {
     // In a turn of its own, whoever asks: destroyed in mid-read, Node 22 ends the process when the read has requests behind.
     const destroy = session.destroy.bind(session);
     session.destroy = (error, code) => void setImmediate(destroy, error, code);
+    session.setLocalWindowSize(options.window * 16);
     session.on("error", ignore);
     session.once("remoteSettings", () => {
       this.#greeted = true;
