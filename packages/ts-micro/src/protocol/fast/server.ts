@@ -23,6 +23,7 @@ import { H } from "../../wire/headers.ts";
 import { uint32, utf8Slice } from "../../wire/utf8.ts";
 import { excessOf } from "../../wire/added.ts";
 import { sayAdded, sayBlock } from "./added.ts";
+import { Cancellable } from "../common/cancellable.ts";
 import type { DirectHandler } from "./by-unary.ts";
 import { Link, wireId, type LinkOptions } from "./link.ts";
 import { Pending } from "./pending.ts";
@@ -266,8 +267,8 @@ function metadataOf(block: string | undefined, link: ServerLink): Metadata {
 }
 
 /** A unary call under way at the server. */
-export class FastCall implements ServedCall {
-  // Set by the constructor alone: fields that a class defines cost a step each, and there is one of these for every call.
+export class FastCall extends Cancellable implements ServedCall {
+  // Set by the constructor alone, as in its base.
   declare readonly id: number;
   declare readonly deadline: number;
   declare readonly oneway: boolean;
@@ -275,10 +276,7 @@ export class FastCall implements ServedCall {
   declare private readonly link: ServerLink;
   declare private readonly route: Route;
   declare private readonly block: string | undefined;
-  declare private watcher: { cancelled(reason: MicroError): void } | undefined;
   declare private made: Metadata | undefined;
-  declare private cancelling: Cancellation | undefined;
-  declare private reason: MicroError | undefined;
 
   constructor(
     link: ServerLink,
@@ -289,6 +287,7 @@ export class FastCall implements ServedCall {
     oneway: boolean,
     response: ResponseMetadata | undefined,
   ) {
+    super();
     this.link = link;
     this.id = id;
     this.route = route;
@@ -296,10 +295,7 @@ export class FastCall implements ServedCall {
     this.deadline = deadline;
     this.oneway = oneway;
     this.response = response;
-    this.watcher = undefined;
     this.made = undefined;
-    this.cancelling = undefined;
-    this.reason = undefined;
   }
 
   /** Who waits for no reply does not hear of a refusal. */
@@ -331,24 +327,9 @@ export class FastCall implements ServedCall {
     return (this.made ??= metadataOf(this.block, this.link));
   }
 
-  get cancellation(): Cancellation {
-    if (this.cancelling === undefined) {
-      this.cancelling = new Cancellation();
-      if (this.reason !== undefined) this.cancelling.cancel(this.reason);
-    }
-    return this.cancelling;
-  }
-
-  watch(watcher: { cancelled(reason: MicroError): void }): void {
-    this.watcher = watcher;
+  override watch(watcher: Parameters<ServedCall["watch"]>[0]): void {
+    super.watch(watcher);
     this.link.active.add(this.id, this);
-  }
-
-  cancel(reason: MicroError): void {
-    if (this.reason !== undefined) return;
-    this.reason = reason;
-    this.cancelling?.cancel(reason);
-    this.watcher?.cancelled(reason);
   }
 
   reply(body: Body): void {
