@@ -1,6 +1,6 @@
 /** The rules that keep Go peers safe with us, each by itself: what they would do otherwise is in wire spec §16. */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Filter } from "../packages/ts-micro/src/index.ts";
+import type { Filter, HandlerInterceptor, Metadata } from "../packages/ts-micro/src/index.ts";
 import { eventually, within } from "../packages/ts-micro/src/testing/suite.ts";
 import { virtualClock } from "../packages/ts-micro/src/testing/clock.ts";
 import { httpTransport } from "../packages/ts-micro/src/transport/http.ts";
@@ -39,6 +39,46 @@ describeGo("toward Go", () => {
       expect(ids).toHaveLength(200);
       expect(ids).not.toContain(undefined);
       expect(new Set(ids).size).toBe(200);
+    });
+
+    test(`${version}: what our handlers add to their replies does not disturb Go's clients, and what a Go server echoes is not shown as such`, async () => {
+      const added: HandlerInterceptor = (call, next) => {
+        call.ctx.responseHeader.set("X-Seen", "zoë").set("Content-Type", "no").set("Micro-Error", "no");
+        call.ctx.responseTrailer.set("X-Cost", "x".repeat(8000));
+        return next(call);
+      };
+      await using other = await greeter({ interceptors: [added] });
+      await using wire = await tap(other.address);
+      const call = { service, address: [wire.address], retries: 0, ...patient };
+      for (const contentType of ["json", "protobuf", "json-rpc", "proto-rpc"].map((name) => `application/${name}`)) {
+        const result = await go.call({ ...call, endpoint: "Greeter.Hello", contentType, body: { name: "x" } });
+        expect(result.body, contentType).toMatchObject({ msg: "Hello x" });
+        const fail = { endpoint: "Greeter.Fail", contentType, body: { kind: "conflict", detail: "no" } };
+        expect((await go.call({ ...call, ...fail })).error, contentType).toMatchObject({ code: 409, detail: "no" });
+      }
+      for (const generated of [false, true]) {
+        const count = await go.stream({ ...call, endpoint: "Greeter.Stream", generated, body: { count: 20 } });
+        const { messages: got, end } = await count.recvAll();
+        expect([got.length, end]).toEqual([20, true]);
+        await count.close();
+      }
+      const chat = await go.stream({ ...call, endpoint: "Greeter.Chat" });
+      await chat.sendAll(["a", "b", "quit"].map((text) => ({ text })));
+      const { messages: got, end } = await chat.recvAll();
+      expect([got.length, end]).toEqual([2, true]);
+      await chat.close();
+      const answers = wire.connections.map((each) => each.answered()).join("");
+      for (const name of ["Micro-Header-X-Seen: ", "Micro-Trailer-X-Cost: "]) expect(answers).toContain(name);
+      expect(answers).not.toContain("Micro-Header-Content-Type");
+      await using client = clientOf([go.service]);
+      const heard: string[] = [];
+      const options = {
+        onHeader: (header: Metadata) => heard.push(...Object.keys(header.toObject())),
+        onTrailer: (trailer: Metadata) => heard.push(...Object.keys(trailer.toObject())),
+        metadata: { "X-Sent": "1" },
+      };
+      expect(await client.service(service, Greeter).hello({ name: "x" }, options)).toMatchObject({ msg: "Hello x" });
+      expect(heard).toEqual([]);
     });
 
     test(`${version}: each reply leaves in one write, head and body, small, large or an error`, async () => {

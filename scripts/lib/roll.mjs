@@ -15,7 +15,7 @@ const groups = [
 /** Writes the JavaScript of the package in `folder` into its dist/, and names the files. */
 export async function rollCode(folder) {
   // Not at once: the scripts that import this file are also what installs it.
-  const { rolldown } = await import("rolldown");
+  const [{ rolldown }, { parseAst }] = await Promise.all([import("rolldown"), import("rolldown/parseAst")]);
   const src = `${folder}/src`;
   const sources = readdirSync(src, { recursive: true, encoding: "utf8" }).filter((file) => /(?<!\.d)\.ts$/.test(file));
   const bundle = await rolldown({
@@ -42,13 +42,30 @@ export async function rollCode(folder) {
     },
   });
   await bundle.close();
-  for (const { fileName, code } of output) writeFileSync(`${folder}/dist/${fileName}`, ascii(code));
+  for (const { fileName, code } of output) writeFileSync(`${folder}/dist/${fileName}`, lean(code, parseAst));
   return output.map(({ fileName }) => fileName);
 }
 
-/** One character outside of Latin-1 would have V8 keep two bytes for each of the file. Strings, templates, patterns and names take the escape alike. */
-const ascii = (code) =>
-  code.replaceAll(/[^\0-\x7f]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`);
+/**
+ * One character outside of Latin-1 would have V8 keep two bytes for each of the file: strings, templates, patterns and names take the escape
+ * alike. Indentation is 45 kB; lines stay, for stack traces.
+ */
+function lean(code, parseAst) {
+  const shorter = code
+    .replaceAll(/[^\0-\x7f]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`)
+    .replaceAll(/^\t+/gm, "");
+  const before = meaning(parseAst(code));
+  if (meaning(parseAst(shorter)) !== before)
+    throw new Error("a text that goes over several lines begins one with a tab");
+  return shorter;
+}
+
+/** A program without where things stand and how they were written. */
+const meaning = (program) =>
+  JSON.stringify(program, (key, value) =>
+    written.has(key) && typeof value !== "object" ? undefined : typeof value === "bigint" ? `${value}n` : value,
+  );
+const written = new Set(["start", "end", "raw", "pattern"]);
 
 /** Copies the public declarations, and those that they mention, from `emitted` into dist/, and names the files. */
 export function copyTypes(folder, emitted) {

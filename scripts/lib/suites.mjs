@@ -16,7 +16,9 @@ export const suites = {
   full: { only: [], without: [] },
   short: { only: [], without: once },
   smoke: {
-    only: ["wire/", "registry/", "client/", "server/"].map((folder) => `packages/ts-micro/test/${folder}`),
+    only: ["wire/", "registry/", "client/", "server/", "protocol/grpc-faults"].map(
+      (place) => `packages/ts-micro/test/${place}`,
+    ),
     without: [...once, "packages/*/test/registry/mdns*"],
   },
 };

@@ -34,6 +34,13 @@ export interface CallOptions {
   filters?: readonly Filter[] | undefined;
   /** How long to wait for a first node to appear. Default 0: an unknown service is NOT_FOUND at once. */
   waitFor?: Duration | undefined;
+  /**
+   * Gets what the handler added as `ctx.responseHeader`: once, before the first message, if there is any. Of several attempts it is that of the
+   * last. What it throws is what the call, or the reading of the stream, rejects with.
+   */
+  onHeader?: ((metadata: Metadata) => void) | undefined;
+  /** As `onHeader`, for `ctx.responseTrailer`: behind the last message, or before the call's error, which stands whatever it throws. */
+  onTrailer?: ((metadata: Metadata) => void) | undefined;
 }
 
 /** The little that a context offers for logging; the whole is `Logger`. */
@@ -61,9 +68,9 @@ export interface Context extends CallOptions {
   readonly signal: AbortSignal;
   /** What the caller sent. */
   readonly metadata: Metadata;
-  /** Goes to the caller before the first reply, on wires that have a place for it (gRPC, gRPC-Web, Connect). Later additions are lost. */
+  /** Goes to the caller's `onHeader` before the first reply, or with the error; 16 KiB at most. Later additions are lost. */
   readonly responseHeader: Metadata;
-  /** Goes to the caller behind the last reply, or with the error, on the same wires. */
+  /** Goes to the caller's `onTrailer` behind the last reply, or with the error; 16 KiB at most. */
   readonly responseTrailer: Metadata;
   /** Time of the process's monotonic clock (`performance.now()`) by which the reply is due; Infinity without one. */
   readonly deadline: number;

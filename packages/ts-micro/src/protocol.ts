@@ -24,6 +24,15 @@ export interface CallHead {
   readonly id: string;
   /** The caller waits for no reply: a unary call is settled when it was written. */
   readonly oneway?: boolean | undefined;
+  /** Client side only. */
+  readonly listener?: ReplyListener | undefined;
+}
+
+/** Who wants to know what the handler added to its reply. Told before the call settles, or the stream ends, if it is told at all. */
+export interface ReplyListener {
+  /** Before the first message. */
+  header(metadata: Metadata): void;
+  trailer(metadata: Metadata): void;
 }
 
 /** A body in one of the forms that codecs give it. */
@@ -49,6 +58,7 @@ export interface OutgoingCall {
   readonly cancellation: Cancellation | undefined;
   /** Nobody waits for a reply: it is settled when it was written. */
   readonly oneway: boolean;
+  readonly listener?: ReplyListener | undefined;
   /** For the peer: unlinks the cancellation. */
   unlink: (() => void) | undefined;
   /** The body, as text where its codec writes text. Throws what the codec throws. */

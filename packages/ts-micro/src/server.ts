@@ -2,7 +2,7 @@ import type { Cancellation, Context, ContextSource, Kind } from "./context.ts";
 import type { MicroError } from "./errors.ts";
 import type { EndpointDefinition } from "./endpoint.ts";
 import type { MessageDescriptor } from "./codec.ts";
-import type { Metadata } from "./metadata.ts";
+import type { Metadata, ResponseMetadata } from "./metadata.ts";
 import type { BrokerEvent, SubscribeOptions } from "./broker.ts";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
@@ -104,6 +104,7 @@ export interface LocalCall {
   readonly metadata: Metadata;
   readonly deadline: number;
   readonly cancellation: Cancellation;
+  readonly response?: ResponseMetadata | undefined;
 }
 
 /** One HTTP request and its answer, whichever version of HTTP brought it. */

@@ -90,6 +90,8 @@ export interface Http2Exchange extends Http2Stream {
 export interface Http2Session {
   /** False once it takes no new requests: the peer said GOAWAY, it was closed, or it has given up too many. */
   readonly usable: boolean;
+  /** True: one more request would have to wait for the server. `room` tells when to ask again. */
+  readonly full: boolean;
   /** Opens a request. */
   open(headers: Http2Headers, events: Http2AnswerEvents): Http2Request;
   /** Ends it when its last request is over. */
@@ -104,6 +106,8 @@ export interface Http2ClientOptions extends Http2Limits {
   readonly keepalive: number;
   readonly keepaliveTimeout: number;
   readonly clock: Clock;
+  /** It was full and has room again, or takes no more. */
+  room(): void;
   /** It takes no new requests. Once. */
   left(session: Http2Session): void;
   /** It is over. Once, after `left`. */

@@ -13,7 +13,7 @@ import { tickTime } from "../internal/tick.ts";
 import { compile } from "../internal/around.ts";
 import { randomUuid } from "../internal/random.ts";
 import { RetryBudget } from "../internal/retry-budget.ts";
-import { Metadata, fitToSend } from "../metadata.ts";
+import { Metadata, ResponseMetadata, fitToSend } from "../metadata.ts";
 import type { CallHead, Peer } from "../protocol.ts";
 import type { Node } from "../registry.ts";
 import { blames, retryable } from "./attempts.ts";
@@ -126,9 +126,10 @@ export class ClientEngine {
       return Promise.reject(call.cancellation.reason);
     }
     hold();
+    const { listener } = call;
     let result: Promise<unknown>;
     try {
-      result = this.#run(call);
+      result = listener === undefined ? this.#run(call) : listener.around(this.#run(call));
     } catch (error) {
       result = Promise.reject(fromUnknown(error, id));
     }
@@ -148,7 +149,13 @@ export class ClientEngine {
     made?: PreparedCall,
   ): Promise<unknown> | undefined {
     if (this.#closed) return undefined;
-    if (options !== undefined && (options.address !== undefined || options.filters !== undefined)) return undefined;
+    if (
+      options !== undefined &&
+      (options.address !== undefined ||
+        options.filters !== undefined ||
+        ((options.onHeader !== undefined || options.onTrailer !== undefined) && options.oneway !== true))
+    )
+      return undefined;
     const local = this.options.local?.(target.service);
     if (local !== undefined) return new LocalQuick(this, target, request, options, made).start(local);
     const candidates = this.know(target);
@@ -258,6 +265,7 @@ export class ClientEngine {
       metadata: call.metadata,
       id: nextCallId(),
       oneway: call.options.oneway,
+      listener: call.listener,
     };
   }
 
@@ -315,8 +323,13 @@ export class ClientEngine {
     const cancellation = new Cancellation();
     const unlink = call.cancellation?.onCancel((reason) => cancellation.cancel(reason));
     if (call.kind !== "unary") return Promise.resolve(openLocal(local, call, cancellation, unlink));
-    return bounded(this.bounds(call), () => local.unary({ ...call, cancellation }, call.request)).finally(() =>
-      unlink?.(),
+    const { listener } = call;
+    const response = listener && new ResponseMetadata();
+    return bounded(this.bounds(call), () => local.unary({ ...call, cancellation, response }, call.request)).finally(
+      () => {
+        unlink?.();
+        if (response !== undefined) listener?.local(response);
+      },
     );
   }
 
@@ -366,6 +379,7 @@ export class ClientEngine {
 
   async #send(attempt: Attempt): Promise<unknown> {
     const call = attempt.call as PreparedCall;
+    call.listener?.reset();
     const contentType = this.contentTypeOf(call, attempt.node);
     const codec = this.codec(contentType);
     const loading = this.codecs.ready(codec, call.known?.descriptors !== undefined);

@@ -27,7 +27,7 @@ export function invoke(
     case "bidi":
       return client.stream(kind, service, endpoint, request, options, known);
     case "client":
-      return only(client.stream(kind, service, endpoint, request, options, known), endpoint);
+      return only(client.stream(kind, service, endpoint, request, options, known), endpoint, options);
     default:
       return undecided(client, target, request, options, kind);
   }
@@ -68,7 +68,7 @@ function undecided(
             ? "bidi"
             : "client"
           : "server";
-    if (stream === "client" && !taken) return only(open("client"), endpoint);
+    if (stream === "client" && !taken) return only(open("client"), endpoint, options);
     const opened = open(stream === "client" ? "bidi" : stream);
     tell(opened);
     return opened;
@@ -116,10 +116,16 @@ function undecided(
 }
 
 /** The one reply of a client stream. */
-async function only(stream: Duplex<unknown, unknown>, endpoint: string): Promise<unknown> {
+async function only(
+  stream: Duplex<unknown, unknown>,
+  endpoint: string,
+  options: CallOptions | undefined,
+): Promise<unknown> {
   const iterator = stream[Symbol.asyncIterator]();
   const first = await iterator.next();
   if (first.done) throw errors.protocol(id, `${endpoint} ended without a reply`);
+  // They come with the end.
+  if (options?.onTrailer !== undefined) await iterator.next();
   await iterator.return?.();
   return first.value;
 }

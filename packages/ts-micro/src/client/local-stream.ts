@@ -1,7 +1,8 @@
 import type { Cancellation } from "../context.ts";
-import { errors, fromUnknown } from "../errors.ts";
+import { errors, fromUnknown, type MicroError } from "../errors.ts";
 import { isAsyncIterable } from "../internal/async-iterable.ts";
 import { Channel } from "../internal/channel.ts";
+import { ResponseMetadata } from "../metadata.ts";
 import type { LocalService } from "../server.ts";
 import type { PreparedCall } from "./prepared.ts";
 import type { OpenStream } from "./stream.ts";
@@ -21,11 +22,26 @@ export function openLocal(
   else if (isAsyncIterable(call.request)) requests = call.request;
   // The handler begins with the call and runs ahead of the reader by as much as buffers of a wire would let it.
   const replies = new Channel<unknown>(16);
+  const { listener } = call;
+  const response = listener && new ResponseMetadata();
+  let begun = false;
+  const begin = (): void => {
+    if (response !== undefined && !begun) listener?.header(response.header);
+    begun = true;
+  };
+  const end = (error?: MicroError): void => {
+    begin();
+    if (response !== undefined) listener?.trailer(response.trailer);
+    replies.end(error);
+  };
   local
-    .stream({ ...call, cancellation }, requests, (value) => replies.send(value))
+    .stream({ ...call, cancellation, response }, requests, (value) => {
+      begin();
+      return replies.send(value);
+    })
     .then(
-      () => replies.end(),
-      (error: unknown) => replies.end(fromUnknown(error, id)),
+      () => end(),
+      (error: unknown) => end(fromUnknown(error, id)),
     )
     .finally(() => {
       sent.fail(errors.invalidState(id, "the stream is over"));

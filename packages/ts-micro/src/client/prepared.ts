@@ -4,12 +4,14 @@ import { Cancellation, linkSignal, parentOf, timeoutOf, type CallOptions, type K
 import { errors, type MicroError } from "../errors.ts";
 import { ambientContext } from "../internal/ambient.ts";
 import { Metadata, fitToSend } from "../metadata.ts";
+import { Answer } from "./answer.ts";
 import type { Known } from "./options.ts";
 import type { Target } from "./target.ts";
 
 /** A call with everything resolved that does not depend on the node. */
 export interface PreparedCall extends ClientCall {
   readonly cancellation: Cancellation | undefined;
+  readonly listener?: Answer | undefined;
   readonly known: Known | undefined;
   readonly target?: Target | undefined;
   /** What bounded it, for the error when time is up. */
@@ -75,6 +77,7 @@ export function prepare(
       deadline: inherited ? from.deadline : own,
       options,
       cancellation,
+      listener: Answer.of(options),
       known: call.known,
       target: call.target,
       limit,

@@ -47,6 +47,7 @@ class RemoteStream extends Incoming implements OpenStream {
   open(): void {
     const { selector, clock } = this.#engine.options;
     const call = this.#call;
+    call.listener?.reset();
     this.#node = selector.select(call.service, this.#nodes, this.#tried);
     this.#tried.add(this.#node.id);
     const attempt = this.#tried.size;

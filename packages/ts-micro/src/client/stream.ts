@@ -3,6 +3,7 @@ import type { Duplex } from "../endpoint.ts";
 import { errors, fromUnknown, type MicroError } from "../errors.ts";
 import { hold, release } from "../internal/hold.ts";
 import { Cancellation } from "../context.ts";
+import type { Answer } from "./answer.ts";
 import type { PreparedCall } from "./prepared.ts";
 
 const id = "go.micro.client";
@@ -78,8 +79,8 @@ export class ClientStream implements Duplex<unknown, unknown> {
     if (this.#unopened) return;
     try {
       const inner = await this.#opened((opened) => opened);
-      if (isDirect(inner)) await inner.forEach(each);
-      else for await (const message of inner) await each(message);
+      if (this.#isDirect(inner)) await inner.forEach(each);
+      else for await (const message of { [Symbol.asyncIterator]: () => this.#iterator() }) await each(message);
       this.#finish();
     } catch (error) {
       this.cancel();
@@ -89,6 +90,10 @@ export class ClientStream implements Duplex<unknown, unknown> {
 
   [Symbol.asyncIterator](): AsyncIterator<unknown> {
     this.#take();
+    return this.#iterator();
+  }
+
+  #iterator(): AsyncIterator<unknown> {
     let iterator: AsyncIterator<unknown> | undefined;
     return {
       next: () =>
@@ -122,9 +127,11 @@ export class ClientStream implements Duplex<unknown, unknown> {
     hold();
     try {
       const result = await read();
+      if (this.#call.listener !== undefined) this.#tell(this.#call.listener, result.done === true);
       if (result.done) this.#finish();
       return result;
     } catch (error) {
+      this.#call.listener?.failed();
       this.#finish();
       throw error;
     } finally {
@@ -143,6 +150,16 @@ export class ClientStream implements Duplex<unknown, unknown> {
     return work(inner);
   }
 
+  #tell(listener: Answer, over: boolean): void {
+    try {
+      if (over) listener.ended();
+      else listener.begun();
+    } catch (error) {
+      this.cancel();
+      throw error;
+    }
+  }
+
   #take(): void {
     if (this.#taken)
       throw errors.streamConsumed(id, `${this.#call.service} ${this.#call.endpoint}: a stream can be iterated once`);
@@ -157,7 +174,7 @@ export class ClientStream implements Duplex<unknown, unknown> {
     this.#inner = this.#open(this.#call);
     this.#inner.then(
       (inner) => {
-        if (isDirect(inner)) this.#direct = inner;
+        if (this.#isDirect(inner)) this.#direct = inner;
       },
       () => this.#finish(),
     );
@@ -183,8 +200,9 @@ export class ClientStream implements Duplex<unknown, unknown> {
     this.#held = false;
     release();
   }
-}
 
-function isDirect(stream: OpenStream): stream is Direct {
-  return (stream as Partial<Direct>).direct === true;
+  /** Whoever listens is told before each message. */
+  #isDirect(stream: OpenStream): stream is Direct {
+    return this.#call.listener === undefined && (stream as Partial<Direct>).direct === true;
+  }
 }

@@ -1,4 +1,5 @@
 import { defineSuite, type Runner, type Skips } from "./suite.ts";
+import { addedPromises } from "./protocol/added.ts";
 import { Bench, type ProtocolPair } from "./protocol/bench.ts";
 import { streamPromises } from "./protocol/streams.ts";
 import { unaryPromises } from "./protocol/unary.ts";
@@ -25,6 +26,6 @@ export function protocolSuite(t: Runner, options: ProtocolSuiteOptions): void {
     skip: options.skip,
     setup: async () => Bench.open(await options.setup(), contentType, large),
     teardown: (bench) => bench.close(),
-    promises: { ...unaryPromises, ...streamPromises },
+    promises: { ...unaryPromises, ...streamPromises, ...addedPromises },
   });
 }

@@ -135,6 +135,13 @@ describe("a unary call by POST", () => {
     expect(seen).toEqual({ "x-seen": "yes", "trailer-x-cost": "3", "trailer-x-note": "trailer a x-evil: 1" });
   });
 
+  it("fails when its handler adds more than every wire carries", async () => {
+    const note = `trailer ${"x".repeat(17_000)}`;
+    const { status, json, headers } = await post("/Greeter/Echo", JSON.stringify({ note }));
+    expect([status, json]).toMatchObject([429, { code: "resource_exhausted" }]);
+    expect([headers.get("x-seen"), headers.get("trailer-x-note")]).toEqual(["yes", null]);
+  });
+
   it("gets gzip when it takes it and it is worth it", async () => {
     const call = (accept: string): Promise<Answer> =>
       post("/Plain/Hello", new Uint8Array(gzipSync(JSON.stringify({ name: "A".repeat(3000) }))), {

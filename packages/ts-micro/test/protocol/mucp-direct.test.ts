@@ -129,6 +129,23 @@ describe("requests in a known form", () => {
     expect(handler.calls.map(({ retries }) => retries)).toEqual([true, true]);
   });
 
+  it("have what their handlers add under names of their own, and nothing else of it", async () => {
+    await known();
+    handler.answer = (call, body) => {
+      call.response?.header
+        .set("x-seen", "a\r\nb")
+        .set("Content-Type", "no")
+        .set("Micro-Error", "no")
+        .set("no token", "no");
+      call.response?.trailer.set("X-Cost", "3");
+      call.reply(body);
+    };
+    hear(form("ts-1"), "one");
+    expect(wire.lines).toEqual([
+      "Content-Type: application/json\r\nMicro-Id: ts-1\r\nMicro-Header-X-Seen: a b\r\nMicro-Trailer-X-Cost: 3\r\n\r\none",
+    ]);
+  });
+
   it("go the long way when anything else differs, or what they are to is no unary call", async () => {
     await known();
     hear(form("ts-1", ["X-A", "1"]));

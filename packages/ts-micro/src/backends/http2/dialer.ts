@@ -15,6 +15,8 @@ export interface Http2DialerOptions extends Http2Limits {
   readonly keepalive: number;
   readonly keepaliveTimeout: number;
   readonly clock: Clock;
+  /** Those who were held back, since the connection was full, may try again. */
+  readonly room?: () => void;
 }
 
 /** One connection to an address for all requests, and a new one when that takes no more. The engine is loaded by the first dial. */
@@ -65,6 +67,7 @@ export class Http2Dialer {
     ]);
     const session = nodeHttp2.client(socket, {
       ...{ scheme: this.scheme, authority: this.authority, clock, maxHeader, window, keepalive, keepaliveTimeout },
+      room: () => this.#options.room?.(),
       left: (gone) => {
         if (this.#session === gone) this.#session = undefined;
       },

@@ -1,7 +1,7 @@
 import type { Cancellation } from "../../context.ts";
 import type { MicroError } from "../../errors.ts";
 import type { Metadata } from "../../metadata.ts";
-import type { CallHead, OutgoingCall, Peer, Reply, Route } from "../../protocol.ts";
+import type { CallHead, OutgoingCall, Peer, Reply, ReplyListener, Route } from "../../protocol.ts";
 
 /** A call whose caller wants a promise of bytes. */
 export class PromisedCall implements OutgoingCall {
@@ -39,6 +39,10 @@ export class PromisedCall implements OutgoingCall {
 
   get oneway(): boolean {
     return this.#head.oneway === true;
+  }
+
+  get listener(): ReplyListener | undefined {
+    return this.#head.listener;
   }
 
   body(): Uint8Array {

@@ -6,7 +6,7 @@ import type { CallHandler, IncomingCall } from "../../protocol.ts";
 import type { HttpExchange } from "../../server.ts";
 import type { Target } from "../../wire/grpc/path.ts";
 import type { BrowserRule, Headers } from "../../wire/http/browser.ts";
-import { added } from "./added.ts";
+import { added } from "../../wire/added.ts";
 
 /** What the routes of the web protocols work with. */
 export interface WebSetup {

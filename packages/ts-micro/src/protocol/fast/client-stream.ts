@@ -1,4 +1,5 @@
 import type { MicroError } from "../../errors.ts";
+import type { ReplyListener } from "../../protocol.ts";
 import { Frame } from "../../wire/fast/frame.ts";
 import type { ClientLink } from "./client.ts";
 import { Stream } from "./stream.ts";
@@ -6,6 +7,7 @@ import { Stream } from "./stream.ts";
 /** A stream at the client. `over` is called once, with its outcome. */
 export class ClientStream extends Stream {
   readonly deadline: number;
+  readonly listener: ReplyListener | undefined;
   readonly #late: () => MicroError;
   #over: ((error: MicroError | undefined) => void) | undefined;
 
@@ -15,8 +17,10 @@ export class ClientStream extends Stream {
     deadline: number,
     late: () => MicroError,
     over: (error: MicroError | undefined) => void,
+    listener?: ReplyListener,
   ) {
     super(link, id);
+    this.listener = listener;
     this.deadline = deadline;
     this.#late = late;
     this.#over = over;

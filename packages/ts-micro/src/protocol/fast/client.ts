@@ -3,9 +3,10 @@ import { MicroError, errors, fromUnknown } from "../../errors.ts";
 import type { Inlet } from "../../internal/inlet.ts";
 import { tickTime } from "../../internal/tick.ts";
 import type { MetadataInit } from "../../metadata.ts";
-import type { Body, OutgoingCall, Route } from "../../protocol.ts";
+import type { Body, OutgoingCall, ReplyListener, Route } from "../../protocol.ts";
 import { Flag, Frame, broken, decodeFailure, lastId, type Settings } from "../../wire/fast/frame.ts";
 import { utf8Slice } from "../../wire/utf8.ts";
+import { hear } from "./added.ts";
 import type { ClientStream } from "./client-stream.ts";
 import { Link, wireId, type LinkOptions } from "./link.ts";
 import { Pending } from "./pending.ts";
@@ -72,7 +73,7 @@ export class ClientLink extends Link {
     }
     if (this.choked && this.socket.writableLength > mostQueued) return call.failed(this.#full());
     const id = this.#next;
-    const flags = call.oneway ? Flag.oneway : 0;
+    const flags = call.oneway ? Flag.oneway : call.listener === undefined ? 0 : Flag.listens;
     try {
       this.#request(id, flags, call.route, block, call.due, body);
     } catch (error) {
@@ -183,7 +184,11 @@ export class ClientLink extends Link {
       );
       this.idle();
     } else if (type === Frame.goaway) this.#goaway(flags, id, utf8Slice(bytes, from, to));
-    else if (type === Frame.request || type === Frame.define || type === Frame.cancel)
+    else if (type === Frame.metadata) {
+      if (id >= this.#next) throw broken(`metadata of ${id}, which was not asked`);
+      const { listener } = this.calls.get(id) ?? (this.streams.get(id) as ClientStream | undefined) ?? silent;
+      hear(listener, flags, bytes, from, to);
+    } else if (type === Frame.request || type === Frame.define || type === Frame.cancel)
       throw broken("a request from a server");
   }
 
@@ -260,6 +265,7 @@ export class ClientLink extends Link {
 }
 
 const nothing = Buffer.alloc(0);
+const silent: { readonly listener?: ReplyListener } = {};
 
 function blockOf(sent: MetadataInit | undefined): string {
   return sent === undefined ? "" : metadataBlock(sent);

@@ -6,7 +6,7 @@ import { openSocket, type Dialler } from "../../internal/dial.ts";
 import { Inlet } from "../../internal/inlet.ts";
 import type { CallHead, OutgoingCall, Peer, RawStream, Reply } from "../../protocol.ts";
 import type { ClientTlsOptions } from "../../tls.ts";
-import { kinds } from "../../wire/fast/frame.ts";
+import { Flag, kinds } from "../../wire/fast/frame.ts";
 import type { Node } from "../../wire/registry-record.ts";
 import { ClientLink, type ClientHome } from "./client.ts";
 import { ClientStream } from "./client-stream.ts";
@@ -118,8 +118,8 @@ export class FastPeer implements Peer, ClientHome {
   open(link: ClientLink, head: CallHead, over: (error: MicroError | undefined) => void): RawStream {
     try {
       return link.stream(
-        (id) => new ClientStream(link, id, head.deadline, () => this.late(head, false), over),
-        kinds.indexOf(head.kind),
+        (id) => new ClientStream(link, id, head.deadline, () => this.late(head, false), over, head.listener),
+        kinds.indexOf(head.kind) | (head.listener === undefined ? 0 : Flag.listens),
         routeOf(head),
         head.metadata,
         head.deadline,

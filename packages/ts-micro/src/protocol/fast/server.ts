@@ -5,7 +5,7 @@ import { MicroError, errors, fromUnknown } from "../../errors.ts";
 import { endName } from "../../internal/net-address.ts";
 import { Inlet } from "../../internal/inlet.ts";
 import { tickTime } from "../../internal/tick.ts";
-import { Metadata } from "../../metadata.ts";
+import { Metadata, ResponseMetadata } from "../../metadata.ts";
 import type { Body, CallTarget, IncomingCall, Route, ServedCall } from "../../protocol.ts";
 import {
   Flag,
@@ -15,15 +15,16 @@ import {
   kinds,
   lastId,
   longestEntry,
-  longestMetadata,
-  mostMetadata,
   preface,
   requestSize,
   version,
 } from "../../wire/fast/frame.ts";
-import { decodeMetadata, decodeRoute } from "../../wire/fast/text.ts";
+import { checkMetadata, decodeMetadata, decodeRoute } from "../../wire/fast/text.ts";
 import { H } from "../../wire/headers.ts";
 import { uint32, utf8Slice } from "../../wire/utf8.ts";
+import { excessOf } from "../../wire/added.ts";
+import { sayAdded, sayBlock } from "./added.ts";
+import { Cancellable } from "../common/cancellable.ts";
 import type { DirectHandler } from "./by-unary.ts";
 import { Link, wireId, type LinkOptions } from "./link.ts";
 import { Pending } from "./pending.ts";
@@ -230,7 +231,7 @@ export class ServerLink extends Link {
     const told = uint32(bytes, from + 2);
     if ((flags & Flag.inline) !== 0) {
       if (told > to - body) throw broken("metadata longer than their frame");
-      if (told > longestEntry) checkMetadata(bytes, body, body + told);
+      checkMetadata(bytes, body, body + told);
       block = utf8Slice(bytes, body, body + told);
       body += told;
     } else if (told !== 0) {
@@ -240,8 +241,9 @@ export class ServerLink extends Link {
     const timeout = uint32(bytes, from + 6);
     const deadline = timeout === 0 ? Infinity : tickTime(this.options.clock) + timeout;
     const kind = flags & Flag.kind;
-    if (kind !== 0) return this.#open(id, kinds[kind] as Kind, served, block, deadline);
-    const call = new FastCall(this, id, served.route, block, deadline, (flags & Flag.oneway) !== 0);
+    const response = (flags & Flag.listens) === 0 ? undefined : new ResponseMetadata();
+    if (kind !== 0) return this.#open(id, kinds[kind] as Kind, served, block, deadline, response);
+    const call = new FastCall(this, id, served.route, block, deadline, (flags & Flag.oneway) !== 0, response);
     const wrong = served.unsupported ?? served.mistaken;
     if (wrong !== undefined) call.fail(wrong);
     else if (this.active.size >= mostActive) call.fail(busy());
@@ -254,8 +256,9 @@ export class ServerLink extends Link {
     { route, target, unsupported }: Served,
     block: string | undefined,
     deadline: number,
+    response: ResponseMetadata | undefined,
   ): void {
-    const stream = new ServerStream(this, id);
+    const stream = new ServerStream(this, id, response);
     if (this.streams.size >= mostActive) return stream.finishWith(busy());
     if (unsupported !== undefined) return stream.finishWith(unsupported);
     if (target.kind === "unary")
@@ -268,6 +271,7 @@ export class ServerLink extends Link {
       local: this.local,
       remote: this.remote,
       cancellation: stream.cancellation,
+      response,
       retries: true,
     };
     this.calls.stream(call, stream).then(
@@ -275,15 +279,6 @@ export class ServerLink extends Link {
       (error: unknown) => stream.finishWith(fromUnknown(error, wireId)),
     );
   }
-}
-
-/** Metadata beyond what a call may have are not taken apart. */
-function checkMetadata(bytes: Buffer, from: number, to: number): void {
-  let texts = 0;
-  if (to - from <= longestMetadata)
-    for (let at = bytes.indexOf(0, from); at >= 0 && at < to; at = bytes.indexOf(0, at + 1)) texts++;
-  if (to - from > longestMetadata || texts > mostMetadata * 2)
-    throw broken(`metadata of ${to - from} bytes and ${texts >> 1} entries`);
 }
 
 function busy(): MicroError {
@@ -298,18 +293,16 @@ function metadataOf(block: string | undefined, link: ServerLink): Metadata {
 }
 
 /** A unary call under way at the server. */
-export class FastCall implements ServedCall {
-  // Set by the constructor alone: fields that a class defines cost a step each, and there is one of these for every call.
+export class FastCall extends Cancellable implements ServedCall {
+  // Set by the constructor alone, as in its base.
   declare readonly id: number;
   declare readonly deadline: number;
   declare readonly oneway: boolean;
+  declare readonly response: ResponseMetadata | undefined;
   declare private readonly link: ServerLink;
   declare private readonly route: Route;
   declare private readonly block: string | undefined;
-  declare private watcher: { cancelled(reason: MicroError): void } | undefined;
   declare private made: Metadata | undefined;
-  declare private cancelling: Cancellation | undefined;
-  declare private reason: MicroError | undefined;
 
   constructor(
     link: ServerLink,
@@ -318,17 +311,17 @@ export class FastCall implements ServedCall {
     block: string | undefined,
     deadline: number,
     oneway: boolean,
+    response: ResponseMetadata | undefined,
   ) {
+    super();
     this.link = link;
     this.id = id;
     this.route = route;
     this.block = block;
     this.deadline = deadline;
     this.oneway = oneway;
-    this.watcher = undefined;
+    this.response = response;
     this.made = undefined;
-    this.cancelling = undefined;
-    this.reason = undefined;
   }
 
   /** Who waits for no reply does not hear of a refusal. */
@@ -360,24 +353,9 @@ export class FastCall implements ServedCall {
     return (this.made ??= metadataOf(this.block, this.link));
   }
 
-  get cancellation(): Cancellation {
-    if (this.cancelling === undefined) {
-      this.cancelling = new Cancellation();
-      if (this.reason !== undefined) this.cancelling.cancel(this.reason);
-    }
-    return this.cancelling;
-  }
-
-  watch(watcher: { cancelled(reason: MicroError): void }): void {
-    this.watcher = watcher;
+  override watch(watcher: Parameters<ServedCall["watch"]>[0]): void {
+    super.watch(watcher);
     this.link.active.add(this.id, this);
-  }
-
-  cancel(reason: MicroError): void {
-    if (this.reason !== undefined) return;
-    this.reason = reason;
-    this.cancelling?.cancel(reason);
-    this.watcher?.cancelled(reason);
   }
 
   outlives(goesOn: boolean): void {
@@ -389,6 +367,11 @@ export class FastCall implements ServedCall {
     link.answered(this);
     if (this.oneway || link.closed) return;
     if (!link.fits(body)) return this.fail(tooLarge(link.maxBody));
+    if (this.response !== undefined) {
+      const error = excessOf(this.response);
+      if (error !== undefined) return this.fail(error);
+      sayAdded(link, this.id, this.response);
+    }
     link.writer.frame(Frame.reply, 0, this.id, body);
     link.dirty();
   }
@@ -397,6 +380,7 @@ export class FastCall implements ServedCall {
     const link = this.link;
     link.answered(this);
     if (this.oneway || link.closed) return;
+    if (this.response !== undefined) sayAdded(link, this.id, this.response);
     const { flags, text } = failureFrame(error, link);
     link.say(Frame.reply, flags, this.id, text);
   }
@@ -405,6 +389,19 @@ export class FastCall implements ServedCall {
 /** A stream at the server. Its end is the server's to say. */
 class ServerStream extends Stream {
   readonly cancellation: Cancellation = new Cancellation();
+  /** Until it was said. */
+  #header: ResponseMetadata | undefined;
+  readonly #response: ResponseMetadata | undefined;
+
+  constructor(link: ServerLink, id: number, response: ResponseMetadata | undefined) {
+    super(link, id);
+    this.#header = this.#response = response;
+  }
+
+  override post(body: Body): Promise<void> | undefined {
+    if (this.#header !== undefined && !this.over) this.#begin();
+    return super.post(body);
+  }
 
   end(): void {}
 
@@ -433,8 +430,16 @@ class ServerStream extends Stream {
     else this.afterSends(() => this.#say(undefined));
   }
 
-  #say(error: MicroError | undefined): void {
+  #begin(): void {
+    sayBlock(this.link, this.id, 0, this.#header?.givenHeader);
+    this.#header = undefined;
+  }
+
+  #say(reason: MicroError | undefined): void {
     if (!this.close()) return;
+    const error = reason ?? excessOf(this.#response);
+    this.#begin();
+    sayBlock(this.link, this.id, Flag.trailer, this.#response?.givenTrailer);
     if (error === undefined) this.link.say(Frame.end, 0, this.id, "");
     else {
       const { flags, text } = failureFrame(error, this.link);

@@ -1,9 +1,9 @@
 import { errors } from "../../errors.ts";
 import type { HttpExchange } from "../../server.ts";
+import { added } from "../../wire/added.ts";
 import { encodeTrailers, trailerFlag } from "../../wire/grpc-web/body.ts";
 import { grpcTimeout, grpcWebType } from "../../wire/grpc-web/request.ts";
 import { encodeStatus } from "../../wire/grpc/status.ts";
-import { added } from "../common/added.ts";
 import { answerFramed } from "../common/framed-stream.ts";
 import { acceptsGzip } from "../../wire/grpc/gzip.ts";
 import type { Target } from "../../wire/grpc/path.ts";

@@ -1,6 +1,8 @@
 import type { Http2End, Http2Headers } from "../../backends/http2.ts";
 import { MicroError, errors, fromUnknown, type ErrorCode } from "../../errors.ts";
+import { isAddable } from "../../wire/added.ts";
 import { messageType } from "../../wire/grpc/content-type.ts";
+import { Metadata } from "../../metadata.ts";
 import type { Owner } from "./owner.ts";
 import { clientId } from "../mucp/owner.ts";
 
@@ -28,6 +30,13 @@ export function headFault(owner: Owner, headers: Http2Headers): MicroError | und
   if (headers["grpc-status"] === undefined && messageType(headers["content-type"]) === undefined)
     return errors.protocol(clientId, `${where}: the answer is no gRPC, its content type is ${headers["content-type"]}`);
   return undefined;
+}
+
+/** What the handler added, of headers or trailers. */
+export function addedIn(headers: Http2Headers): Metadata {
+  const metadata = new Metadata();
+  for (const name in headers) if (isAddable(name)) metadata.set(name, headers[name] as string);
+  return metadata;
 }
 
 /** The error of a call that the engine did not take: nothing of it was sent. */

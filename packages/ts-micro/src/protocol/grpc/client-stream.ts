@@ -15,7 +15,7 @@ import { gzipFrame, unpack } from "../../wire/grpc/gzip.ts";
 import { decodeStatus } from "../../wire/grpc/status.ts";
 import { tickTime } from "../../internal/tick.ts";
 import { clientId, closedPeer, tooLate } from "../mucp/owner.ts";
-import { headFault, lostError, unsentError } from "./answer.ts";
+import { addedIn, headFault, lostError, unsentError } from "./answer.ts";
 import type { Entry, Owner } from "./owner.ts";
 import { Room } from "../../internal/room.ts";
 import { oversized } from "./unary.ts";
@@ -138,6 +138,7 @@ export class ClientStream implements RawStream, Entry, Http2AnswerEvents {
     if (fault !== undefined) return this.#broken(fault);
     this.#encoding = headers["grpc-encoding"];
     if (last) this.trailers(headers);
+    else this.#head.listener?.header(addedIn(headers));
   }
 
   data(chunk: Buffer): void {
@@ -171,6 +172,7 @@ export class ClientStream implements RawStream, Entry, Http2AnswerEvents {
 
   #conclude(): void {
     if (this.#over !== undefined) return;
+    this.#head.listener?.trailer(addedIn(this.#status as Http2Headers));
     const error = decodeStatus(this.#status as Http2Headers);
     // Bytes of a message that never became one.
     if (error === undefined && this.#reader.held > 0)

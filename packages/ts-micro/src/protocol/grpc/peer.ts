@@ -25,7 +25,7 @@ export class GrpcPeer implements Peer, Owner {
   readonly #left: (peer: GrpcPeer) => void;
   readonly #pending = new Set<Entry>();
   readonly #deadlines: Deadlines<Entry>;
-  /** Calls that wait for the connection. */
+  /** Calls that wait for the connection, or for room on it. */
   #waiting = new Set<Entry>();
   #dialling = false;
   #closed = false;
@@ -41,6 +41,7 @@ export class GrpcPeer implements Peer, Owner {
       tls: tls ?? (node.metadata["secure"] === "true" ? {} : undefined),
       keepalive: keepalive ?? (node.metadata["ts-wire"] === undefined ? otherKeepalive : ourKeepalive),
       ...{ dialTimeout, maxHeader, window, keepaliveTimeout, clock },
+      room: () => this.#resume(),
     });
     this.heads = new RequestHeads(this.#dialer.scheme, this.#dialer.authority, settings.gzip);
     this.#deadlines = new Deadlines(
@@ -106,9 +107,20 @@ export class GrpcPeer implements Peer, Owner {
     // A cancellation may have come before it.
     if (!this.#pending.has(entry)) return;
     const { session } = this.#dialer;
-    if (session !== undefined) return entry.begin(session);
+    if (session?.full === false) return entry.begin(session);
     this.#waiting.add(entry);
-    if (!this.#dialling) void this.#dial();
+    if (session === undefined && !this.#dialling) void this.#dial();
+  }
+
+  /** The connection has room, or takes no more. */
+  #resume(): void {
+    for (const entry of this.#waiting) {
+      const { session } = this.#dialer;
+      if (session === undefined && !this.#dialling) void this.#dial();
+      if (session?.full !== false) return;
+      this.#waiting.delete(entry);
+      this.#begin(entry);
+    }
   }
 
   async #dial(): Promise<void> {

@@ -2,10 +2,10 @@ import type { Http2Exchange, Http2Headers } from "../../backends/http2.ts";
 import { MicroError } from "../../errors.ts";
 import type { Metadata, ResponseMetadata } from "../../metadata.ts";
 import type { Body } from "../../protocol.ts";
+import { added, excessOf } from "../../wire/added.ts";
 import { gzipFrame } from "../../wire/grpc/gzip.ts";
 import { encodeStatus } from "../../wire/grpc/status.ts";
 import { headerText } from "../../wire/http/text.ts";
-import { added } from "../common/added.ts";
 import { frame } from "../../wire/grpc/frame.ts";
 
 export const serverId = "go.micro.server";
@@ -23,27 +23,25 @@ export function replyHead(exchange: Http2Exchange, response: ResponseMetadata | 
 
 /** What stands behind the messages, with what the handler added. */
 export function replyTrailers(response: ResponseMetadata | undefined, error: MicroError | undefined): Http2Headers {
-  const givenHeader = response?.givenHeader;
-  const givenTrailer = response?.givenTrailer;
-  const failure = error ?? excess(givenHeader) ?? excess(givenTrailer);
-  return over(failure === undefined ? ok : encodeStatus(failure), givenTrailer);
+  const failure = error ?? excessOf(response);
+  return over(failure === undefined ? ok : encodeStatus(failure), response?.givenTrailer);
 }
 
-/** Most of what a handler may add as headers, and as trailers, in bytes: past what peers take nghttp2 says that the call did not run. */
-const mostAdded = 16 * 1024;
-
-function excess(metadata: Metadata | undefined): MicroError | undefined {
-  if (metadata === undefined) return undefined;
-  let size = 0;
-  for (const [name, value] of metadata) size += name.length + Buffer.byteLength(value) + 32;
-  if (size <= mostAdded) return undefined;
-  const detail = `the handler added ${size} bytes to the head or the end of its reply: ${mostAdded} are the limit`;
-  return new MicroError({ id: serverId, code: "RESOURCE_EXHAUSTED", detail });
+/** An answer without messages: in its head alone, if what the handler added to head and end need not be told apart. */
+export function sayEnd(
+  exchange: Http2Exchange,
+  response: ResponseMetadata | undefined,
+  error: MicroError | undefined,
+): void {
+  const head = replyHead(exchange, response);
+  const trailers = replyTrailers(response, error);
+  if (response?.givenHeader === undefined) return exchange.answer({ ...head, ...trailers });
+  exchange.respond(head);
+  exchange.end(undefined, trailers);
 }
 
 function over(own: Http2Headers, metadata: Metadata | undefined): Http2Headers {
-  // What is too much ends the call with an error.
-  if (metadata === undefined || excess(metadata) !== undefined) return own;
+  if (metadata === undefined) return own;
   const given = Object.entries(added(metadata)).map(([name, value]) => [name, headerText(value)]);
   return { ...Object.fromEntries(given), ...own };
 }

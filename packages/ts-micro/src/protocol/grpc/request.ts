@@ -42,9 +42,11 @@ export class RequestHeads {
     this.#gzip = gzip;
   }
 
-  /** `left`: milliseconds to the deadline. Metadata never overrides a header of the protocol. */
-  of(route: Route, kind: Kind, left: number, sent: MetadataInit | undefined): Http2Headers {
+  /** `remaining`: milliseconds to the deadline. Metadata never overrides a header of the protocol. */
+  of(route: Route, kind: Kind, remaining: number, sent: MetadataInit | undefined): Http2Headers {
     const common = this.#route(route);
+    // A deadline less the time is seldom the round limit that it was made of, and each one that differs is new to both ends' tables.
+    const left = remaining < 1000 ? remaining : Math.ceil(remaining - 1e-6);
     const plain = kind === "unary" && sent === undefined;
     if (plain && left === common.left) return common.plain;
     const out: Head = { ...common.head };

@@ -6,7 +6,7 @@ import type { RawStream } from "../../protocol.ts";
 import { FrameReader } from "../../wire/grpc/frame.ts";
 import { unpack } from "../../wire/grpc/gzip.ts";
 import type { Incoming } from "./incoming.ts";
-import { oversized, replyFrame, replyHead, replyTrailers, serverId } from "./reply.ts";
+import { oversized, replyFrame, replyHead, replyTrailers, sayEnd, serverId } from "./reply.ts";
 import { goneError } from "./server-unary.ts";
 import type { Settings } from "./settings.ts";
 import type { Target } from "./target.ts";
@@ -111,8 +111,7 @@ export class ServerStream implements RawStream, Http2Events {
     this.#room.close(this.#over);
     this.#inbound.abort(this.#over);
     const { exchange } = this.#call;
-    const trailers = replyTrailers(this.#call.response, error);
-    if (this.#sent) exchange.end(undefined, trailers);
-    else exchange.answer({ ...replyHead(exchange, this.#call.response), ...trailers });
+    if (this.#sent) exchange.end(undefined, replyTrailers(this.#call.response, error));
+    else sayEnd(exchange, this.#call.response, error);
   }
 }

@@ -1,5 +1,4 @@
 import type { Http2End, Http2Events, Http2Exchange } from "../../backends/http2.ts";
-import { Cancellation } from "../../context.ts";
 import { errors, fromUnknown, type MicroError } from "../../errors.ts";
 import { Deadlines, type Expiring } from "../../internal/deadlines.ts";
 import { tickTime } from "../../internal/tick.ts";
@@ -8,8 +7,9 @@ import type { Body, CallTarget, ServedCall } from "../../protocol.ts";
 import { FrameReader, frameLength, wholeFrame } from "../../wire/grpc/frame.ts";
 import { unpack } from "../../wire/grpc/gzip.ts";
 import { H } from "../../wire/headers.ts";
+import { Cancellable } from "../common/cancellable.ts";
 import { deadlineOf, isOurs, metadataOf } from "./incoming.ts";
-import { oversized, replyFrame, replyHead, replyTrailers, serverId } from "./reply.ts";
+import { oversized, replyFrame, replyHead, replyTrailers, sayEnd, serverId } from "./reply.ts";
 import type { Settings } from "./settings.ts";
 import type { Served } from "./target.ts";
 
@@ -53,8 +53,8 @@ export class Arriving {
 }
 
 /** A unary call at the server: one message, one answer in one go. */
-export class ServerUnary implements Http2Events, Expiring, ServedCall {
-  // Set by the constructor alone: fields that a class defines cost a step each, and there is one of these for every call.
+export class ServerUnary extends Cancellable implements Http2Events, Expiring, ServedCall {
+  // Set by the constructor alone, as in its base.
   /** Of its arrival; of the call, once it runs. */
   declare deadline: number;
   declare readonly retries: boolean;
@@ -69,11 +69,9 @@ export class ServerUnary implements Http2Events, Expiring, ServedCall {
   declare private over: boolean;
   declare private made: Metadata | undefined;
   declare private added: ResponseMetadata | undefined;
-  declare private watcher: { cancelled(reason: MicroError): void } | undefined;
-  declare private cancelling: Cancellation | undefined;
-  declare private reason: MicroError | undefined;
 
   constructor(exchange: Http2Exchange, served: Served, arriving: Arriving) {
+    super();
     const { clock, idleTimeout } = arriving.settings;
     const now = tickTime(clock);
     this.due = deadlineOf(exchange, now);
@@ -89,9 +87,6 @@ export class ServerUnary implements Http2Events, Expiring, ServedCall {
     this.over = false;
     this.made = undefined;
     this.added = undefined;
-    this.watcher = undefined;
-    this.cancelling = undefined;
-    this.reason = undefined;
     arriving.add(this);
   }
 
@@ -128,18 +123,6 @@ export class ServerUnary implements Http2Events, Expiring, ServedCall {
     return (this.added ??= new ResponseMetadata());
   }
 
-  get cancellation(): Cancellation {
-    if (this.cancelling === undefined) {
-      this.cancelling = new Cancellation();
-      if (this.reason !== undefined) this.cancelling.cancel(this.reason);
-    }
-    return this.cancelling;
-  }
-
-  watch(watcher: { cancelled(reason: MicroError): void }): void {
-    this.watcher = watcher;
-  }
-
   reply(body: Body): void {
     if (this.over) return;
     const { maxMessage } = this.arriving.settings;
@@ -157,8 +140,7 @@ export class ServerUnary implements Http2Events, Expiring, ServedCall {
     if (this.over) return;
     this.over = true;
     this.message = undefined;
-    const { exchange, added } = this;
-    exchange.answer({ ...replyHead(exchange, added), ...replyTrailers(added, error) });
+    sayEnd(this.exchange, this.added, error);
   }
 
   /** The message has not arrived in time. */
@@ -204,9 +186,7 @@ export class ServerUnary implements Http2Events, Expiring, ServedCall {
     this.#arrived();
     if (this.over) return;
     this.over = true;
-    const reason = (this.reason = goneError(how));
-    this.cancelling?.cancel(reason);
-    this.watcher?.cancelled(reason);
+    this.cancel(goneError(how));
   }
 
   #take(body: Buffer, flags: number): void {

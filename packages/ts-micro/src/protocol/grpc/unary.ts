@@ -14,7 +14,7 @@ import { FrameReader, frame, frameLength, wholeFrame } from "../../wire/grpc/fra
 import { gzipFrame, unpack } from "../../wire/grpc/gzip.ts";
 import { decodeStatus } from "../../wire/grpc/status.ts";
 import { clientId, closedPeer, tooLate } from "../mucp/owner.ts";
-import { headFault, lostError, unsentError } from "./answer.ts";
+import { addedIn, headFault, lostError, unsentError } from "./answer.ts";
 import type { Entry, Owner } from "./owner.ts";
 
 /** One request and its reply on a stream of the shared connection. */
@@ -91,6 +91,7 @@ export class UnaryCall implements Entry, Http2AnswerEvents {
     if (fault !== undefined) return this.#give(fault);
     this.encoding = headers["grpc-encoding"];
     if (last) this.trailers(headers);
+    else if (this.call.listener !== undefined && !this.over) this.call.listener.header(addedIn(headers));
   }
 
   data(chunk: Buffer): void {
@@ -134,6 +135,7 @@ export class UnaryCall implements Entry, Http2AnswerEvents {
   /** Everything has come. */
   #settle(): void {
     if (this.over) return;
+    this.call.listener?.trailer(addedIn(this.status as Http2Headers));
     const error = decodeStatus(this.status as Http2Headers);
     if (error !== undefined) return this.#give(error);
     if (this.message === undefined)

@@ -2,13 +2,14 @@ import { Cancellation } from "../../context.ts";
 import type { Clock } from "../../clock.ts";
 import { MicroError, errors } from "../../errors.ts";
 import { milliseconds } from "../../duration.ts";
-import { Metadata } from "../../metadata.ts";
+import { Metadata, ResponseMetadata } from "../../metadata.ts";
 import type { CallHandler, IncomingCall } from "../../protocol.ts";
 import type { HttpExchange, HttpRoute } from "../../server.ts";
+import { excessOf } from "../../wire/added.ts";
 import { baseType, type BrowserRule, type Headers } from "../../wire/http/browser.ts";
 import { H, canonicalName } from "../../wire/headers.ts";
 import { refuse } from "../common/routes.ts";
-import { id, kindHeader } from "./headers.ts";
+import { addedTo, id, kindHeader } from "./headers.ts";
 import { ExchangeStream } from "./stream.ts";
 
 const lines = "application/x-ndjson";
@@ -68,6 +69,7 @@ async function call(
     if (given !== lines)
       throw errors.methodNotAllowed(id, `${endpoint} is a ${kind} stream: send ${lines}, a message a line`);
   }
+  const response = new ResponseMetadata();
   const incoming: IncomingCall = {
     head: {
       service,
@@ -81,18 +83,21 @@ async function call(
     local,
     remote,
     cancellation: exchange.cancellation,
+    response,
     retries: meant !== undefined,
   };
   if (kind === "unary") {
     const body = await exchange.readAll(maxBody);
     const reply = await calls.unary(incoming, body);
-    if (reply.error !== undefined) return refuse(exchange, reply.error, answer({}));
-    return respond(exchange, contentType, reply.body, answer);
+    const error = reply.error ?? excessOf(response);
+    const more = addedTo(response);
+    if (error !== undefined) return refuse(exchange, error, { ...more, ...answer(more) });
+    return respond(exchange, contentType, reply.body, more, answer);
   }
   const cancellation = new Cancellation();
   exchange.cancellation.onCancel((reason) => cancellation.cancel(reason));
   const events = headers["accept"]?.includes("text/event-stream") === true;
-  const stream = new ExchangeStream({ exchange, kind, cancellation, events, maxBody, answer });
+  const stream = new ExchangeStream({ exchange, kind, cancellation, events, maxBody, response, answer });
   stream.finish(await calls.stream({ ...incoming, cancellation }, stream));
 }
 
@@ -100,9 +105,10 @@ function respond(
   exchange: HttpExchange,
   contentType: string,
   body: Uint8Array,
+  more: Headers,
   answer: (headers: Headers) => Headers,
 ): void {
-  const headers = { "content-type": contentType, "content-length": String(body.length) };
+  const headers = { ...more, "content-type": contentType, "content-length": String(body.length) };
   exchange.head(200, { ...headers, ...answer(headers) });
   exchange.end(body);
 }

@@ -25,7 +25,7 @@ export class NodeExchange implements Served {
     const mark = target.indexOf("?");
     this.path = mark < 0 ? target : target.slice(0, mark);
     this.query = mark < 0 ? "" : target.slice(mark + 1);
-    this.headers = headersOf(request);
+    this.headers = headersOf(request.headers);
     this.local = endName(socket.localAddress, socket.localPort);
     this.remote = endName(socket.remoteAddress, socket.remotePort);
     response.once("close", () => {

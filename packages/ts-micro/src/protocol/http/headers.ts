@@ -1,4 +1,7 @@
-import type { IncomingMessage } from "node:http";
+import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
+import { Metadata, type ResponseMetadata } from "../../metadata.ts";
+import type { ReplyListener } from "../../protocol.ts";
+import { added } from "../../wire/added.ts";
 import { headerText } from "../../wire/http/text.ts";
 import { canonicalHeader } from "../../wire/http1/names.ts";
 
@@ -10,9 +13,9 @@ export const clientId = "go.micro.client";
 export const kindHeader = "micro-kind";
 
 // Node gives bytes as latin1; Go and browsers mean UTF-8.
-export function headersOf(request: IncomingMessage): Record<string, string> {
+export function headersOf(headers: IncomingHttpHeaders): Record<string, string> {
   const out = Object.create(null) as Record<string, string>;
-  for (const [name, value] of Object.entries(request.headers)) {
+  for (const [name, value] of Object.entries(headers)) {
     const text = Array.isArray(value) ? value.join(", ") : (value ?? "");
     out[name] = /[\x80-\xff]/.test(text) ? Buffer.from(text, "latin1").toString() : text;
   }
@@ -26,3 +29,21 @@ export function sendable(headers: Readonly<Record<string, string>>): Record<stri
     if (canonicalHeader(name) !== undefined) out[name] = headerText(value);
   return out;
 }
+
+/** What the handler added to an answer that is said in one go: trailers have the names that Connect gives them. */
+export function addedTo({ givenHeader, givenTrailer }: ResponseMetadata): Record<string, string> {
+  return { ...added(givenTrailer, trailer), ...added(givenHeader) };
+}
+
+/** Tells of the headers of an answer. */
+export function hear(listener: ReplyListener, response: IncomingMessage): void {
+  const head = new Metadata();
+  const end = new Metadata();
+  for (const [name, value] of Object.entries(headersOf(response.headers)))
+    if (name.startsWith(trailer)) end.set(name.slice(trailer.length), value);
+    else head.set(name, value);
+  listener.header(head);
+  if (end.size > 0) listener.trailer(end);
+}
+
+const trailer = "trailer-";

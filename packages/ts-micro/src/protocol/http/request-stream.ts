@@ -1,10 +1,11 @@
 import type { ClientRequest, IncomingMessage, OutgoingHttpHeaders } from "node:http";
 import { MicroError, errors, fromUnknown } from "../../errors.ts";
 import { MessageQueue } from "../../internal/message-queue.ts";
+import { Metadata } from "../../metadata.ts";
 import type { CallHead, RawStream } from "../../protocol.ts";
 import { decodeError } from "../../wire/error.ts";
 import { H } from "../../wire/headers.ts";
-import { clientId } from "./headers.ts";
+import { clientId, headersOf } from "./headers.ts";
 import { LineReader, lineOf } from "./lines.ts";
 import type { HttpPeer } from "./peer.ts";
 import { Exchange } from "./request.ts";
@@ -90,6 +91,7 @@ export class HttpStream extends Exchange implements RawStream {
         const text = response.trailers[H.error.toLowerCase()];
         if (!response.complete) return;
         this.#take(() => this.#lines.end());
+        this.head.listener?.trailer(Metadata.from(headersOf(response.trailers)));
         if (text === undefined) return this.#done(undefined);
         const error = decodeError(Buffer.from(text, "latin1").toString());
         error.layer = "remote";

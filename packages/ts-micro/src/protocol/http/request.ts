@@ -5,9 +5,11 @@ import { exitAmbient } from "../../internal/ambient.ts";
 import type { CallHead, Reply } from "../../protocol.ts";
 import { decodeError } from "../../wire/error.ts";
 import { H, isPerHop } from "../../wire/headers.ts";
-import { clientId, kindHeader, sendable } from "./headers.ts";
+import { clientId, hear, kindHeader, sendable } from "./headers.ts";
 import type { HttpPeer, Pending } from "./peer.ts";
 
+/** What is read of an answer's head, and of its trailers, in bytes: a service may add 16 KiB and 16 KiB. */
+const maxHeaderSize = 64 * 1024;
 /** Most of an error's body that is read, in bytes. */
 const longest = 64 * 1024;
 
@@ -44,7 +46,14 @@ export abstract class Exchange implements Pending {
       if (this.over) return;
       const path = pathOf(this.head, this.peer.node.metadata["ts-wire"] !== undefined);
       made = exitAmbient(() =>
-        request({ ...target, agent, method: "POST", path, headers: { ...this.#metadata(), ...this.headers() } }),
+        request({
+          ...target,
+          agent,
+          method: "POST",
+          path,
+          maxHeaderSize,
+          headers: { ...this.#metadata(), ...this.headers() },
+        }),
       );
     } catch (error) {
       const { code, detail } = fromUnknown(error, clientId);
@@ -125,6 +134,7 @@ export abstract class Exchange implements Pending {
 
   #response(response: IncomingMessage): void {
     const status = response.statusCode ?? 0;
+    if (this.head.listener !== undefined && !this.over) hear(this.head.listener, response);
     if (status >= 200 && status < 300) return this.answered(response);
     if (status < 400)
       return this.give(

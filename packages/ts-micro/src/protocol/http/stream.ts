@@ -1,12 +1,14 @@
 import type { Cancellation, Kind } from "../../context.ts";
 import { MicroError, errors } from "../../errors.ts";
+import type { ResponseMetadata } from "../../metadata.ts";
 import type { RawStream } from "../../protocol.ts";
 import type { HttpExchange } from "../../server.ts";
+import { added, excessOf } from "../../wire/added.ts";
 import { encodeError } from "../../wire/error.ts";
 import type { Headers } from "../../wire/http/browser.ts";
 import { H } from "../../wire/headers.ts";
 import { refuse } from "../common/routes.ts";
-import { id } from "./headers.ts";
+import { addedTo, id } from "./headers.ts";
 import { LineReader, lineOf } from "./lines.ts";
 
 export interface ExchangeStreamInit {
@@ -17,6 +19,7 @@ export interface ExchangeStreamInit {
   /** Server-sent events instead of lines. */
   readonly events: boolean;
   readonly maxBody: number;
+  readonly response: ResponseMetadata;
   /** Further headers of the answer. */
   readonly answer: (headers: Headers) => Headers;
 }
@@ -72,21 +75,28 @@ export class ExchangeStream implements RawStream {
   }
 
   /** Tells the client how it ended: by a status if nothing was sent, else by a last event or line, and in a trailer to those who take one. */
-  finish(error: MicroError | undefined): void {
+  finish(reason: MicroError | undefined): void {
     if (this.#finished) return;
+    const { response } = this.#init;
+    const error = reason ?? excessOf(response);
+    const trailers = added(response.givenTrailer);
     this.#finished = true;
     this.#over = error ?? errors.invalidState(id, "the stream is over");
     const { exchange, events, answer } = this.#init;
     if (error === undefined) {
       this.#begin();
-      return exchange.end();
+      return exchange.end(undefined, Object.keys(trailers).length > 0 ? trailers : undefined);
     }
-    if (!this.#begun) return refuse(exchange, error, answer({}));
+    if (!this.#begun) {
+      const more = addedTo(response);
+      return refuse(exchange, error, { ...more, ...answer(more) });
+    }
     const text = encodeError(error);
     const json = text.startsWith("{") ? text : JSON.stringify({ detail: text });
     if (events) return exchange.end(Buffer.from(`event: error\ndata: ${json}\n\n`));
-    if (exchange.headers["te"]?.includes("trailers")) return exchange.end(undefined, { [H.error]: text });
-    exchange.end(Buffer.from(`{"error":${json}}\n`), { [H.error]: text });
+    const told = { ...trailers, [H.error]: text };
+    if (exchange.headers["te"]?.includes("trailers")) return exchange.end(undefined, told);
+    exchange.end(Buffer.from(`{"error":${json}}\n`), told);
   }
 
   #begin(): void {
@@ -94,6 +104,7 @@ export class ExchangeStream implements RawStream {
     if (this.#begun) return;
     this.#begun = true;
     const headers = {
+      ...added(this.#init.response.givenHeader),
       "content-type": events ? "text/event-stream" : "application/x-ndjson",
       "cache-control": "no-cache",
       // Proxies of the nginx family would gather messages otherwise.

@@ -7,6 +7,7 @@ import type { CallHead, RawStream } from "../../protocol.ts";
 import type { Connection, DialOptions, Message, Receiver } from "../../transport.ts";
 import { EOS } from "../../wire/error.ts";
 import { H } from "../../wire/headers.ts";
+import { hear } from "./added.ts";
 import { errorBody, openBody } from "./bodies.ts";
 import { followHeader, isEnd, kindHeader, replyError, requestHeader, type Header } from "./headers.ts";
 import { clientId, closedPeer, silence, tooLate, type Owner, type Pending } from "./owner.ts";
@@ -111,6 +112,7 @@ export class ClientStream implements RawStream, Receiver, DialOptions, Pending {
 
   message(message: Message): void {
     if (this.#over !== undefined) return;
+    if (this.#head.listener !== undefined) hear(this.#head.listener, message.header);
     if (this.#answered) return this.#finish(undefined);
     if (isEnd(message)) return this.#finish(undefined);
     this.#heardAt = this.#owner.clock.now();
@@ -192,7 +194,8 @@ export class ClientStream implements RawStream, Receiver, DialOptions, Pending {
     if (this.#foreign) return this.#finish(undefined);
     this.#sayEnd();
     this.#answered = true;
-    this.#inbound.end();
+    // What was added to the end comes with it.
+    if (this.#head.listener === undefined) this.#inbound.end();
     const { clock, goHalfCloseGrace } = this.#owner;
     this.#timer = clock.after(goHalfCloseGrace, () => this.#finish(undefined));
   }

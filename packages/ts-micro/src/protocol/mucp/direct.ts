@@ -1,12 +1,15 @@
-import { Cancellation, type Kind } from "../../context.ts";
+import type { Kind } from "../../context.ts";
 import type { MicroError } from "../../errors.ts";
-import { Metadata } from "../../metadata.ts";
+import { Metadata, ResponseMetadata } from "../../metadata.ts";
 import type { Body, CallHandler, CallTarget, ServedCall } from "../../protocol.ts";
 import { H } from "../../wire/headers.ts";
 import { precompile } from "../../wire/http1/encode.ts";
 import { headerRecord, type HeaderList } from "../../wire/http1/headers.ts";
+import { excessOf } from "../../wire/added.ts";
+import { addHeader, addTrailer } from "./added.ts";
+import { Cancellable } from "../common/cancellable.ts";
 import { replyBody } from "./bodies.ts";
-import { deadlineAfter, isOurs, kindHeader, lookup, type Header } from "./headers.ts";
+import { deadlineAfter, emptyHeader, isOurs, kindHeader, lookup, type Header } from "./headers.ts";
 import { originOf, type Origin } from "./reply.ts";
 
 /** Calls that come by `direct`. */
@@ -96,30 +99,28 @@ interface Replying {
 }
 
 /** A unary call whose request came in a known form. */
-export class DirectCall implements ServedCall {
-  // Set by the constructor alone: fields that a class defines cost a step each, and there is one of these for every call.
+export class DirectCall extends Cancellable implements ServedCall {
+  // Set by the constructor alone, as in its base.
   declare readonly stream: string;
   declare readonly deadline: number;
   declare isWatched: boolean;
+  /** What the handler added, if it did. */
+  declare given: ResponseMetadata | undefined;
   declare private readonly owner: Replying;
   declare private readonly form: Form;
   declare private readonly headers: HeaderList;
-  declare private watcher: { cancelled(reason: MicroError): void } | undefined;
   declare private made: Metadata | undefined;
-  declare private cancelling: Cancellation | undefined;
-  declare private reason: MicroError | undefined;
 
   constructor(owner: Replying, form: Form, headers: HeaderList, stream: string, now: number) {
+    super();
     this.owner = owner;
     this.form = form;
     this.headers = headers;
     this.stream = stream;
     this.deadline = form.deadline(headers, now);
     this.isWatched = false;
-    this.watcher = undefined;
+    this.given = undefined;
     this.made = undefined;
-    this.cancelling = undefined;
-    this.reason = undefined;
   }
 
   get id(): string {
@@ -161,32 +162,24 @@ export class DirectCall implements ServedCall {
       .set(H.remote, this.remote));
   }
 
-  get cancellation(): Cancellation {
-    if (this.cancelling === undefined) {
-      this.cancelling = new Cancellation();
-      if (this.reason !== undefined) this.cancelling.cancel(this.reason);
-    }
-    return this.cancelling;
+  get response(): ResponseMetadata {
+    return (this.given ??= new ResponseMetadata());
   }
 
-  watch(watcher: { cancelled(reason: MicroError): void }): void {
-    this.watcher = watcher;
+  override watch(watcher: Parameters<ServedCall["watch"]>[0]): void {
+    super.watch(watcher);
     this.isWatched = true;
     this.owner.watched(this);
   }
 
-  cancel(reason: MicroError): void {
-    if (this.reason !== undefined) return;
-    this.reason = reason;
-    this.cancelling?.cancel(reason);
-    this.watcher?.cancelled(reason);
-  }
-
   reply(body: Body): void {
-    const { id, stream } = this;
+    const { id, stream, given } = this;
+    const error = excessOf(given);
+    if (error !== undefined) return this.fail(error);
     const lines = [this.form.reply];
     if (id !== "") lines.push("Micro-Id: ", id, "\r\n");
     if (stream !== "" && stream !== id) lines.push("Micro-Stream: ", stream, "\r\n");
+    if (given !== undefined) lines.push(precompile(addTrailer(addHeader(emptyHeader(), given), given)).text);
     const whole = body.length === 0 ? replyBody(this.contentType, empty) : body;
     this.owner.answer(this, lines, whole);
   }

@@ -1,7 +1,9 @@
 import { MicroError } from "../../errors.ts";
+import type { ResponseMetadata } from "../../metadata.ts";
 import type { Message } from "../../transport.ts";
 import { EOS, encodeError } from "../../wire/error.ts";
 import { H } from "../../wire/headers.ts";
+import { addHeader, addTrailer } from "./added.ts";
 import { errorBody, replyBody } from "./bodies.ts";
 import { emptyHeader, idOf, isMicro, isOurs, lookup, type Header } from "./headers.ts";
 
@@ -23,13 +25,13 @@ export interface Origin {
   readonly retries: boolean;
 }
 
-export function unaryReply(origin: Origin, body: Uint8Array): Message {
-  return { header: unaryHeader(origin), body: replyBody(origin.codecType, body) };
+export function unaryReply(origin: Origin, body: Uint8Array, response?: ResponseMetadata): Message {
+  return { header: withAdded(unaryHeader(origin), response), body: replyBody(origin.codecType, body) };
 }
 
 /** `body`: what an enveloped codec wrote for the error. */
-export function unaryError(origin: Origin, error: MicroError, body: Uint8Array): Message {
-  const header = unaryHeader(origin);
+export function unaryError(origin: Origin, error: MicroError, body: Uint8Array, response?: ResponseMetadata): Message {
+  const header = withAdded(unaryHeader(origin), response);
   const text = say(header, error, origin.retries);
   const told = body.length > 0 && text === encodeError(error);
   return { header, body: told ? body : errorBody(origin.codecType, text) };
@@ -46,14 +48,20 @@ export function streamHeader(origin: Origin): Header {
   return header;
 }
 
-/** The last message of a stream: its error, or EOS. */
-export function streamEnd(origin: Origin, error: MicroError | undefined, refusable: boolean): Message {
-  const header = streamHeader(origin);
+/** The last message of a stream: its error, or EOS. `only`: nothing was sent before it. */
+export function streamEnd(
+  origin: Origin,
+  error: MicroError | undefined,
+  only: boolean,
+  response: ResponseMetadata,
+): Message {
+  const header = addTrailer(streamHeader(origin), response);
+  if (only) addHeader(header, response);
   if (error === undefined) {
     header[H.error] = header["X-Micro-Error"] = EOS;
     return { header, body: errorBody(origin.codecType, EOS) };
   }
-  const text = say(header, error, origin.retries && refusable);
+  const text = say(header, error, origin.retries && only);
   return { header, body: errorBody(origin.codecType, text) };
 }
 
@@ -84,6 +92,10 @@ function say(header: Header, error: MicroError, refusable: boolean): string {
   header[H.error] = header["X-Micro-Error"] = text;
   if (refusable && error.refused) header[H.refused] = "1";
   return text;
+}
+
+function withAdded(header: Header, response: ResponseMetadata | undefined): Header {
+  return response === undefined ? header : addTrailer(addHeader(header, response), response);
 }
 
 function unaryHeader(origin: Origin): Header {

@@ -1,10 +1,13 @@
 import { Cancellation } from "../../context.ts";
 import { errors, fromUnknown, type MicroError } from "../../errors.ts";
 import { MessageQueue } from "../../internal/message-queue.ts";
+import { ResponseMetadata } from "../../metadata.ts";
 import type { RawStream } from "../../protocol.ts";
 import type { Connection, Message } from "../../transport.ts";
 import { decodeError } from "../../wire/error.ts";
+import { excessOf } from "../../wire/added.ts";
 import { H } from "../../wire/headers.ts";
+import { addHeader } from "./added.ts";
 import { replyBody } from "./bodies.ts";
 import { isEnd, type Header } from "./headers.ts";
 import { streamEnd, streamHeader, type Origin } from "./reply.ts";
@@ -14,6 +17,7 @@ const id = "go.micro.server";
 /** The server's end of a stream (wire spec §3.2). */
 export class ServerStream implements RawStream {
   readonly cancellation: Cancellation = new Cancellation();
+  readonly response: ResponseMetadata = new ResponseMetadata();
   readonly origin: Origin;
   readonly #connection: Connection;
   readonly #header: Header;
@@ -34,8 +38,9 @@ export class ServerStream implements RawStream {
   send(body: Uint8Array): Promise<void> {
     if (this.#over !== undefined) return Promise.reject(this.#over);
     if (this.#ended) return Promise.reject(errors.invalidState(id, "send after the end of the stream's own side"));
+    const header = this.#sent ? this.#header : addHeader(streamHeader(this.origin), this.response);
     this.#sent = true;
-    return this.#connection.send({ header: this.#header, body: replyBody(this.origin.codecType, body) });
+    return this.#connection.send({ header, body: replyBody(this.origin.codecType, body) });
   }
 
   /** The end is told when the handler is done: until then it may still fail, and mucp has one last message for both. */
@@ -69,12 +74,13 @@ export class ServerStream implements RawStream {
   }
 
   /** Tells the client how it ended. Resolves when there is room for more. */
-  async finish(error: MicroError | undefined): Promise<void> {
+  async finish(reason: MicroError | undefined): Promise<void> {
     if (this.#over !== undefined) return;
+    const error = reason ?? excessOf(this.response);
     this.#over = error ?? errors.invalidState(id, "the stream is over");
     this.#inbound.abort(this.#over);
     try {
-      await this.#connection.send(streamEnd(this.origin, error, !this.#sent));
+      await this.#connection.send(streamEnd(this.origin, error, !this.#sent, this.response));
     } catch (failure) {
       // A peer that cannot be told will see the connection end.
       if (fromUnknown(failure).code !== "CONNECTION_LOST") this.#connection.destroy();

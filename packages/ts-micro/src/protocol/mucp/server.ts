@@ -1,10 +1,11 @@
 import type { Clock } from "../../clock.ts";
 import { Cancellation, type Kind } from "../../context.ts";
 import { MicroError, errors, fromUnknown } from "../../errors.ts";
-import { Metadata } from "../../metadata.ts";
+import { Metadata, ResponseMetadata } from "../../metadata.ts";
 import { tickTime } from "../../internal/tick.ts";
 import type { Body, CallHandler, IncomingCall, Reply } from "../../protocol.ts";
 import type { Connection, Message, Receiver } from "../../transport.ts";
+import { excessOf } from "../../wire/added.ts";
 import { H } from "../../wire/headers.ts";
 import { headerRecord, type HeaderList } from "../../wire/http1/headers.ts";
 import { DirectCall, formOf, type DirectHandler, type Form } from "./direct.ts";
@@ -111,7 +112,7 @@ export class ServerConnection implements Receiver {
   refuse(call: DirectCall, error: MicroError): void {
     const { stream, isWatched } = call;
     if (isWatched) this.#running.set(stream, undefined);
-    void this.#post(unaryError(call.origin, error, empty)).then(() => {
+    void this.#post(unaryError(call.origin, error, empty, call.given)).then(() => {
       if (isWatched) this.#ended(stream);
     });
   }
@@ -213,17 +214,20 @@ export class ServerConnection implements Receiver {
     const { key, message } = arrived;
     const cancellation = new Cancellation();
     this.#started(key, cancellation);
+    const response = new ResponseMetadata();
     let reply: Reply;
     try {
-      reply = await this.#calls.unary(this.#incoming(arrived, origin, "unary", cancellation), message.body);
+      const call = this.#incoming(arrived, origin, "unary", cancellation, response);
+      reply = await this.#calls.unary(call, message.body);
     } catch (error) {
       reply = { body: empty, error: fromUnknown(error, id) };
     }
     this.#running.set(key, undefined);
-    const { error } = reply;
+    const error = reply.error ?? excessOf(response);
+    const body = error === reply.error ? reply.body : empty;
     try {
       await this.#connection.send(
-        error === undefined ? unaryReply(origin, reply.body) : unaryError(origin, error, reply.body),
+        error === undefined ? unaryReply(origin, body, response) : unaryError(origin, error, body, response),
       );
     } catch (failure) {
       // Too large, say: then the caller has to hear that instead.
@@ -234,12 +238,12 @@ export class ServerConnection implements Receiver {
 
   async #stream(arrived: Arrived, origin: Origin, kind: Kind): Promise<void> {
     const stream = new ServerStream(this.#connection, origin, this.#pause, this.#resume);
-    const { cancellation } = stream;
+    const { cancellation, response } = stream;
     this.#started(arrived.key, cancellation);
     this.#streams.set(arrived.key, stream);
     let failure: MicroError | undefined;
     try {
-      failure = await this.#calls.stream(this.#incoming(arrived, origin, kind, cancellation), stream);
+      failure = await this.#calls.stream(this.#incoming(arrived, origin, kind, cancellation, response), stream);
     } catch (error) {
       failure = fromUnknown(error, id);
     }
@@ -260,14 +264,20 @@ export class ServerConnection implements Receiver {
     this.#finished.add(Buffer.from(key).toString());
   }
 
-  #incoming(arrived: Arrived, origin: Origin, kind: Kind, cancellation: Cancellation): IncomingCall {
+  #incoming(
+    arrived: Arrived,
+    origin: Origin,
+    kind: Kind,
+    cancellation: Cancellation,
+    response: ResponseMetadata,
+  ): IncomingCall {
     const { header } = arrived.message;
     const { local, remote } = this.#connection;
     const { service, endpoint, codecType, retries } = origin;
     const metadata = Metadata.from(header).set(H.local, local).set(H.remote, remote);
     const deadline = deadlineOf(header, arrived.at);
     const head = { service, endpoint, contentType: codecType, kind, deadline, metadata, id: origin.id };
-    return { head, local, remote, cancellation, retries };
+    return { head, local, remote, cancellation, response, retries };
   }
 
   /** A reply without a call. */

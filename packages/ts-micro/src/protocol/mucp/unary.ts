@@ -6,6 +6,7 @@ import type { Body, CallHead, OutgoingCall } from "../../protocol.ts";
 import type { Connection, DialOptions, Message, Receiver } from "../../transport.ts";
 import { headerRecord, type HeaderList } from "../../wire/http1/headers.ts";
 import { H } from "../../wire/headers.ts";
+import { hear } from "./added.ts";
 import { isEnd, replyError, requestHeader } from "./headers.ts";
 import { requestLines } from "./lines.ts";
 import { clientId, closedPeer, silence, tooLate, type Owner, type Pending } from "./owner.ts";
@@ -75,6 +76,7 @@ export class UnaryCall implements Receiver, DialOptions, Pending {
     const { connection } = this;
     if (this.over || connection === undefined || !this.sent || !plain(headers))
       return this.message({ header: headerRecord(headers), body });
+    if (this.call.listener !== undefined) hear(this.call.listener, headerRecord(headers));
     this.#settled();
     connection.release();
     this.#replied(body);
@@ -86,6 +88,7 @@ export class UnaryCall implements Receiver, DialOptions, Pending {
       this.#give(this.#protocol("a reply that nobody asked for"));
       return;
     }
+    if (this.call.listener !== undefined) hear(this.call.listener, message.header);
     const error = isEnd(message)
       ? this.#protocol("the end of a stream in reply to a unary call")
       : replyError(message, this.call.route.contentType);

@@ -41,6 +41,7 @@ export const Frame = {
   credit: 7,
   ping: 8,
   goaway: 9,
+  metadata: 10,
 } as const;
 
 export const Flag = {
@@ -50,8 +51,12 @@ export const Flag = {
   inline: 0x04,
   /** request: no reply is wanted. */
   oneway: 0x08,
+  /** request: the caller wants what the handler adds to its reply. */
+  listens: 0x10,
   /** define: an entry of the metadata table, not of the routes. */
   metadata: 0x01,
+  /** metadata: of the end, not of the head. */
+  trailer: 0x01,
   /** reply, end, cancel: the payload is an error. */
   error: 0x01,
   /** reply, end: the request has not run. */

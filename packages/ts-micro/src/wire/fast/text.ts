@@ -1,4 +1,5 @@
 import { errors } from "../../errors.ts";
+import { broken, longestEntry, longestMetadata, mostMetadata } from "./frame.ts";
 
 /** What a route table holds. */
 export interface RouteText {
@@ -40,6 +41,17 @@ export function encodeMetadata(entries: Iterable<readonly [string, string]>): st
   const texts: string[] = [];
   for (const [name, value] of entries) texts.push(name, value);
   return joined(texts);
+}
+
+/** Metadata beyond what a call may have are not taken apart. */
+export function checkMetadata(bytes: Buffer, from: number, to: number): void {
+  const length = to - from;
+  if (length <= longestEntry) return;
+  let texts = 0;
+  if (length <= longestMetadata)
+    for (let at = bytes.indexOf(0, from); at >= 0 && at < to; at = bytes.indexOf(0, at + 1)) texts++;
+  if (length > longestMetadata || texts > mostMetadata * 2)
+    throw broken(`metadata of ${length} bytes and ${texts >> 1} entries`);
 }
 
 export function decodeMetadata(block: string): [string, string][] {

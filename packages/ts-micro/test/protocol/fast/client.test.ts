@@ -417,11 +417,64 @@ describe("many calls", () => {
   });
 });
 
+describe("what was added to a reply", () => {
+  /** Hears, in words. */
+  function hearing() {
+    const heard: string[] = [];
+    const note = (part: string) => (metadata: Metadata) => {
+      heard.push(`${part} ${JSON.stringify(metadata.toObject())}`);
+    };
+    return { heard, listener: { header: note("header"), trailer: note("trailer") } };
+  }
+  const block = "X-Seen\0yes\0";
+
+  it("is asked for by a flag, and stands before the reply", async () => {
+    const { address, one } = await server();
+    const peer = world.dial(address);
+    const { heard, listener } = hearing();
+    const asking = peer.unary(head("Test.Echo", { listener }), none);
+    const stream = peer.stream(head("Test.Count", { kind: "server", listener }));
+    const silent = peer.unary(head(), none);
+    const oneway = peer.unary(head("Test.Echo", { listener, oneway: true }), none);
+    const wire = await one();
+    await wire.frame(Frame.request, 4);
+    const flags = wire.of(Frame.request).map(({ flags }) => flags);
+    expect(flags).toEqual([Flag.listens, Flag.listens | 1, 0, Flag.oneway]);
+    await oneway;
+    // Who did not ask is told nothing, and what is over is not heard of.
+    await wire.say(
+      ...[3, 1].map((id) => frame(Frame.metadata, 0, id, block)),
+      frame(Frame.metadata, 0xf1, 1, "x-cost\x003\0half"),
+      ...[3, 1].map((id) => reply(id, `r${id}`)),
+      frame(Frame.metadata, 0, 1, block),
+    );
+    expect([text((await asking).body), text((await silent).body)]).toEqual(["r1", "r3"]);
+    expect(heard).toEqual(['header {"X-Seen":"yes"}', 'trailer {"X-Cost":"3"}']);
+    await wire.say(frame(Frame.metadata, 1, 2, block), frame(Frame.end, 0, 2));
+    expect(await stream.read()).toBeUndefined();
+    expect(heard.slice(2)).toEqual(['trailer {"X-Seen":"yes"}']);
+  });
+
+  it.each([
+    ["of what was not asked", 2, Buffer.from(block)],
+    ["longer than metadata may be", 1, Buffer.alloc((1 << 20) + 1)],
+    ["of too many entries", 1, Buffer.alloc(8194)],
+  ])("that is %s breaks the connection", async (_, id, payload) => {
+    const { address, one } = await server();
+    const call = world.dial(address).unary(head("Test.Echo", hearing()), none);
+    const wire = await one();
+    await wire.frame(Frame.request);
+    await wire.say(frame(Frame.metadata, 0, id, payload));
+    expect(await failure(call)).toMatchObject({ code: "PROTOCOL" });
+    expect(await wire.over()).toMatchObject({ type: Frame.goaway, flags: Flag.error });
+  });
+});
+
 describe("hostile bytes behind the preface (20,000 inputs)", () => {
   const word = fc.constantFrom(0, 1, 2, 3, 4, 5, 0x7fff_ffff, 0xffff_ffff);
   const payload = fc.oneof(
     fc.uint8Array({ maxLength: 40 }).map((bytes) => Buffer.from(bytes)),
-    fc.constantFrom("", '["a",400,"BAD_REQUEST","x"]', "[", "\0\0\0\x10").map((each) => Buffer.from(each)),
+    fc.constantFrom("", '["a",400,"BAD_REQUEST","x"]', "[", "\0\0\0\x10", "X\0a\0b").map((each) => Buffer.from(each)),
   );
   const hostile = fc.oneof(
     { weight: 8, arbitrary: fc.tuple(fc.nat(11), fc.nat(3), word, payload).map((args) => frame(...args)) },
@@ -431,6 +484,10 @@ describe("hostile bytes behind the preface (20,000 inputs)", () => {
 
   it("settle every call and stream with a reply or a MicroError", { timeout: 180_000 }, async () => {
     let input: Buffer = none;
+    let told = 0;
+    const heard = (metadata: Metadata): void => {
+      told += metadata.size;
+    };
     const address = await world.strange((wire) => {
       const said = input;
       wire.raw.socket.on("error", () => {});
@@ -449,9 +506,10 @@ describe("hostile bytes behind the preface (20,000 inputs)", () => {
           for (const frames of inputs) {
             input = Buffer.concat(frames);
             const peer = world.dial(address);
-            const stream = peer.stream(head("Test.Chat", { kind: "bidi" }));
+            const listener = { header: heard, trailer: heard };
+            const stream = peer.stream(head("Test.Chat", { kind: "bidi", listener }));
             const results = await Promise.allSettled([
-              peer.unary(head(), none),
+              peer.unary(head("Test.Echo", { listener }), none),
               stream.send(Buffer.from("x")),
               (async () => {
                 while ((await stream.read()) !== undefined);
@@ -469,5 +527,6 @@ describe("hostile bytes behind the preface (20,000 inputs)", () => {
       ),
       { numRuns: 200, endOnFailure: true },
     );
+    expect(told).toBeGreaterThan(0);
   });
 });

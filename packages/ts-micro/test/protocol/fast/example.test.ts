@@ -30,6 +30,8 @@ beforeEach(() => {
     expect(call.head.metadata?.get("x-user")).toBe("7");
     const { name } = JSON.parse(text(body)) as { name: string };
     if (name === "") throw errors.badRequest("greeter", "no name");
+    call.response?.header.set("X-Seen", "yes");
+    call.response?.trailer.set("X-Cost", "3");
     return { body: bytes(JSON.stringify({ msg: `Hello ${name}` })) };
   });
   world.bench.on("server", "Greeter.Count", async (_call, stream) => {
@@ -42,7 +44,7 @@ afterEach(() => world.close());
 
 describe("the example of the specification", () => {
   it("names every frame that it has", () => {
-    expect(lines.length).toBe(19);
+    expect(lines.length).toBe(23);
     const names = Object.entries(Frame);
     for (const { who, bytes, what } of lines.slice(2)) {
       const [frame, ...more] = read(bytes);
@@ -85,9 +87,9 @@ describe("the example of the specification", () => {
       ...more,
     });
     const metadata = Metadata.from({ "x-user": "7" });
-    const hello = (name: string): Promise<string> =>
+    const hello = (name: string, more: Partial<CallHead> = {}): Promise<string> =>
       peer
-        .unary(head("Greeter.Hello", "unary", { deadline: 5000, metadata }), bytes(JSON.stringify({ name })))
+        .unary(head("Greeter.Hello", "unary", { deadline: 5000, metadata, ...more }), bytes(JSON.stringify({ name })))
         .then(({ body }) => text(body));
     const first = hello("Ann");
     await new Promise((resolve) => setTimeout(resolve, 20));
@@ -111,6 +113,17 @@ describe("the example of the specification", () => {
       '{"n":2}',
       undefined,
     ]);
+    const heard: string[] = [];
+    const third = hello("Bob", {
+      listener: {
+        header: (added) => heard.push(`header ${added.get("X-Seen")}`),
+        trailer: (added) => heard.push(`trailer ${added.get("X-Cost")}`),
+      },
+    });
+    await wire!.frame(Frame.request, 4);
+    await answer(3);
+    expect(await third).toBe('{"msg":"Hello Bob"}');
+    expect(heard).toEqual(["header yes", "trailer 3"]);
     const wanted = said("C");
     const ping = wanted.subarray(0, wanted.length - 18);
     expect(wire!.raw.bytes.toString("hex")).toBe(ping.toString("hex"));

@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { errors } from "../../../src/errors.ts";
 import type { CallHandler } from "../../../src/protocol.ts";
 import { virtualClock } from "../../../src/testing/clock.ts";
 import { text } from "../../../src/testing/protocol/bench.ts";
@@ -176,6 +177,62 @@ describe("a call that cannot be served fails alone", () => {
     await wire.say(frame(Frame.message, 0, 1, Buffer.alloc(20_011)), frame(Frame.message, 0, 1, "late"));
     await wire.pong("alive");
     expect(errors).toEqual(["PAYLOAD_TOO_LARGE"]);
+  });
+});
+
+describe("what a handler adds to its reply", () => {
+  const seen = (text: string): Buffer => Buffer.from(`x-seen\0${text}\0`);
+
+  it("goes to who asks, before the reply; for others nothing is said, byte for byte", async () => {
+    world.bench.unaries.set("Test.Add", async (call, body) => {
+      call.response?.header.set("X-Seen", "zoë");
+      call.response?.trailer.set("X-Seen", "3").set("Micro-Error", "x");
+      if (body.length === 0) throw errors.conflict("t", "sold");
+      return { body };
+    });
+    const { address } = await world.serve();
+    const wire = await world.wire(address);
+    await wire.say(route(1, "Test.Add"), request(1, { body: "silent" }));
+    await wire.frame(Frame.reply, 1);
+    expect(wire.raw.bytes.toString("hex")).toBe(
+      Buffer.concat([hello({ maxPayload: (4 << 20) + 10 }), frame(Frame.reply, 0, 1, "silent")]).toString("hex"),
+    );
+    for (const [id, body] of [
+      [2, "asks"],
+      [3, ""],
+    ] as const) {
+      await wire.say(request(id, { flags: Flag.listens, body }));
+      const reply = await wire.frame(Frame.reply, id);
+      expect(failed(reply)).toBe(body === "");
+      const said = wire.frames
+        .filter((each) => each.id === id)
+        .map(({ type, flags, payload }) => [type, flags, payload]);
+      expect(said.slice(0, 2)).toEqual([
+        [Frame.metadata, 0, seen("zoë")],
+        [Frame.metadata, Flag.trailer, seen("3")],
+      ]);
+      expect(said).toHaveLength(3);
+    }
+    await wire.say(request(4, { flags: Flag.listens | Flag.oneway, body: "gone" }));
+    await wire.pong("after");
+    expect(wire.of(Frame.metadata)).toHaveLength(4);
+  });
+
+  it("stands before the first message and before the end, though messages wait for credit", async () => {
+    world.bench.on("server", "Test.Count", async (call, stream) => {
+      call.response?.header.set("X-Seen", "yes");
+      for (const word of ["a", "b", "c"]) void stream.send(Buffer.from(word));
+      call.response?.trailer.set("X-Seen", "3");
+      return undefined;
+    });
+    const { address } = await world.serve();
+    const wire = await world.wire(address, hello({ credit: 1 }));
+    await wire.say(route(1, "Test.Count"), request(1, { flags: Flag.listens | 1 }));
+    await wire.frame(Frame.message, 1);
+    await wire.say(frame(Frame.credit, 0, 1, Buffer.from([0, 0, 1, 0])));
+    await wire.frame(Frame.end, 1);
+    const said = wire.frames.filter(({ id }) => id === 1).map(({ type, payload }) => `${type} ${String(payload)}`);
+    expect(said).toEqual([`10 ${String(seen("yes"))}`, "4 a", "4 b", "4 c", `10 ${String(seen("3"))}`, "5 "]);
   });
 });
 
@@ -397,14 +454,19 @@ describe("hostile bytes behind the preface (20,000 inputs)", () => {
   const hostile = fc.oneof(
     {
       weight: 8,
-      arbitrary: fc.tuple(fc.nat(11), fc.nat(15), fc.oneof(word, fc.nat(20)), payload).map((args) => frame(...args)),
+      arbitrary: fc.tuple(fc.nat(11), fc.nat(31), fc.oneof(word, fc.nat(20)), payload).map((args) => frame(...args)),
     },
     { weight: 1, arbitrary: fc.constant(Buffer.concat([route(1, "Test.Echo"), route(2, "Test.Talk")])) },
     { weight: 1, arbitrary: fc.uint8Array({ maxLength: 30 }).map((bytes) => Buffer.from(bytes)) },
   );
 
   it("end in replies or in GOAWAY, and others are served", { timeout: 180_000 }, async () => {
-    world.bench.on("bidi", "Test.Talk", async (_call, stream) => {
+    world.bench.unaries.set("Test.Echo", async ({ response }, body) => {
+      response?.header.set("X-Seen", "yes");
+      return { body };
+    });
+    world.bench.on("bidi", "Test.Talk", async ({ response }, stream) => {
+      response?.trailer.set("X-Seen", "3");
       for (let body = await stream.read(); body !== undefined; body = await stream.read()) await stream.send(body);
       return undefined;
     });

@@ -19,6 +19,8 @@ import { NodeStream, fromNode, ignore } from "./stream.ts";
  */
 const resetBurst = 200;
 const resetsPerSecond = 30;
+/** Streams that may be open before the server has said how many: nghttp2's own. */
+const mostAtFirst = 100;
 
 /** A connection on node:http2. */
 export class NodeSession implements Http2Session {
@@ -30,6 +32,14 @@ export class NodeSession implements Http2Session {
   #usable = true;
   #resets = 0;
   #resetAt: number;
+  #most = mostAtFirst;
+  #full = false;
+  /**
+   * Resets that the server may not have heard of. A node:http2 server from Node 22 on counts a reset stream as an open one until its read
+   * is over, and answers what comes behind the reset of a full connection with ENHANCE_YOUR_CALM.
+   */
+  #unheard = 0;
+  #asking = false;
   #timer: Timer | undefined;
   #read = -1;
   #pinging = false;
@@ -48,6 +58,10 @@ export class NodeSession implements Http2Session {
     const session = this.#session;
     session.setLocalWindowSize(options.window * 16);
     session.on("error", ignore);
+    session.on("remoteSettings", ({ maxConcurrentStreams }) => {
+      this.#most = maxConcurrentStreams ?? Infinity;
+      this.#room();
+    });
     session.on("goaway", (_code, lastId) => {
       this.#lastId = Math.min(this.#lastId, lastId);
       this.#leave();
@@ -64,6 +78,12 @@ export class NodeSession implements Http2Session {
 
   get usable(): boolean {
     return this.#usable && !this.#session.closed && !this.#session.destroyed;
+  }
+
+  get full(): boolean {
+    this.#full = this.#streams.size + this.#unheard >= this.#most;
+    if (this.#full && this.#unheard > 0) this.#ask();
+    return this.#full;
   }
 
   open(headers: Http2Headers, events: Http2AnswerEvents): Http2Request {
@@ -95,18 +115,41 @@ export class NodeSession implements Http2Session {
 
   /** Whether one more reset is within the budget. */
   mayReset(): boolean {
-    if (!this.#usable) return this.#resets < resetBurst;
+    if (this.#usable) this.#count();
+    if (this.#resets >= resetBurst) return false;
+    this.#unheard++;
+    return true;
+  }
+
+  #count(): void {
     const now = this.#options.clock.now();
     this.#resets = Math.max(0, this.#resets - ((now - this.#resetAt) / 1000) * resetsPerSecond) + 1;
     this.#resetAt = now;
-    if (this.#resets < resetBurst) return true;
-    this.#leave();
-    return false;
+    if (this.#resets >= resetBurst) this.#leave();
+  }
+
+  /** The answer to settings comes after all that was sent before them. A ping would do, but there are servers that count those. */
+  #ask(): void {
+    if (this.#asking || this.lost) return;
+    this.#asking = true;
+    const heard = this.#unheard;
+    this.#session.settings({}, () => {
+      this.#asking = false;
+      this.#unheard -= heard;
+      this.#room();
+    });
+  }
+
+  #room(): void {
+    if (!this.#full) return;
+    this.#full = false;
+    this.#options.room();
   }
 
   over(stream: NodeRequest): void {
     this.#streams.delete(stream);
     this.settle();
+    this.#room();
   }
 
   /** Ends a session that takes nothing new when all that is left was given up. */
@@ -122,6 +165,7 @@ export class NodeSession implements Http2Session {
     this.#usable = false;
     this.#options.left(this);
     this.settle();
+    this.#room();
   }
 
   /** One timer for a connection, only while requests are under way: a byte since the last look, or a ping. */
@@ -148,7 +192,7 @@ export class NodeSession implements Http2Session {
 const endless = { endStream: false };
 /** All of them, where node:http2 knows priorities: it adds those that are missing, one by one, to every request. */
 const requestOptions =
-  Number.parseInt(process.versions.node, 10) < 24
+  Number.parseInt(process.versions.node, 10) < 22
     ? { ...endless, weight: 16, parent: 0, exclusive: false, silent: false }
     : endless;
 

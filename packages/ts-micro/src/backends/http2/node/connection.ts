@@ -54,6 +54,10 @@ export class NodeConnection implements Expiring {
       }),
     );
     const session = this.#session;
+    // In a turn of its own, whoever asks: destroyed in mid-read, Node 22 ends the process when the read has requests behind.
+    const destroy = session.destroy.bind(session);
+    session.destroy = (error, code) => void setImmediate(destroy, error, code);
+    session.setLocalWindowSize(options.window * 16);
     session.on("error", ignore);
     session.once("remoteSettings", () => {
       this.#greeted = true;
@@ -87,11 +91,12 @@ export class NodeConnection implements Expiring {
   destroy(): Promise<void> {
     this.#session.destroy();
     return new Promise((resolve) => {
-      // In a turn of its own, so that what tells the client is on its way: cut off sooner, one on TLS may not notice.
-      setImmediate(() => {
+      const cut = (): void => {
         this.#socket.destroy();
         resolve();
-      });
+      };
+      // A turn later, so that what tells the client is on its way: cut off sooner, one on TLS may not notice.
+      setImmediate(() => setImmediate(cut));
     });
   }
 
@@ -123,6 +128,7 @@ export class NodeConnection implements Expiring {
   }
 
   #begin(stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number): void {
+    if (this.#reason !== "") return void stream.on("error", ignore);
     if (this.#streams++ === 0) this.#arm(this.#server.options.keepalive);
     const exchange = new NodeExchange(this, stream, headers, (flags & 1) === 1);
     if (this.#draining) this.#goaway();
