@@ -120,12 +120,57 @@ export function fitToSend(init: MetadataInit): MetadataInit;
 export function fitToSend(init: MetadataInit | undefined): MetadataInit | undefined;
 export function fitToSend(init: MetadataInit | undefined): MetadataInit | undefined {
   if (init === undefined) return init;
-  const object = !(init instanceof Metadata) && isIterable(init) ? Metadata.from(init) : init;
-  if (object instanceof Metadata) for (const [name, value] of object.original()) fit(name, value);
-  else
-    for (const name in object as Readonly<Record<string, unknown>>)
-      fit(name, (object as Record<string, unknown>)[name]);
-  return object;
+  if (!(init instanceof Metadata) && !isIterable(init)) {
+    const taken = taking(init);
+    if (!isSame(init, taken)) remember(init);
+    return init;
+  }
+  const metadata = init instanceof Metadata ? init : Metadata.from(init);
+  for (const [name, value] of metadata.original()) fit(name, value);
+  return metadata;
+}
+
+/** A plain object as it was when it was found fit, and what a wire made of it. Most callers give the same one again. */
+export interface Snapshot {
+  readonly names: readonly string[];
+  readonly values: readonly string[];
+  block: string | undefined;
+}
+
+const snapshots = new WeakMap<object, Snapshot>();
+let lastObject: object | undefined;
+let last: Snapshot | undefined;
+
+/** Of a plain object that is {@link fitToSend}: as it was then. */
+export function snapshotOf(object: Readonly<Record<string, string>>): Snapshot {
+  return taking(object) ?? remember(object);
+}
+
+function taking(object: object): Snapshot | undefined {
+  if (object !== lastObject) {
+    lastObject = object;
+    last = snapshots.get(object);
+  }
+  return last;
+}
+
+function remember(object: Readonly<Record<string, string>>): Snapshot {
+  for (const name in object) fit(name, object[name]);
+  last = { names: Object.keys(object), values: Object.values(object), block: undefined };
+  lastObject = object;
+  snapshots.set(object, last);
+  return last;
+}
+
+function isSame(object: Readonly<Record<string, string>>, known: Snapshot | undefined): boolean {
+  if (known === undefined) return false;
+  const { names, values } = known;
+  let n = 0;
+  for (const name in object) {
+    if (names[n] !== name || values[n] !== object[name]) return false;
+    n++;
+  }
+  return n === names.length;
 }
 
 function isIterable(init: MetadataInit): init is Iterable<readonly [string, string]> {

@@ -54,6 +54,7 @@ export interface OutgoingCall {
   readonly route: Route;
   /** Clock time by which it must be settled; Infinity for none. */
   readonly due: number;
+  /** Found fit to be sent. */
   readonly sent: MetadataInit | undefined;
   readonly cancellation: Cancellation | undefined;
   /** Nobody waits for a reply: it is settled when it was written. */

@@ -21,7 +21,7 @@ export function atTickEnd(one: Flushing): void {
 }
 
 /** In a turn that asks for little the clock is read each time; then each so many times. A call asks about four times. */
-const exact = 16;
+const exact = 8;
 const interval = 32;
 
 /**

@@ -1,5 +1,5 @@
 import { errors } from "../../errors.ts";
-import { Metadata, type MetadataInit } from "../../metadata.ts";
+import { Metadata, snapshotOf, type MetadataInit, type Snapshot } from "../../metadata.ts";
 import type { Route } from "../../protocol.ts";
 import { Flag, Frame, defaults, longestEntry, longestMetadata, mostMetadata } from "../../wire/fast/frame.ts";
 import { encodeMetadata, encodeRoute } from "../../wire/fast/text.ts";
@@ -33,34 +33,17 @@ class Slots<K> {
   }
 }
 
-/** A plain object as it was when its block was made. */
-interface Snapshot {
-  readonly names: readonly string[];
-  readonly values: readonly string[];
-  readonly block: string;
-}
-
-const snapshots = new WeakMap<object, Snapshot>();
-
 /** The metadata as a block of text; empty for none. Per-hop headers stay here. Plain objects that come again as they were are not encoded again. */
 export function metadataBlock(init: MetadataInit): string {
-  const plain = !(init instanceof Metadata) && !(Symbol.iterator in init);
-  if (!plain) return encode(Metadata.from(init));
-  const object = init;
-  const known = snapshots.get(object);
-  if (known !== undefined && same(object, known)) return known.block;
-  const block = encode(Metadata.from(object));
-  snapshots.set(object, { names: Object.keys(object), values: Object.values(object), block });
-  return block;
+  if (init instanceof Metadata || Symbol.iterator in init) return encode(Metadata.from(init));
+  const snapshot = snapshotOf(init);
+  return (snapshot.block ??= encode(entriesOf(snapshot)));
 }
 
-function same(object: Readonly<Record<string, string>>, { names, values }: Snapshot): boolean {
-  let n = 0;
-  for (const name in object) {
-    if (names[n] !== name || values[n] !== object[name]) return false;
-    n++;
-  }
-  return n === names.length;
+function entriesOf({ names, values }: Snapshot): Metadata {
+  const metadata = new Metadata();
+  names.forEach((name, i) => metadata.set(name, values[i] as string));
+  return metadata;
 }
 
 function encode(metadata: Metadata): string {

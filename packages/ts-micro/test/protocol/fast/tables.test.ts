@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Metadata } from "../../../src/metadata.ts";
+import { Metadata, fitToSend } from "../../../src/metadata.ts";
 import { Tables, metadataBlock } from "../../../src/protocol/fast/tables.ts";
 import { Flag } from "../../../src/wire/fast/frame.ts";
 import { decodeMetadata, decodeRoute } from "../../../src/wire/fast/text.ts";
@@ -90,15 +90,20 @@ describe("a block of metadata", () => {
     ).toBe("A\x002\0");
   });
 
-  it("of an object that comes again is what the object is now", () => {
+  it("of an object that comes again is what it was when it was found fit", () => {
     const object: Record<string, string> = { a: "1" };
-    expect(metadataBlock(object)).toBe("A\x001\0");
-    expect(metadataBlock(object)).toBe("A\x001\0");
+    const block = (): string => metadataBlock(fitToSend(object));
+    expect(block()).toBe("A\x001\0");
+    expect(block()).toBe("A\x001\0");
     object["a"] = "2";
-    expect(metadataBlock(object)).toBe("A\x002\0");
+    expect(metadataBlock(object)).toBe("A\x001\0");
+    expect(block()).toBe("A\x002\0");
     object["b"] = "3";
-    expect(metadataBlock(object)).toBe("A\x002\0B\x003\0");
+    expect(block()).toBe("A\x002\0B\x003\0");
+    expect(metadataBlock(fitToSend({ c: "4" }))).toBe("C\x004\0");
     delete object["a"];
-    expect(metadataBlock(object)).toBe("B\x003\0");
+    expect(block()).toBe("B\x003\0");
+    object["b"] = "3\n";
+    expect(block).toThrow("a line end or zero byte in it");
   });
 });
