@@ -95,7 +95,7 @@ const goals = [
   toRaw("G11", 0.4, "shared", "stream", { what: "server stream by `for await`" }),
   toRaw("G12", 0.9, "shared", "chat", { what: "bidi ping-pong" }),
   toRaw("G13", 0.6, "shared", "fanoutStreams", { what: "fan-out to 4 streams" }),
-  toRaw("G13", 0.6, "shared", "fanout", { what: "fan-out to 4 subscribers of the broker" }),
+  toRaw("G13", 0.6, "shared", "fanout", { peer: "ts-micro-pubsub", what: "fan-out to 4 subscribers of the broker" }),
   atMost(
     "G14",
     250,

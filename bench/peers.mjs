@@ -1,6 +1,6 @@
 // Who takes part. A file of peers/ exports `start(options)`, which gives { address, processes?, close? }, and `connect(address, options)`,
-// which gives { call(name) } and what it has of the flows (lib/cells.mjs). `needs`: npm or go, beyond this repository; `install`: what npm
-// brings of it; `about`: for the page.
+// which gives { call(name) } and what it has of the flows (lib/cells.mjs). `needs`: npm or go, beyond this repository; `only`: the cells
+// that it takes part in; `install`: what npm brings of it; `about`: for the page.
 
 const ours = (options = {}) => ({ file: "ts-micro", ours: true, install: ["ts-micro"], options });
 
@@ -18,6 +18,8 @@ export const peers = {
   "ts-micro": { ...ours(), about: "defaults" },
   "ts-micro-meta": { ...ours({ metadata: 6 }), about: "6 metadata entries a call" },
   "ts-micro-full": { ...ours({ metadata: 6, wrappers: 3 }), about: "6 metadata entries, 3 interceptors on each side" },
+  // In processes of its own: handlers that may publish or call run under an ambient context, which on Node 20 taxes every await after it.
+  "ts-micro-pubsub": { ...ours({ pubsub: true }), only: ["fanout"], about: "the default broker" },
   "ts-micro-protobuf": { ...ours({ codec: "protobuf" }), about: "Protobuf body, protobuf-es descriptors" },
   "ts-micro-fast": { ...ours({ protocol: "fast" }), about: "our fast framing" },
   "ts-micro-mucp": { ...ours({ protocol: "mucp" }), about: "mucp over HTTP/1.1: Go Micro's wire" },

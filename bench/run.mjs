@@ -5,7 +5,7 @@ import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { parseCell } from "./lib/cells.mjs";
 import { compact, median } from "./lib/figures.mjs";
-import { reference } from "./peers.mjs";
+import { peers, reference } from "./peers.mjs";
 
 const host = new URL("./host.mjs", import.meta.url).pathname;
 const limitMs = 120_000;
@@ -107,6 +107,7 @@ async function turn(peer, raw, cells, { ms, warmMs }) {
   const figures = {};
   for (const cell of cells) {
     if (cell.kind !== undefined && !peer.flows.includes(cell.kind)) continue;
+    if (peers[peer.name].only?.includes(cell.cell) === false) continue;
     const referred = cell.kind === undefined ? cell : { kind: referredFlow(cell.kind) };
     const before = await measure(raw, referred, ms);
     const figure = await measure(peer, cell, ms);

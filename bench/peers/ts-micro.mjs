@@ -94,7 +94,7 @@ export async function connect(address, options) {
       return got;
     },
     streamCallback: callback,
-    ...(typed
+    ...(options.pubsub !== true
       ? {}
       : {
           async fanout(n) {
