@@ -22,9 +22,8 @@ export interface CallRouteOptions {
 }
 
 /**
- * Calls as plain HTTP: `POST /greeter/Greeter.Hello`, `/greeter/Greeter/Hello` or `/Greeter.Hello` with the request as the body. The name of
- * the service is not compared, as in Go. Server streams answer with a message a line, or with events for those who accept them; client and
- * bidi streams take a message a line.
+ * Calls as plain HTTP: `POST /greeter/Greeter.Hello`, `/greeter/Greeter/Hello` or `/Greeter.Hello` with the request as the body. Server
+ * streams answer with a message a line, or with events for those who accept them; client and bidi streams take a message a line.
  */
 export function callRoute(options: CallRouteOptions): HttpRoute {
   const { calls, rule } = options;
