@@ -13,7 +13,7 @@ export default defineConfig({
   test: {
     include: ["packages/*/test/**/*.test.ts", "interop/**/*.test.ts", "bench/*.test.ts", "examples/**/*.test.ts"],
     pool: "forks",
-    testTimeout: 20_000,
+    testTimeout: 60_000,
     hookTimeout: 120_000,
     maxWorkers: 2,
   },

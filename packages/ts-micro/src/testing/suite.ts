@@ -71,7 +71,7 @@ async function mustFail<Fixture, Id extends string>(
 }
 
 /** Fails when `work` has not settled after `limit` ms (default 10 s): a limit of liveness, not a measure of speed. */
-export async function within<T>(work: Promise<T>, what: string, limit = 10_000): Promise<T> {
+export async function within<T>(work: Promise<T>, what: string, limit = 30_000): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`not within ${limit} ms: ${what}`)), limit);
@@ -87,7 +87,7 @@ export async function within<T>(work: Promise<T>, what: string, limit = 10_000):
 export async function eventually<T>(
   test: () => T | Promise<T>,
   what: string,
-  limit = 10_000,
+  limit = 30_000,
 ): Promise<Exclude<T, false | null | undefined>> {
   const end = performance.now() + limit;
   for (;;) {
