@@ -70,7 +70,7 @@ async function mustFail<Fixture, Id extends string>(
   throw new Error(`"${id}" is kept: remove its skip`);
 }
 
-/** Fails when `work` has not settled after `limit` ms (default 10 s): a limit of liveness, not a measure of speed. */
+/** Fails when `work` has not settled after `limit` ms (default 30 s): a limit of liveness, not a measure of speed. */
 export async function within<T>(work: Promise<T>, what: string, limit = 30_000): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
@@ -83,7 +83,7 @@ export async function within<T>(work: Promise<T>, what: string, limit = 30_000):
   }
 }
 
-/** Waits until `test` returns something truthy, and returns it; fails after `limit` ms (default 10 s). For what has no event to wait for. */
+/** Waits until `test` returns something truthy, and returns it; fails after `limit` ms (default 30 s). For what has no event to wait for. */
 export async function eventually<T>(
   test: () => T | Promise<T>,
   what: string,
