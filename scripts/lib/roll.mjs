@@ -1,5 +1,5 @@
 // What of ts-micro is published: dist/ mirrors src/ file by file, but what is loaded together is one file: by `import "ts-micro"` front.js, by the start of a
-// service start.js, by a first call first-call.js, by the first connection of a kind mucp.js and grpc.js. A file costs Node's loader more than the code in it (docs/architecture.md, "Built"). Comments of code, and declarations that nobody can reach, stay here.
+// service start.js (and default-registry.js), by a first call first-call.js, by the first connection of a kind mucp.js, http.js and grpc.js. A file costs Node's loader more than the code in it (docs/architecture.md, "Built"). Comments of code, and declarations that nobody can reach, stay here.
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, isAbsolute, posix } from "node:path";
 
@@ -7,8 +7,10 @@ const of = (paths) => new RegExp(`[\\\\/]src[\\\\/](${paths.replaceAll("/", "[\\
 const groups = [
   { name: "front", test: of("index") },
   { name: "start", test: of("core") },
+  { name: "default-registry", test: of("registry/(mdns|multi)") },
   { name: "first-call", test: of("call|protocol/(fast|mucp|grpc|http)/peer|transport/http/client") },
-  { name: "mucp", test: of("protocol/mucp/server|transport/http/server") },
+  { name: "mucp", test: of("protocol/mucp/(server|exchange)|transport/http/server") },
+  { name: "http", test: of("protocol/http/(acceptor|call)") },
   { name: "grpc", test: of("protocol/grpc/server|backends/http2/node") },
 ];
 

@@ -257,9 +257,10 @@ async function defaultRegistry(
   clock: Clock,
   logger: Logger,
 ): Promise<Registry> {
-  const [{ localRegistry, multiRegistry }, { mdnsRegistry }] = await Promise.all([
+  const [{ localRegistry }, { mdnsRegistry }, { multiRegistry }] = await Promise.all([
     import("./core.ts"),
     import("./registry/mdns.ts"),
+    import("./registry/multi.ts"),
   ]);
   const directory = env["MICRO_LOCAL_DIR"];
   return multiRegistry([localRegistry({ clock, ...(directory ? { directory } : {}) }), mdnsRegistry({ clock })], {

@@ -26,7 +26,6 @@ import type { Transport } from "./transport.ts";
 // What the start of a service needs beside it is loaded with it, in one file: each file costs a start more than the code in it.
 export { debugEndpoints } from "./debug/handlers.ts";
 export { localRegistry } from "./registry/local.ts";
-export { multiRegistry } from "./registry/multi.ts";
 export { ServerEngine } from "./server/engine.ts";
 export { httpParts } from "./server/http/parts.ts";
 export { recordOf } from "./server/record.ts";

@@ -183,7 +183,9 @@ describe("the packed package", () => {
     expect(other).toEqual(["LICENSE", "package.json", "README.md"]);
     const code = files.flatMap((file) => /^dist\/(.+)\.js$/.exec(file)?.[1] ?? []);
     const wanted = [...sources.keys()].map((path) => path.slice(0, -".ts".length));
-    expect(code.toSorted(byText)).toEqual([...wanted, "front", "start", "first-call", "mucp", "grpc"].toSorted(byText));
+    expect(code.toSorted(byText)).toEqual(
+      [...wanted, "front", "start", "default-registry", "first-call", "mucp", "http", "grpc"].toSorted(byText),
+    );
   });
 
   it("declares its public modules and what they mention, and nothing else", () => {

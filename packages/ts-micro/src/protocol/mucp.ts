@@ -61,10 +61,10 @@ class Mucp implements Protocol {
 
   routes(calls: CallHandler): readonly HttpRoute[] {
     return [
-      mucpRoute(async (connection) => {
-        await server.load();
-        return new server.now.ServerConnection(connection, calls, this.#clock);
-      }, calls),
+      mucpRoute(async (exchange) => {
+        const [{ serveExchange }] = await Promise.all([import("./mucp/exchange.ts"), server.load()]);
+        await serveExchange(exchange, calls, (end) => new server.now.ServerConnection(end, calls, this.#clock));
+      }),
     ];
   }
 
