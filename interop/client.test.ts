@@ -188,8 +188,9 @@ describeGo("clients of ours call Go servers", () => {
       await using ours = behind(wire);
       const typed = ours.service(service, Greeter);
       const leaving = new AbortController();
-      const call = failed(typed.slow({ ms: 600_000n, tag: "left" }, { signal: leaving.signal, timeout: "5m" }));
-      await go.event("invoked", ({ call }) => JSON.stringify(call).includes("Greeter.Slow"));
+      const options = { signal: leaving.signal, timeout: "5m", metadata: { "X-Mark": "to be left" } } as const;
+      const call = failed(typed.slow({ ms: 600_000n, tag: "left" }, options));
+      await go.event("invoked", ({ call }) => JSON.stringify(call).includes("to be left"));
       leaving.abort();
       expect(await call).toMatchObject({ code: "CANCELLED" });
       expect(await go.event("cancelled", ({ tag }) => tag === "left")).toMatchObject({ detail: "context canceled" });

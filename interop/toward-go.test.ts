@@ -240,11 +240,12 @@ describeGo("toward Go", () => {
       const typed = client.service(service, Greeter);
       const before = (await go.counts())["Greeter.Slow"] ?? 0;
       const slow = { ms: 600_000n, tag: "fin" };
-      const call = typed.slow(slow, { filters: [only("through")], timeout: "10m" }).then(
+      const metadata = { "X-Mark": "to be cut" };
+      const call = typed.slow(slow, { filters: [only("through")], timeout: "10m", metadata }).then(
         () => "answered",
         (error: unknown) => error,
       );
-      await go.event("invoked", ({ call }) => JSON.stringify(call).includes("Greeter.Slow"));
+      await go.event("invoked", ({ call }) => JSON.stringify(call).includes("to be cut"));
       wire.proxy.cutAll("fin");
       expect(await within(call, "it settles", 60_000)).toMatchObject({ code: "CONNECTION_LOST", refused: false });
       expect((await go.counts())["Greeter.Slow"]).toBe(before + 1);

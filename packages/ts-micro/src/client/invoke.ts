@@ -25,8 +25,10 @@ export function invoke(
       return client.call(target, request, options);
     case "server":
     case "bidi":
+      checkSource(kind, endpoint, request);
       return client.stream(kind, service, endpoint, request, options, known);
     case "client":
+      checkSource(kind, endpoint, request);
       return only(client.stream(kind, service, endpoint, request, options, known), endpoint, options);
     default:
       return undecided(client, target, request, options, kind);
@@ -48,35 +50,46 @@ function undecided(
 ): unknown {
   const { service, endpoint } = target;
   let taken = false;
+  /** Used as a stream, and as one that its user sends on. */
+  let wanted = false;
+  let sends = false;
+  let inner: Duplex<unknown, unknown> | undefined;
   let tell!: (stream: Duplex<unknown, unknown>) => void;
   const live = new Promise<Duplex<unknown, unknown>>((resolve) => (tell = resolve));
   const streams = isAsyncIterable(request);
-  const open = (kind: Kind): Duplex<unknown, unknown> => client.stream(kind, service, endpoint, request, options);
+  const open = (kind: Kind): Duplex<unknown, unknown> => {
+    checkSource(kind, endpoint, request);
+    return client.stream(kind, service, endpoint, request, options);
+  };
   const promise = (async (): Promise<unknown> => {
     const kind = known ?? (await (await client.load()).kindOf(service, endpoint, options));
     // Lets `for await` announce itself even when the record was there already.
     await Promise.resolve();
-    if (kind === "unary" || (kind === undefined && !taken && !streams)) {
-      if (taken) throw errors.badRequest(id, `${endpoint} is not a stream: await it`);
+    if (kind === "unary" || (kind === undefined && !wanted && !streams)) {
+      if (wanted) throw errors.badRequest(id, `${endpoint} is not a stream: await it`);
       return client.call(target, request, options);
     }
     const stream =
       kind === "server" || kind === "bidi" || kind === "client"
         ? kind
-        : streams
-          ? taken
+        : streams || sends
+          ? wanted
             ? "bidi"
             : "client"
           : "server";
-    if (stream === "client" && !taken) return only(open("client"), endpoint, options);
-    const opened = open(stream === "client" ? "bidi" : stream);
-    tell(opened);
-    return opened;
+    if (stream === "client" && !wanted) return only(open("client"), endpoint, options);
+    inner = open(stream === "client" ? "bidi" : stream);
+    tell(inner);
+    return inner;
   })();
+  const want = (): void => {
+    wanted = true;
+    promise.catch(() => {}); // the reader is told
+  };
   const take = (): void => {
     if (taken) throw errors.streamConsumed(id, `${endpoint}: a stream can be iterated once`);
     taken = true;
-    promise.catch(() => {}); // the reader is told
+    want();
   };
   const opened = (): Promise<Duplex<unknown, unknown>> => Promise.race([live, promise.then(asStream)]);
   // Own properties on a native promise keep `await` on the engine's fast path; a subclass or a thenable would not.
@@ -100,6 +113,27 @@ function undecided(
         };
       },
     },
+    send: {
+      value: async (message: unknown): Promise<void> => {
+        sends = true;
+        want();
+        await (await opened()).send(message);
+      },
+    },
+    end: { value: () => (want(), void opened().then((stream) => stream.end(), ignore)) },
+    cancel: {
+      value: (reason?: unknown): void => {
+        want();
+        if (inner === undefined) void opened().then((stream) => stream.cancel(reason), ignore);
+        else inner.cancel(reason);
+      },
+    },
+    [Symbol.asyncDispose]: {
+      value: async (): Promise<void> => {
+        want();
+        await opened().then((stream) => stream[Symbol.asyncDispose](), ignore);
+      },
+    },
     forEach: {
       value: async (each: (message: unknown) => unknown): Promise<void> => {
         take();
@@ -113,6 +147,16 @@ function undecided(
     if (isAsyncIterable(value)) return value as Duplex<unknown, unknown>;
     throw errors.badRequest(id, `${endpoint} answered with one message: await it`);
   }
+}
+
+function ignore(): void {}
+
+/** @throws MicroError BAD_REQUEST for what gives no stream of requests; the requests of a bidi stream may be sent later */
+function checkSource(kind: Kind, endpoint: string, request: unknown): void {
+  if (kind === "server" || isAsyncIterable(request)) return;
+  const none = typeof request === "object" && request !== null && Object.keys(request).length === 0;
+  if (kind === "bidi" && none && !Array.isArray(request)) return;
+  throw errors.badRequest(id, `${endpoint} takes a stream of requests: give it an AsyncIterable`);
 }
 
 /** The one reply of a client stream. */

@@ -1,6 +1,6 @@
 import type { Clock } from "../clock.ts";
 import type { Cancellation } from "../context.ts";
-import { errors, fromUnknown, type MicroError } from "../errors.ts";
+import { errors, type MicroError } from "../errors.ts";
 import { Deadlines } from "../internal/deadlines.ts";
 
 /** Something under way. The links are {@link Running}'s own. */
@@ -71,7 +71,8 @@ export class Running {
         return true;
       };
       const fail = (error: unknown): void => {
-        if (settle()) reject(fromUnknown(error, this.#service));
+        // As it was thrown: who contains it logs it.
+        if (settle()) reject(error);
       };
       const abandon = (error: unknown): void => {
         if (open && pending !== undefined) this.#outlives(pending);

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { endpoint, errors, isMicroError } from "../../src/index.ts";
 import { testMesh, type Mesh } from "../../src/testing/mesh.ts";
+import { eventually } from "../../src/testing/suite.ts";
 
 let mesh: Mesh;
 beforeEach(() => void (mesh = testMesh()));
@@ -233,6 +234,50 @@ describe("streams", () => {
     const failing = remote.count({ to: 9, failAt: 3 }).forEach(({ n }) => void seen.push(n));
     await expect(failing).rejects.toMatchObject({ code: "CONFLICT" });
     expect(seen).toEqual([1, 2]);
+  });
+
+  it("are used in any way by the very first call, when their kind is not known yet", async () => {
+    const { service, events } = await world();
+    const cold = () => mesh.client().service<typeof service>("streamer").Streamer;
+    const chat = cold().chat();
+    const heard: string[] = [];
+    await chat.send({ text: "a" });
+    await chat.send({ text: "b" });
+    chat.end();
+    for await (const { text } of chat) heard.push(text);
+    expect(heard).toEqual(["re: a", "re: b", "bye"]);
+    {
+      await using counting = cold().count({ to: 1e6 });
+      for await (const { n } of counting) if (n === 3) break;
+    }
+    const left = cold().count({ to: 1e6 });
+    const seen: number[] = [];
+    await expect(
+      (async () => {
+        for await (const { n } of left) {
+          seen.push(n);
+          left.cancel();
+        }
+      })(),
+    ).rejects.toMatchObject({ code: "CANCELLED" });
+    expect(seen).toEqual([1]);
+    await eventually(() => events.filter((event) => event === "count ended").length === 2, "both ended at the server");
+  });
+
+  it("say what they take when they are given something else", async () => {
+    const { service, remote } = await world();
+    expect(await remote.sum(from([{ n: 1 }]))).toEqual({ total: 1 });
+    const wrong = [[{ n: 1 }], { n: 1 }, undefined, "abc"];
+    for (const client of [remote, mesh.client().service<typeof service>("streamer").Streamer]) {
+      const { sum, chat } = client as unknown as Record<string, (request: unknown) => Promise<unknown>>;
+      for (const request of wrong) {
+        await expect((async () => sum?.(request))(), JSON.stringify(request)).rejects.toMatchObject({
+          code: "BAD_REQUEST",
+          detail: "Streamer.Sum takes a stream of requests: give it an AsyncIterable",
+        });
+      }
+      await expect((async () => chat?.([{ text: "a" }]))()).rejects.toMatchObject({ code: "BAD_REQUEST" });
+    }
   });
 
   it("take no message in process once their handler has ended", async () => {
