@@ -3,6 +3,7 @@ import { runInNewContext } from "node:vm";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { endpoint, errors, type HandlerInterceptor, type MicroError } from "../../src/index.ts";
+import { memoryLogger } from "../../src/logger/memory.ts";
 import { testMesh, type Mesh } from "../../src/testing/mesh.ts";
 
 let mesh: Mesh;
@@ -236,4 +237,28 @@ it("a oneway call in the process settles with undefined, whatever becomes of it"
   const { Log } = log.client.service<typeof log>("log");
   expect(await Log.write({}, { oneway: true })).toBeUndefined();
   expect(await Log.fail({}, { oneway: true })).toBeUndefined();
+});
+
+it("a handler's fault is logged with its stack, of a call and of each kind of stream", async () => {
+  const logger = memoryLogger();
+  const fault = (): never => {
+    throw new TypeError("a bug");
+  };
+  const buggy = mesh.service("buggy", { logger }).handle("Buggy", {
+    call: async () => fault(),
+    // oxlint-disable-next-line require-yield
+    server: async function* (): AsyncGenerator<object> {
+      await Promise.resolve();
+      fault();
+    },
+    client: endpoint({ stream: "client" }, async () => fault()),
+  });
+  await buggy.start();
+  const { Buggy } = mesh.client().service<typeof buggy>("buggy");
+  await failure(Buggy.call());
+  await failure(Buggy.server()[Symbol.asyncIterator]().next());
+  await failure(Buggy.client((async function* () {})()));
+  const logged = logger.records.filter(({ message }) => message.includes("failed: a bug"));
+  expect(logged.map(({ fields }) => fields["endpoint"])).toEqual(["Buggy.Call", "Buggy.Server", "Buggy.Client"]);
+  for (const { fields } of logged) expect(fields["error"]).toBeInstanceOf(TypeError);
 });
