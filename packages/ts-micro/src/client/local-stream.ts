@@ -44,7 +44,7 @@ export function openLocal(
       (error: unknown) => end(fromUnknown(error, id)),
     )
     .finally(() => {
-      sent.fail(errors.invalidState(id, "the stream is over"));
+      sent.fail(cancellation.reason ?? errors.invalidState(id, "the stream is over"));
       unlink?.();
       call.over?.();
     });

@@ -65,6 +65,13 @@ describe("streams", () => {
     expect(service.server.stats).toMatchObject({ requests: 0, inFlight: 0 });
   });
 
+  it("of a kind not known yet are read by several at once, in order", async () => {
+    const { remote } = await world();
+    const numbers = remote.count({ to: 2 })[Symbol.asyncIterator]();
+    const steps = await Promise.all([numbers.next(), numbers.next(), numbers.next()]);
+    expect(steps.map(({ value }) => value as unknown)).toEqual([{ n: 1 }, { n: 2 }, undefined]);
+  });
+
   it("deliver a server stream in order to its clean end, also on the very first call", async () => {
     const { remote } = await world();
     expect(await all(remote.count({ to: 5 }))).toEqual([1, 2, 3, 4, 5].map((n) => ({ n })));
