@@ -65,6 +65,14 @@ describe("streams", () => {
     expect(service.server.stats).toMatchObject({ requests: 0, inFlight: 0 });
   });
 
+  it("to what is unary are refused in process as on the wire, and run nothing", async () => {
+    const { service, client } = await world();
+    for (const each of [client, service.client]) {
+      const stream = each.stream("streamer", "Streamer.Hello", { stream: "bidi" });
+      await expect(stream.forEach(() => {})).rejects.toMatchObject({ code: "METHOD_NOT_ALLOWED" });
+    }
+  });
+
   it("of a kind not known yet are read by several at once, in order", async () => {
     const { remote } = await world();
     const numbers = remote.count({ to: 2 })[Symbol.asyncIterator]();
