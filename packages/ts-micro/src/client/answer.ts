@@ -1,7 +1,7 @@
 import type { CallOptions } from "../context.ts";
 import { Metadata, type ResponseMetadata } from "../metadata.ts";
 import type { ReplyListener } from "../protocol.ts";
-import { isAddable } from "../wire/added.ts";
+import { added, isAddable } from "../wire/added.ts";
 
 /** What the handler added to the reply of a call whose caller asks: kept until it may be told. */
 export class Answer implements ReplyListener {
@@ -36,8 +36,8 @@ export class Answer implements ReplyListener {
 
   /** Of a call in this process. */
   local({ givenHeader, givenTrailer }: ResponseMetadata): void {
-    if (givenHeader !== undefined) this.header(givenHeader);
-    if (givenTrailer !== undefined) this.trailer(givenTrailer);
+    if (givenHeader !== undefined) this.header(carried(givenHeader));
+    if (givenTrailer !== undefined) this.trailer(carried(givenTrailer));
   }
 
   /** The first message is there. Throws what the caller's function throws. */
@@ -78,6 +78,11 @@ export class Answer implements ReplyListener {
     this.ended();
     return value;
   }
+}
+
+/** What a wire would carry of it. */
+export function carried(metadata: Metadata): Metadata {
+  return Metadata.from(added(metadata));
 }
 
 function addable(metadata: Metadata): Metadata | undefined {

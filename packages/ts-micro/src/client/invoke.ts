@@ -97,11 +97,13 @@ function undecided(
     [Symbol.asyncIterator]: {
       value: (): AsyncIterator<unknown> => {
         take();
+        let stream: Promise<Duplex<unknown, unknown>> | undefined;
         let iterator: AsyncIterator<unknown> | undefined;
         let left = false;
         return {
           next: async () => {
-            iterator ??= (await opened())[Symbol.asyncIterator]();
+            const inner = await (stream ??= opened());
+            iterator ??= inner[Symbol.asyncIterator]();
             // Who left before it began opens nothing any more.
             return left ? { done: true, value: undefined } : iterator.next();
           },

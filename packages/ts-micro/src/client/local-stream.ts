@@ -4,6 +4,8 @@ import { isAsyncIterable } from "../internal/async-iterable.ts";
 import { Channel } from "../internal/channel.ts";
 import { ResponseMetadata } from "../metadata.ts";
 import type { LocalService } from "../server.ts";
+import { excessOf } from "../wire/added.ts";
+import { carried } from "./answer.ts";
 import type { PreparedCall } from "./prepared.ts";
 import type { OpenStream } from "./stream.ts";
 
@@ -26,13 +28,13 @@ export function openLocal(
   const response = listener && new ResponseMetadata();
   let begun = false;
   const begin = (): void => {
-    if (response !== undefined && !begun) listener?.header(response.header);
+    if (response !== undefined && !begun) listener?.header(carried(response.header));
     begun = true;
   };
   const end = (error?: MicroError): void => {
     begin();
-    if (response !== undefined) listener?.trailer(response.trailer);
-    replies.end(error);
+    if (response !== undefined) listener?.trailer(carried(response.trailer));
+    replies.end(error ?? excessOf(response));
   };
   local
     .stream({ ...call, cancellation, response }, requests, (value) => {
@@ -44,7 +46,7 @@ export function openLocal(
       (error: unknown) => end(fromUnknown(error, id)),
     )
     .finally(() => {
-      sent.fail(errors.invalidState(id, "the stream is over"));
+      sent.fail(cancellation.reason ?? errors.invalidState(id, "the stream is over"));
       unlink?.();
       call.over?.();
     });

@@ -98,10 +98,7 @@ export class ClientStream implements Duplex<unknown, unknown> {
     return {
       next: () =>
         this.#ready?.next() ??
-        this.#next(async () => {
-          iterator ??= (await this.#opened((inner) => inner))[Symbol.asyncIterator]();
-          return iterator.next();
-        }),
+        this.#next(() => this.#opened((inner) => (iterator ??= inner[Symbol.asyncIterator]()).next())),
       return: async (value?: unknown) => {
         // Not awaited before the cancel: a generator suspended in `next` would make `return` wait for the message that never comes.
         this.cancel();

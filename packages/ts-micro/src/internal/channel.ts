@@ -5,12 +5,12 @@ interface Waiting<T> {
   reject(error: MicroError): void;
 }
 
-/** A bounded hand-over from a sender to one reader: `send` waits while `room` values are unread. */
+/** A bounded hand-over from a sender to a reader, who may ask ahead: `send` waits while `room` values are unread. */
 export class Channel<T> implements AsyncIterable<T> {
   readonly #room: number;
   readonly #values: T[] = [];
   #senders: Waiting<void>[] = [];
-  #reader: Waiting<IteratorResult<T, undefined>> | undefined;
+  #readers: Waiting<IteratorResult<T, undefined>>[] = [];
   #ended = false;
   #error: MicroError | undefined;
   #last: MicroError | undefined;
@@ -23,9 +23,8 @@ export class Channel<T> implements AsyncIterable<T> {
   send(value: T): Promise<void> {
     if (this.#error !== undefined) return Promise.reject(this.#error);
     if (this.#ended) return Promise.reject(errors.invalidState("stream", "send after end"));
-    if (this.#reader !== undefined) {
-      const reader = this.#reader;
-      this.#reader = undefined;
+    const reader = this.#readers.shift();
+    if (reader !== undefined) {
       reader.resolve({ done: false, value });
       return Promise.resolve();
     }
@@ -39,9 +38,10 @@ export class Channel<T> implements AsyncIterable<T> {
     if (this.#ended) return;
     this.#ended = true;
     this.#last = error;
-    if (error === undefined) this.#reader?.resolve({ done: true, value: undefined });
-    else this.#reader?.reject(error);
-    this.#reader = undefined;
+    for (const reader of this.#readers.splice(0)) {
+      if (error === undefined) reader.resolve({ done: true, value: undefined });
+      else reader.reject(error);
+    }
   }
 
   /** Over at once: unread values are gone, reader and senders get `error`. */
@@ -49,8 +49,7 @@ export class Channel<T> implements AsyncIterable<T> {
     if (this.#error !== undefined) return;
     this.#error = error;
     this.#values.length = 0;
-    this.#reader?.reject(error);
-    this.#reader = undefined;
+    for (const reader of this.#readers.splice(0)) reader.reject(error);
     for (const sender of this.#senders) sender.reject(error);
     this.#senders = [];
   }
@@ -65,9 +64,7 @@ export class Channel<T> implements AsyncIterable<T> {
     if (this.#ended) {
       return this.#last === undefined ? Promise.resolve({ done: true, value: undefined }) : Promise.reject(this.#last);
     }
-    return new Promise((resolve, reject) => {
-      this.#reader = { resolve, reject };
-    });
+    return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
   }
 
   [Symbol.asyncIterator](): AsyncIterator<T, undefined> {

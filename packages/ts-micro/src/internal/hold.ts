@@ -8,8 +8,10 @@ let held = 0;
 let timer: NodeJS.Timeout | undefined;
 /** Whether the timer keeps the process: it goes on to the end of the turn, as calls that follow one another would move it twice each. */
 let keeping = false;
+let leaving = false;
 const letGo = {
   flush(): void {
+    leaving = false;
     if (held > 0) return;
     keeping = false;
     timer?.unref();
@@ -24,7 +26,9 @@ export function hold(): void {
 }
 
 export function release(): void {
-  if (held > 0 && --held === 0) atTickEnd(letGo);
+  if (held === 0 || --held > 0 || leaving) return;
+  leaving = true;
+  atTickEnd(letGo);
 }
 
 /** Holds while `work` is pending. */

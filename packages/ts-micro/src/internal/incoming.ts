@@ -19,6 +19,9 @@ export interface Source {
   readonly behind?: Source | undefined;
 }
 
+/** In place of the length of a message that was read: whoever gave it knows that. */
+const counted = -1;
+
 interface Reader {
   resolve(result: IteratorResult<unknown, undefined>): void;
   reject(error: MicroError): void;
@@ -152,7 +155,7 @@ export abstract class Incoming implements Receiver, AsyncIterableIterator<unknow
   #take(): unknown {
     const length = this.#unread.number;
     const value = this.#unread.shift();
-    this.#source?.took?.(length);
+    if (length !== counted) this.#source?.took?.(length);
     return value;
   }
 
@@ -212,7 +215,7 @@ export abstract class Incoming implements Receiver, AsyncIterableIterator<unknow
     } catch (error) {
       return this.#spoil(error);
     }
-    this.#came(value, body.length);
+    this.#came(value, counted);
     if (source.behind !== undefined) this.attach(source.behind);
     else if (this.#readers.length > 0) this.#ask();
   }

@@ -80,6 +80,8 @@ export function localService(
       admit();
       const dispatch = routes.get(call.endpoint);
       if (dispatch === undefined) throw routes.missing(call.endpoint);
+      if (dispatch.kind === "unary")
+        throw errors.methodNotAllowed(service, `${call.endpoint} is unary: call it without a stream`);
       const ctx = context(call);
       try {
         await running.run(call.endpoint, call.deadline, call.cancellation, () =>

@@ -37,6 +37,16 @@ function adder(options: { registry: ReturnType<typeof memoryRegistry>; protocols
     ...options,
   }).handle("S", {
     plain: () => ({ ok: true }),
+    much(_: object, ctx) {
+      add(ctx);
+      ctx.responseHeader.set("X-Much", "x".repeat(20_000));
+      return { ok: true };
+    },
+    async *muchMore(_: object, ctx: Context) {
+      add(ctx);
+      ctx.responseHeader.set("X-Much", "x".repeat(20_000));
+      yield { n: 1 };
+    },
     hello: (_: object, ctx) => (add(ctx), { ok: true }),
     later: async (_: object, ctx) => {
       await Promise.resolve();
@@ -143,6 +153,17 @@ describe.each(["fast", "mucp", "grpc", "http", "in process"])("over %s", (wire) 
     await s.hello({}, oneway.options);
     expect(await s.plain({})).toEqual({ ok: true });
     expect(oneway.heard).toEqual([]);
+  });
+
+  it("more than wires carry is an error, and not told", async () => {
+    const { s } = await worldOf(wire);
+    const { heard, options } = asking();
+    await expect(s.much({}, options)).rejects.toMatchObject({ code: "RESOURCE_EXHAUSTED" });
+    await expect(s.muchMore({}, options).forEach(() => {})).rejects.toMatchObject({ code: "RESOURCE_EXHAUSTED" });
+    expect(heard.filter((each) => each !== "header {}")).toEqual([
+      'trailer {"X-Cost":"zoë"}',
+      'trailer {"X-Cost":"zoë"}',
+    ]);
   });
 
   it("streams are told of the header before their first message, and of the trailer before their end", async () => {

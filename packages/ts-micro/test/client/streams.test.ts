@@ -66,6 +66,21 @@ describe("streams", () => {
     expect(service.server.stats).toMatchObject({ requests: 0, inFlight: 0 });
   });
 
+  it("to what is unary are refused in process as on the wire, and run nothing", async () => {
+    const { service, client } = await world();
+    for (const each of [client, service.client]) {
+      const stream = each.stream("streamer", "Streamer.Hello", { stream: "bidi" });
+      await expect(stream.forEach(() => {})).rejects.toMatchObject({ code: "METHOD_NOT_ALLOWED" });
+    }
+  });
+
+  it("of a kind not known yet are read by several at once, in order", async () => {
+    const { remote } = await world();
+    const numbers = remote.count({ to: 2 })[Symbol.asyncIterator]();
+    const steps = await Promise.all([numbers.next(), numbers.next(), numbers.next()]);
+    expect(steps.map(({ value }) => value as unknown)).toEqual([{ n: 1 }, { n: 2 }, undefined]);
+  });
+
   it("deliver a server stream in order to its clean end, also on the very first call", async () => {
     const { remote } = await world();
     expect(await all(remote.count({ to: 5 }))).toEqual([1, 2, 3, 4, 5].map((n) => ({ n })));

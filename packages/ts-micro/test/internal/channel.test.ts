@@ -36,6 +36,19 @@ describe("Channel", () => {
     await expect(channel.send(3)).rejects.toThrow("first");
   });
 
+  it("serves a reader who asks ahead in order, and tells all that wait of the end", async () => {
+    const channel = new Channel<number>(8);
+    const steps = [channel.next(), channel.next(), channel.next(), channel.next()];
+    await channel.send(1);
+    await channel.send(2);
+    channel.end();
+    expect((await Promise.all(steps)).map(({ value }) => value)).toEqual([1, 2, undefined, undefined]);
+    const failing = new Channel<number>(8);
+    const waiting = Promise.allSettled([failing.next(), failing.next()]);
+    failing.fail(errors.cancelled("a", "first"));
+    expect((await waiting).map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  });
+
   it("tells senders when the reader has left", async () => {
     const channel = new Channel<number>(8);
     await channel.send(1);

@@ -213,6 +213,20 @@ describe("Incoming, of a source that is read,", () => {
     behind.say("b");
     expect((await texts.next()).value).toBe("b");
   });
+
+  it("does not tell the one behind it that what was read before is used", async () => {
+    const behind = new Pushing();
+    const texts = new Texts();
+    texts.attach({ read: () => Promise.resolve(Buffer.from("a")), behind });
+    const seen: unknown[] = [];
+    const all = texts.forEach((text) => seen.push(text));
+    await turn();
+    behind.say("bc");
+    behind.receiver.ended(undefined, false);
+    await all;
+    expect(seen).toEqual(["a", "bc"]);
+    expect(behind.unread).toBe(0);
+  });
 });
 
 it("Ring keeps values in order, whatever comes and goes", () => {

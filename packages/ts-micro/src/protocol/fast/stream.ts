@@ -119,7 +119,8 @@ export abstract class Stream implements RawStream {
       else reader.resolve(body);
     }
     if (!kept) this.#gave(cost);
-    else {
+    // A receiver that cannot read it may have cancelled the stream, which counts for nothing then.
+    else if (!this.#finished) {
       this.#unread += cost;
       this.link.unread += cost;
       if (this.link.unread > this.link.options.maxUnread) return this.cancel(unread(this.link.options.maxUnread));

@@ -1,6 +1,6 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createClient, createService } from "../../../src/index.ts";
+import { createClient, createService, errors } from "../../../src/index.ts";
 import { memoryRegistry } from "../../../src/registry/memory.ts";
 import { eventually } from "../../../src/testing/suite.ts";
 import { Flag, Frame } from "../../../src/wire/fast/frame.ts";
@@ -108,6 +108,30 @@ describe("what waits to be read, of all streams of a connection", () => {
       if (id === 60) expect((await stream.read())?.length).toBe(piece.length);
     }
     expect(wire.of(Frame.cancel).length).toBe(15);
+  });
+
+  it("leaves out messages at which their receiver cancels the stream", async () => {
+    const address = await world.strange((wire) => void wire.say(hello()));
+    const peer = world.dial(address, { maxUnread: 1 << 20 });
+    const feed = () => peer.stream(world.bench.head("Test.Feed", { kind: "server" }));
+    const first = feed();
+    await eventually(() => world.wires.length === 1, "a connection");
+    const [wire] = world.wires as [Wire];
+    await wire.frame(Frame.request, 1);
+    for (let id = 2; id <= 21; id++) {
+      const stream = feed();
+      const message = (): boolean => {
+        stream.cancel(errors.cancelled("test", "it does not decode"));
+        return false;
+      };
+      stream.receive?.({ message, ended: () => {} });
+      await wire.frame(Frame.request, id);
+      await wire.say(frame(Frame.message, 0, id, piece));
+      await wire.frame(Frame.cancel, id);
+    }
+    await wire.say(message(1));
+    await wire.pong("unread");
+    expect((await first.read())?.length).toBe(piece.length);
   });
 });
 
