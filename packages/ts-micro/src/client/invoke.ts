@@ -102,8 +102,8 @@ function undecided(
         let left = false;
         return {
           next: async () => {
-            const inner = await (stream ??= opened());
-            iterator ??= inner[Symbol.asyncIterator]();
+            const begun = await (stream ??= opened());
+            iterator ??= begun[Symbol.asyncIterator]();
             // Who left before it began opens nothing any more.
             return left ? { done: true, value: undefined } : iterator.next();
           },

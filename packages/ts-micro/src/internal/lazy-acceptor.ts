@@ -34,8 +34,8 @@ export class LazyAcceptor {
     if (this.#closed) return void socket.destroy();
     if (this.#loaded !== undefined) return this.#loaded.accept(socket, bytes, release);
     this.#waiting.add(socket);
-    this.#loading ??= this.#load();
-    this.#loading.then(
+    const loading = (this.#loading ??= this.#load());
+    loading.then(
       (loaded) => {
         this.#started(loaded);
         if (this.#waiting.delete(socket)) loaded.accept(socket, bytes, release);
@@ -43,7 +43,7 @@ export class LazyAcceptor {
       },
       () => {
         // The next connection tries again.
-        this.#loading = undefined;
+        if (this.#loading === loading) this.#loading = undefined;
         this.#waiting.delete(socket);
         socket.destroy();
       },
