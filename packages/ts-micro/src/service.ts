@@ -56,7 +56,7 @@ export interface ServiceOptions<N extends string = string> extends ComponentOpti
   /** TLS of the server. Clients see it in the registry and use TLS by themselves. */
   tls?: TlsOptions | undefined;
   /**
-   * Plain HTTP/1.1 on the service's port: JSON calls, `/health`, `/ready`, `/metrics`, and a web app, here or in its options: any handler for
+   * Plain HTTP/1.1 on the service's port: JSON calls, `/health`, `/ready`, `/metrics`, and a web app, here or in its options: a handler for
    * `node:http`, an Express or Fastify app. Default true; false: none of it.
    */
   http?: boolean | HttpApp | HttpServiceOptions | undefined;
@@ -98,7 +98,7 @@ export interface ServiceOptions<N extends string = string> extends ComponentOpti
   debug?: boolean | undefined;
 }
 
-/** What {@link Service.init} takes: any option again, and the command line. */
+/** What {@link Service.init} takes: options once more, and the command line. */
 export interface InitOptions extends Partial<Omit<ServiceOptions, "name">> {
   name?: string;
   /** Command line without program and script. Default `process.argv`, when `init` is called without options. */

@@ -107,7 +107,7 @@ export abstract class Bounded {
 
 /**
  * The first attempt of a unary call that nothing stands around: one object and one promise from the caller to the wire and back. What
- * fails and may be tried again goes on as any other call.
+ * fails and may be tried again goes on as other calls do.
  */
 export class QuickCall extends Bounded implements OutgoingCall {
   declare readonly typed: TypedRoute;

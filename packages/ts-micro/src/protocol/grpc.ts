@@ -12,7 +12,7 @@ export type { GrpcOptions } from "./grpc/settings.ts";
 const client = new Later(() => import("./grpc/peer.ts"));
 
 /**
- * gRPC over HTTP/2, as Go Micro's grpc client and server speak it and as any other gRPC peer does: unary calls and streams of all kinds,
+ * gRPC over HTTP/2, as Go Micro's grpc client and server speak it and as every gRPC peer does: unary calls and streams of all kinds,
  * metadata, deadlines, cancellation, status with details, gzip, health and reflection (wire spec §4). node:http2 is loaded by the first
  * connection. The HTTP/2 requests that are not gRPC go to the routes.
  */
