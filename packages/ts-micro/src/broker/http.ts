@@ -22,8 +22,8 @@ import { id, recordOf, subscriptionId } from "./http/names.ts";
 import { Poster } from "./http/post.ts";
 import { Presence } from "./http/presence.ts";
 import { Publisher } from "./http/publisher.ts";
-import { Mailbox, checkMessage, checkTopic, newCounters, type BrokerCounters } from "./mailbox.ts";
-import { reporter } from "./reporter.ts";
+import { Mailbox, checkMessage, checkTopic, newCounters, type BrokerCounters } from "./common/mailbox.ts";
+import { reporter } from "./common/reporter.ts";
 
 export interface HttpBrokerOptions {
   /** Where subscriptions are found and announced. A cached one is as good; it is not closed here. */

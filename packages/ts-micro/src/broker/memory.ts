@@ -12,8 +12,8 @@ import { abortReason } from "../context.ts";
 import { milliseconds, type Duration } from "../duration.ts";
 import { errors, type MicroError } from "../errors.ts";
 import type { Driver } from "../internal/driver.ts";
-import { Mailbox, checkMessage, checkTopic, copyOf, newCounters, type BrokerCounters } from "./mailbox.ts";
-import { reporter } from "./reporter.ts";
+import { Mailbox, checkMessage, checkTopic, copyOf, newCounters, type BrokerCounters } from "./common/mailbox.ts";
+import { reporter } from "./common/reporter.ts";
 
 export interface MemoryBrokerOptions {
   /** Most messages that wait for one subscription. Past it they are dropped for it: counted, and told to `onError`. Default 1024. */

@@ -17,8 +17,7 @@ export class Answer implements ReplyListener {
 
   /** That of a call, if its caller asks; who waits for no reply does not. */
   static of(options: CallOptions): Answer | undefined {
-    const { onHeader, onTrailer, oneway } = options;
-    return (onHeader === undefined && onTrailer === undefined) || oneway === true ? undefined : new Answer(options);
+    return asks(options) ? new Answer(options) : undefined;
   }
 
   /** Another attempt begins. */
@@ -78,6 +77,11 @@ export class Answer implements ReplyListener {
     this.ended();
     return value;
   }
+}
+
+/** Whether a caller wants to know what the handler adds. */
+export function asks({ onHeader, onTrailer, oneway }: CallOptions): boolean {
+  return (onHeader !== undefined || onTrailer !== undefined) && oneway !== true;
 }
 
 /** What a wire would carry of it. */

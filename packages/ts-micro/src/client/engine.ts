@@ -17,6 +17,7 @@ import { Metadata, ResponseMetadata, fitToSend } from "../metadata.ts";
 import type { CallHead, Peer } from "../protocol.ts";
 import type { Node } from "../registry.ts";
 import { excessOf } from "../wire/added.ts";
+import { asks } from "./answer.ts";
 import { blames, retryable } from "./attempts.ts";
 import { decodeReply } from "./decode.ts";
 import { Directory, type Candidates, type EndpointFacts } from "./nodes.ts";
@@ -150,12 +151,7 @@ export class ClientEngine {
     made?: PreparedCall,
   ): Promise<unknown> | undefined {
     if (this.#closed) return undefined;
-    if (
-      options !== undefined &&
-      (options.address !== undefined ||
-        options.filters !== undefined ||
-        ((options.onHeader !== undefined || options.onTrailer !== undefined) && options.oneway !== true))
-    )
+    if (options !== undefined && (options.address !== undefined || options.filters !== undefined || asks(options)))
       return undefined;
     const local = this.options.local?.(target.service);
     if (local !== undefined) return new LocalQuick(this, target, request, options, made).start(local);

@@ -1,10 +1,10 @@
 import { errors } from "../errors.ts";
 import type { Driver } from "../internal/driver.ts";
 import type { Level, Logger } from "../logger.ts";
-import { LeveledLogger, type Write } from "./leveled.ts";
-import { levels, parseLevel, rankOf } from "./levels.ts";
-import { toPlain } from "./plain.ts";
-import { prettyLine } from "./pretty.ts";
+import { LeveledLogger, type Write } from "./common/leveled.ts";
+import { levels, parseLevel, rankOf } from "./common/levels.ts";
+import { toPlain } from "./common/plain.ts";
+import { prettyLine } from "./common/pretty.ts";
 
 /** The little of a stream that a logger needs. */
 export interface LogOutput {

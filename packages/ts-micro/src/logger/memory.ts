@@ -1,7 +1,7 @@
 import type { Driver } from "../internal/driver.ts";
 import type { Level, Logger } from "../logger.ts";
-import { LeveledLogger } from "./leveled.ts";
-import { parseLevel } from "./levels.ts";
+import { LeveledLogger } from "./common/leveled.ts";
+import { parseLevel } from "./common/levels.ts";
 
 /** One line as it was logged. */
 export interface LogRecord {

@@ -3,7 +3,7 @@ import { describe, expect, it, vi } from "vitest";
 import { errors } from "../../src/errors.ts";
 import type { Level } from "../../src/logger.ts";
 import { consoleLogger, type ConsoleLoggerOptions } from "../../src/logger/console.ts";
-import { levels } from "../../src/logger/levels.ts";
+import { levels } from "../../src/logger/common/levels.ts";
 
 function capture(options: ConsoleLoggerOptions = {}): {
   lines: string[];

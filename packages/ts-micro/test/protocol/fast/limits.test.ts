@@ -62,17 +62,9 @@ describe("what waits to be read, of all streams of a connection", () => {
   it("is bounded at the client, which tells the server", async () => {
     const address = await world.strange((wire) => void wire.say(hello()));
     const peer = world.dial(address, { maxUnread: 1 << 20 });
-    const streams = Array.from({ length: 20 }, () =>
-      peer.stream({
-        service: "test",
-        endpoint: "Test.Feed",
-        contentType,
-        kind: "server",
-        deadline: Infinity,
-        metadata: undefined,
-        id: "ts-1",
-      }),
-    );
+    const head = { service: "test", endpoint: "Test.Feed", contentType, kind: "server", id: "ts-1" } as const;
+    const open = () => peer.stream({ ...head, deadline: Infinity, metadata: undefined });
+    const streams = Array.from({ length: 20 }, open);
     await eventually(() => world.wires.length === 1, "a connection");
     const [wire] = world.wires as [Wire];
     await wire.frame(Frame.request, 20);
@@ -93,15 +85,7 @@ describe("what waits to be read, of all streams of a connection", () => {
     expect(await streams[1]!.read()).toBeUndefined();
     expect(peer.pending).toBe(0);
     for (let id = 21; id <= 60; id++) {
-      const stream = peer.stream({
-        service: "test",
-        endpoint: "Test.Feed",
-        contentType,
-        kind: "server",
-        deadline: Infinity,
-        metadata: undefined,
-        id: "ts-1",
-      });
+      const stream = open();
       await wire.frame(Frame.request, id);
       await wire.say(message(id), frame(Frame.end, 0, id));
       await eventually(() => peer.pending === 0, "it is over");

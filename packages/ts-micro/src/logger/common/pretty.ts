@@ -1,4 +1,4 @@
-import type { Level } from "../logger.ts";
+import type { Level } from "../../logger.ts";
 import { toPlain } from "./plain.ts";
 
 const paint: Record<Level, string> = {

@@ -1,4 +1,4 @@
-import { isMicroError } from "../errors.ts";
+import { isMicroError } from "../../errors.ts";
 
 const maxDepth = 8;
 const maxItems = 1000;

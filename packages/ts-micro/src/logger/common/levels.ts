@@ -1,4 +1,4 @@
-import type { Level } from "../logger.ts";
+import type { Level } from "../../logger.ts";
 
 /** Least to most severe. */
 export const levels: readonly Level[] = ["trace", "debug", "info", "warn", "error", "fatal"];

@@ -1,4 +1,4 @@
-import type { Level, Logger } from "../logger.ts";
+import type { Level, Logger } from "../../logger.ts";
 import { rankOf } from "./levels.ts";
 
 /** Where lines go. Never throws. */

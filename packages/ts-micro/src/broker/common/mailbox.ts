@@ -1,6 +1,6 @@
-import type { BrokerEvent, BrokerMessage } from "../broker.ts";
-import { errors, fromUnknown, type MicroError } from "../errors.ts";
-import { exitAmbient } from "../internal/ambient.ts";
+import type { BrokerEvent, BrokerMessage } from "../../broker.ts";
+import { errors, fromUnknown, type MicroError } from "../../errors.ts";
+import { exitAmbient } from "../../internal/ambient.ts";
 
 /** What happened to messages since the broker was made. */
 export interface BrokerCounters {

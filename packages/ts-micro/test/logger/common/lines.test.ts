@@ -1,0 +1,56 @@
+import { expect, it } from "vitest";
+import { LeveledLogger } from "../../../src/logger/common/leveled.ts";
+import { levels, parseLevel, rankOf } from "../../../src/logger/common/levels.ts";
+import { toPlain } from "../../../src/logger/common/plain.ts";
+import { prettyLine } from "../../../src/logger/common/pretty.ts";
+
+it("levels have an order, and are read as people write them", () => {
+  expect(levels.map(rankOf)).toEqual([0, 1, 2, 3, 4, 5]);
+  expect(["INFO", " warning ", "Fatal", "loud", ""].map(parseLevel)).toEqual([
+    "info",
+    "warn",
+    "fatal",
+    undefined,
+    undefined,
+  ]);
+});
+
+it("a levelled logger writes its level and above, with the fields of its parents under those of the line", () => {
+  const lines: unknown[] = [];
+  const log = new LeveledLogger("warn", { a: 1 }, (...line) => lines.push(line));
+  const child = log.child({ b: 2 });
+  for (const level of levels) child[level](level, { a: 3 });
+  expect(lines).toEqual(["warn", "error", "fatal"].map((level) => [level, level, { a: 3, b: 2 }]));
+  expect(levels.filter((level) => log.enabled(level))).toEqual(["warn", "error", "fatal"]);
+});
+
+it("values become plain whatever they are: circles, depth, getters that throw", () => {
+  const circle: Record<string, unknown> = { n: 1n, when: new Date(0), set: new Set([1]), bad: NaN };
+  circle["self"] = circle;
+  expect(toPlain(circle)).toEqual({
+    n: "1",
+    when: "1970-01-01T00:00:00.000Z",
+    set: [1],
+    bad: "NaN",
+    self: "[circular]",
+  });
+  let deep: unknown = "end";
+  for (let n = 0; n < 20; n++) deep = { deep };
+  expect(JSON.stringify(toPlain(deep))).toContain("[…]");
+  const trap = {
+    get it(): never {
+      throw new Error("no");
+    },
+  };
+  expect(toPlain(trap)).toBe("[unreadable: no]");
+});
+
+it("a pretty line has the time, the level and the fields; errors stand below, and nothing drives a terminal", () => {
+  const error = new Error("broke", { cause: new TypeError("why") });
+  const line = prettyLine(0, "warn", "a\u001b[2Jb", { id: "x y", error }, false);
+  const [first, ...below] = line.split("\n");
+  expect(first).toBe('00:00:00.000 WARN  a\\x1b[2Jb id="x y" error=broke');
+  expect(below[0]).toBe("    Error: broke");
+  expect(below.join("\n")).toContain("caused by:\n      TypeError: why");
+  expect(prettyLine(0, "info", "m", {}, true)).toContain("\u001b[32mINFO ");
+});
