@@ -80,7 +80,10 @@ async function pair(wire: string, client: ClientOptions = {}, server: Partial<Se
     invalid: endpoint({ response: z.object({ n: z.number() }) }, () => ({ n: "x" as unknown as number })),
     wait: (_: object, ctx) =>
       new Promise<object>((resolve) => {
-        const told = (): void => void (seen.aborted++, resolve({}));
+        const told = (): void => {
+          seen.aborted++;
+          resolve({});
+        };
         seen.waited++;
         if (ctx.signal.aborted) told();
         else ctx.signal.addEventListener("abort", told);
