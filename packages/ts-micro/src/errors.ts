@@ -73,6 +73,8 @@ export interface MicroErrorInit {
   id?: string;
   /** What happened, for people. */
   detail: string;
+  /** The text of the `Error`, where this process has more to say than what travels. Default: the detail. */
+  message?: string;
   code?: ErrorCode;
   /** Any number; 0 stands for Go's error without a code. */
   status?: number;
@@ -94,14 +96,14 @@ export class MicroError extends Error {
   /** True when the request cannot have run at the peer. */
   readonly refused: boolean;
   /** Which part of the call path reported it: `select`, `dial`, `send`, `receive`, `decode`, `handler` … */
-  layer?: string;
+  declare layer?: string;
   /** How many attempts a client made. */
-  attempts?: number;
+  declare attempts?: number;
 
   constructor(init: MicroErrorInit) {
     // From plain JavaScript anything may come; the wire needs text.
     const detail = typeof init.detail === "string" ? init.detail : describe(init.detail ?? "");
-    super(detail, init.cause === undefined ? undefined : { cause: init.cause });
+    super(init.message ?? detail, init.cause === undefined ? undefined : { cause: init.cause });
     this.id = init.id ?? "";
     this.code = init.code ?? (init.status === undefined ? "INTERNAL" : codeOf(init.status));
     this.status = init.status ?? table[this.code].status;
@@ -138,8 +140,9 @@ export function isMicroError(error: unknown): error is MicroError {
 export function fromUnknown(error: unknown, id = ""): MicroError {
   if (isMicroError(error)) {
     if (error.id !== "" || id === "") return error;
-    const { code, detail, refused, layer, attempts } = error;
-    const named = new MicroError({ id, code, status: error.status || statusOf(code), detail, cause: error, refused });
+    const { code, detail, message, refused, layer, attempts } = error;
+    const status = error.status || statusOf(code);
+    const named = new MicroError({ id, code, status, detail, message, cause: error, refused });
     if (layer !== undefined) named.layer = layer;
     if (attempts !== undefined) named.attempts = attempts;
     return named;

@@ -1,4 +1,35 @@
-import type { MicroError } from "../errors.ts";
+import { MicroError } from "../errors.ts";
+import type { Node } from "../registry.ts";
+
+/** Of errors that name nobody: plain texts, such as the router's, and what a foreign gRPC server said. */
+const nobody: ReadonlySet<string> = new Set(["", "go.micro.client"]);
+
+/**
+ * `error` as the caller gets it: it tells which call it was, and where a connection is to blame, at which node. What a service answered
+ * stays as it came, since programs compare it; of what names nobody the message says more than the detail.
+ */
+export function ofCall(error: MicroError, call: { service: string; endpoint: string }, node: Node): MicroError {
+  const { id, code, status, detail, refused, layer, attempts } = error;
+  const { service, endpoint } = call;
+  const remote = layer === "remote";
+  const named = detail.includes(endpoint);
+  if (code === "CANCELLED" || (remote ? !nobody.has(id) : named)) return error;
+  const which = named ? service : `${service} ${endpoint}`;
+  const where = detail.includes(node.address) || !(remote || blames(error)) ? "" : ` at ${node.address}`;
+  const message = `${which}${where}: ${detail}`;
+  const told = new MicroError({
+    id,
+    code,
+    status,
+    detail: remote ? detail : message,
+    message,
+    cause: error.cause,
+    refused,
+  });
+  if (layer !== undefined) told.layer = layer;
+  if (attempts !== undefined) told.attempts = attempts;
+  return told;
+}
 
 /** True when the node, not the handler, is to blame: it could not be reached, was lost, refused, or did not answer in time. */
 export function blames(error: MicroError): boolean {

@@ -14,11 +14,11 @@ import { compile } from "../internal/around.ts";
 import { randomUuid } from "../internal/random.ts";
 import { RetryBudget } from "../internal/retry-budget.ts";
 import { Metadata, ResponseMetadata, fitToSend } from "../metadata.ts";
-import type { CallHead, Peer } from "../protocol.ts";
+import type { CallHead, Peer, Reply } from "../protocol.ts";
 import type { Node } from "../registry.ts";
 import { excessOf } from "../wire/added.ts";
 import { asks } from "./answer.ts";
-import { blames, retryable } from "./attempts.ts";
+import { blames, ofCall, retryable } from "./attempts.ts";
 import { decodeReply } from "./decode.ts";
 import { Directory, type Candidates, type EndpointFacts } from "./nodes.ts";
 import type { ClientEngineOptions } from "./options.ts";
@@ -398,7 +398,12 @@ export class ClientEngine {
     );
     const envelope = codec.enveloped ? { type: "request" as const, id: head.id, endpoint: call.endpoint } : undefined;
     const body = codec.encode(call.request, call.known?.descriptors?.request, envelope);
-    const reply = await this.#peers.of(attempt.node).unary(head, body, call.cancellation);
+    let reply: Reply;
+    try {
+      reply = await this.#peers.of(attempt.node).unary(head, body, call.cancellation);
+    } catch (error) {
+      throw isMicroError(error) ? ofCall(error, call, attempt.node) : error;
+    }
     if (call.options.oneway === true) return undefined;
     return decodeReply(codec, reply.body, call);
   }

@@ -9,7 +9,7 @@ import type { MetadataInit } from "../metadata.ts";
 import { fitToSend, Metadata } from "../metadata.ts";
 import type { Body, OutgoingCall, Peer, Reply, Route } from "../protocol.ts";
 import type { Node } from "../registry.ts";
-import { blames, retryable } from "./attempts.ts";
+import { blames, ofCall, retryable } from "./attempts.ts";
 import { decodeBody, encodeBody, undecodable } from "./decode.ts";
 import type { ClientEngine } from "./engine.ts";
 import type { Candidates } from "./nodes.ts";
@@ -187,7 +187,8 @@ export class QuickCall extends Bounded implements OutgoingCall {
     this.resolve(value);
   }
 
-  failed(failure: MicroError): void {
+  failed(reason: MicroError): void {
+    const failure = ofCall(reason, this.target, this.node);
     this.#ended(blames(failure) ? failure : undefined);
     const { options } = this;
     failure.attempts = 1;

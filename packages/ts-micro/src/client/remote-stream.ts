@@ -4,7 +4,7 @@ import { isAsyncIterable } from "../internal/async-iterable.ts";
 import { Incoming } from "../internal/incoming.ts";
 import type { RawStream } from "../protocol.ts";
 import type { Node } from "../registry.ts";
-import { blames } from "./attempts.ts";
+import { blames, ofCall } from "./attempts.ts";
 import { decodeBody, decodeReply, encodeBody, undecodable } from "./decode.ts";
 import type { ClientEngine } from "./engine.ts";
 import type { PreparedCall } from "./prepared.ts";
@@ -114,7 +114,7 @@ class RemoteStream extends Incoming implements OpenStream {
         failure = fromUnknown(cause, id);
       }
     }
-    super.ended(failure, dropped);
+    super.ended(this.#sourceError ?? ofCall(failure, this.#call, this.#node), dropped);
   }
 
   protected valueAt(bytes: Buffer, from: number, to: number): unknown {
