@@ -2,6 +2,7 @@ import type { CallOptions, Kind } from "../context.ts";
 import type { Duplex } from "../endpoint.ts";
 import { errors } from "../errors.ts";
 import { isAsyncIterable } from "../internal/async-iterable.ts";
+import type { EndpointFacts } from "./nodes.ts";
 import type { ClientShell } from "./shell.ts";
 import type { Target } from "./target.ts";
 
@@ -62,7 +63,7 @@ function undecided(
     return client.stream(kind, service, endpoint, request, options);
   };
   const promise = (async (): Promise<unknown> => {
-    const kind = known ?? (await (await client.load()).kindOf(service, endpoint, options));
+    const kind = known ?? (await learn());
     // Lets `for await` announce itself even when the record was there already.
     await Promise.resolve();
     if (kind === "unary" || (kind === undefined && !wanted && !streams)) {
@@ -84,7 +85,7 @@ function undecided(
   })();
   const want = (): void => {
     wanted = true;
-    promise.catch(() => {}); // the reader is told
+    promise.catch(ignore); // the reader is told
   };
   const take = (): void => {
     if (taken) throw errors.streamConsumed(id, `${endpoint}: a stream can be iterated once`);
@@ -144,6 +145,16 @@ function undecided(
     },
   });
   return promise;
+
+  async function learn(): Promise<EndpointFacts["kind"] | undefined> {
+    try {
+      return await (await client.load()).kindOf(service, endpoint, options);
+    } catch (error) {
+      // It may be a stream that nobody has begun to read: then nobody asked, and an unhandled rejection would end the process.
+      promise.catch(ignore);
+      throw error;
+    }
+  }
 
   function asStream(value: unknown): Duplex<unknown, unknown> {
     if (isAsyncIterable(value)) return value as Duplex<unknown, unknown>;

@@ -377,6 +377,17 @@ describe("http broker and its registry", () => {
 });
 
 describe("http broker, its own life", () => {
+  it("that finds its port in use says what to do", async () => {
+    const { broker: first } = open();
+    await first.subscribe("news", () => Promise.resolve());
+    const { broker } = open({ address: first.address });
+    const failed = broker.subscribe("news", () => Promise.resolve());
+    await expect(failed).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+      detail: `cannot listen on ${first.address}: the address is in use; the broker's option \`address\` or MICRO_BROKER_ADDRESS gives another one, and port 0 one that is free`,
+    });
+  });
+
   it("with TLS the node says so, and publishers verify it against their authority", async () => {
     const pem = (name: string): string => readFileSync(new URL(`../fixtures/tls/${name}.pem`, import.meta.url), "utf8");
     const world = memoryWorld();

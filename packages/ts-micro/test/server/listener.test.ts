@@ -6,6 +6,7 @@ import { spawn } from "node:child_process";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { connect as connectTls } from "node:tls";
+import { inspect } from "node:util";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { virtualClock } from "../../src/testing/clock.ts";
 import { eventually } from "../../src/testing/suite.ts";
@@ -284,6 +285,14 @@ describe("the listener's address", () => {
       code: "CONFLICT",
       detail: expect.stringContaining(`127.0.0.1:${port}`),
     });
+  });
+
+  it("that is in use is told with what to do, and without Node's own error", async () => {
+    const { address } = await start();
+    const error: unknown = await start({ address }).catch((reason: unknown) => reason);
+    const detail = `listen ${address}: the address is in use; the option \`address\` or MICRO_SERVER_ADDRESS gives another one, and port 0 one that is free`;
+    expect(error).toMatchObject({ code: "CONFLICT", detail });
+    expect(inspect(error)).not.toMatch(/EADDRINUSE|undefined/);
   });
 
   it.each([

@@ -52,7 +52,13 @@ export class Listener {
         return listener;
       } catch (error) {
         server.close();
-        if ((error as NodeJS.ErrnoException).code === "EADDRINUSE" && port < wanted.last) continue;
+        const inUse = (error as NodeJS.ErrnoException).code === "EADDRINUSE";
+        if (inUse && port < wanted.last) continue;
+        if (inUse)
+          throw errors.unavailable(
+            id,
+            `cannot listen on ${options.address}: the address is in use; the broker's option \`address\` or MICRO_BROKER_ADDRESS gives another one, and port 0 one that is free`,
+          );
         throw errors.unavailable(id, `cannot listen on ${options.address}: ${(error as Error).message}`, error);
       }
     }

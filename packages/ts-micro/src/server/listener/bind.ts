@@ -88,7 +88,11 @@ function explain(address: string, error: NodeJS.ErrnoException): MicroError {
   const where = `listen ${address === "" ? ":0" : address}`;
   switch (error.code) {
     case "EADDRINUSE":
-      return errors.conflict(id, `${where}: the address is in use`, error);
+      // Without the cause: it says the same once more, with a stack of Node's own.
+      return errors.conflict(
+        id,
+        `${where}: the address is in use; the option \`address\` or MICRO_SERVER_ADDRESS gives another one, and port 0 one that is free`,
+      );
     case "EACCES":
     case "EPERM":
       return errors.forbidden(id, `${where}: permission denied`, error);
