@@ -13,6 +13,7 @@ import { errors } from "./errors.ts";
 import { lazyBroker, lazyRegistry, lazyTransport } from "./lazy.ts";
 import { enableAmbient } from "./internal/ambient.ts";
 import type { Driver } from "./internal/driver.ts";
+import { isLogged } from "./internal/logged.ts";
 import type { Level, Logger } from "./logger.ts";
 import { consoleLogger } from "./logger/console.ts";
 import type { Protocol } from "./protocol.ts";
@@ -176,8 +177,10 @@ export function assemble(
               : (await named("broker", brokerChoice)).fromAddress(settings.brokerAddress, env),
           ),
         );
-  broker.onError ??= (error, event) =>
+  broker.onError ??= (error, event) => {
+    if (isLogged(error)) return;
     logger.warn(`broker ${broker.name}: ${error.detail}`, event === undefined ? {} : { topic: event.topic });
+  };
   const transportChoice = settings.transport ?? options.transport ?? "http";
   const transport =
     typeof transportChoice === "object"
