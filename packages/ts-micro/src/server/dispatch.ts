@@ -233,8 +233,15 @@ async function leave(iterator: AsyncIterator<unknown>, ctx: CallContext): Promis
 export function contained(error: unknown, service: string): MicroError {
   // The router's own words go as Go's do: plain text, without an id.
   if (isMicroError(error) && error.layer === "router") return error;
-  const failure = fromUnknown(error, service);
+  const failure = fromUnknown(undeclared(error) ?? error, service);
   if (!failure.refused) return failure;
   const { id, code, status, detail } = failure;
   return new MicroError({ id, code, status, detail, cause: failure });
+}
+
+/** Nothing tells at run time that a plain method wants a stream of requests: it is unary, and its loop fails. */
+function undeclared(error: unknown): Error | undefined {
+  if (!(error instanceof TypeError) || !error.message.endsWith(" is not async iterable")) return undefined;
+  const advice = 'a handler that receives a stream says so: endpoint({ stream: "client" }, …) or "bidi"';
+  return new TypeError(`${error.message}; ${advice}`, { cause: error });
 }
