@@ -1,9 +1,12 @@
 import { watch, type FSWatcher } from "node:fs";
-import type { Clock, Timer } from "../../clock.ts";
+import { sleep, type Clock, type Timer } from "../../clock.ts";
 import type { Directory } from "./directory.ts";
 
 /** Poll (ms) where the system cannot tell of changes. */
 const blind = 250;
+/** A directory that changes all the time is looked at for a fifth of the time, its rests being of 250 ms at most. */
+const rest = 4;
+const longestRest = 250;
 
 /** Tells when to look at the directory: at once where the system can tell of changes, which is a hint and no more, and at each poll. */
 export class Pulse {
@@ -16,7 +19,9 @@ export class Pulse {
   #timer: Timer | undefined;
   #looking: Promise<void> | undefined;
   #again = false;
-  #closed = false;
+  /** When the next look may begin. */
+  #next = 0;
+  readonly #over = new AbortController();
 
   constructor(directory: Directory, pollMs: number, clock: Clock, look: () => Promise<void>) {
     this.#directory = directory;
@@ -27,13 +32,13 @@ export class Pulse {
 
   /** Idempotent. Resolves when changes from now on will be told. */
   async start(): Promise<void> {
-    if (this.#timer !== undefined || this.#closed) return;
+    if (this.#timer !== undefined || this.#over.signal.aborted) return;
     this.#arm();
     await this.#aim();
   }
 
   async close(): Promise<void> {
-    this.#closed = true;
+    this.#over.abort();
     if (this.#timer !== undefined) this.#clock.cancel(this.#timer);
     this.#watcher?.close();
     this.#watcher = undefined;
@@ -41,7 +46,7 @@ export class Pulse {
   }
 
   #arm(): void {
-    if (this.#closed) return;
+    if (this.#over.signal.aborted) return;
     const ms = this.#watcher === undefined ? Math.min(blind, this.#pollMs) : this.#pollMs;
     this.#timer = this.#clock.after(ms, () => void this.#poll());
   }
@@ -56,9 +61,15 @@ export class Pulse {
   #beat(): Promise<void> {
     this.#again = true;
     this.#looking ??= (async () => {
-      while (this.#again && !this.#closed) {
+      while (this.#again && !this.#over.signal.aborted) {
+        const wait = this.#next - this.#clock.now();
+        if (wait > 0) await sleep(this.#clock, wait, this.#over.signal);
+        if (this.#over.signal.aborted) break;
         this.#again = false;
+        const began = this.#clock.now();
         await this.#look().catch(() => {});
+        const now = this.#clock.now();
+        this.#next = now + Math.min(rest * (now - began), longestRest);
       }
       this.#looking = undefined;
     })();
@@ -71,7 +82,7 @@ export class Pulse {
       (stats) => stats?.ino,
       () => undefined,
     );
-    if (this.#closed || (this.#watcher !== undefined && inode === this.#watched)) return;
+    if (this.#over.signal.aborted || (this.#watcher !== undefined && inode === this.#watched)) return;
     this.#watcher?.close();
     this.#watcher = undefined;
     this.#watched = inode;
