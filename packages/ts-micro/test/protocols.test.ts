@@ -41,7 +41,7 @@ class Seen {
   }
 }
 
-function talkService(seen: Seen, options: Pick<ServiceOptions, "registry" | "protocols" | "env">) {
+function talkService(seen: Seen, options: Pick<ServiceOptions, "registry" | "protocols" | "env" | "metadata">) {
   return createService({ name: "talk", address: "127.0.0.1:0", settle: 0, ...quiet, ...options })
     .handle("Talk", {
       hello: ({ name }: { name: string }) => ({ msg: `Hello ${name}` }),
@@ -89,7 +89,7 @@ function talkService(seen: Seen, options: Pick<ServiceOptions, "registry" | "pro
 }
 
 async function world(
-  serving: Pick<ServiceOptions, "protocols" | "env">,
+  serving: Pick<ServiceOptions, "protocols" | "env" | "metadata">,
   calling: Pick<ClientOptions, "protocols" | "env"> = serving,
 ) {
   const registry = memoryRegistry();
@@ -239,7 +239,36 @@ describe("the words of the environment", () => {
     expect(await spoken({ MICRO_SERVER: "grpc" }, {})).toMatchObject({ protocol: "grpc", reply });
     // What is served is what the node says; a client of another one has no node left.
     const { talk } = await world({ env: { MICRO_SERVER: "grpc" } }, { env: { MICRO_CLIENT: "mucp" } });
-    await expect(talk.hello({ name: "Ada" })).rejects.toMatchObject({ code: "UNAVAILABLE" });
+    await expect(talk.hello({ name: "Ada" })).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+      detail: "service talk: none of its nodes speaks mucp, by which this client calls; they speak grpc",
+    });
+  });
+
+  it("leave a node that names its protocol itself to that one", async () => {
+    const { talk, registry } = await world({ metadata: { protocol: "grpc" } });
+    expect((await registry.getService("talk"))[0]?.nodes[0]?.metadata).not.toHaveProperty("ts-protocols");
+    expect(await talk.metadata({})).toHaveProperty(":authority");
+  });
+
+  it.each(["fast", "mucp", "rpc", "grpc", "http", "grpc,mucp"])(
+    "%s finds services that speak everything",
+    async (word) => {
+      const { talk } = await world({}, { env: { MICRO_CLIENT: word } });
+      expect(await talk.hello({ name: "Ada" })).toEqual(reply);
+      const heard = await talk.metadata({});
+      const wire =
+        "Micro-Stream" in heard ? "mucp" : ":authority" in heard ? "grpc" : "Content-Type" in heard ? "http" : "fast";
+      expect(wire).toBe(word === "rpc" ? "mucp" : word.split(",")[0]);
+    },
+  );
+
+  it("says what is spoken when nothing is left but by filters", async () => {
+    const { client } = await world({});
+    await expect(client.call("talk", "Talk.Hello", {}, { filters: [() => []] })).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+      detail: "service talk: no node is left after filters",
+    });
   });
 
   it("may be several with commas, and `auto` is all of them", async () => {

@@ -70,6 +70,7 @@ export class ClientEngine {
       (node) => this.#peers.speaks(node),
       options.filters,
       options.clock,
+      options.protocols.map(({ name }) => name),
     );
     this.#run = compile(options.interceptors, (call) => this.#perform(call as PreparedCall));
     this.#attempt = compile(options.callInterceptors, (attempt) => this.#send(attempt));

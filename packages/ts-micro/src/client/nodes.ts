@@ -4,6 +4,7 @@ import { errors } from "../errors.ts";
 import { bounded, type Bounds } from "../internal/bounded.ts";
 import type { Node, ServiceRecord } from "../registry.ts";
 import type { CachedRegistry } from "../registry/cached.ts";
+import { spokenBy } from "./peers.ts";
 
 /** What the registry says of an endpoint. */
 export interface EndpointFacts {
@@ -24,13 +25,22 @@ export class Directory {
   readonly #speaks: (node: Node) => boolean;
   readonly #filters: readonly Filter[];
   readonly #clock: Clock;
+  /** What the client calls by, for its errors. */
+  readonly #calling: readonly string[];
   readonly #memo = new Map<string, { records: readonly ServiceRecord[]; candidates: Candidates }>();
 
-  constructor(registry: CachedRegistry, speaks: (node: Node) => boolean, filters: readonly Filter[], clock: Clock) {
+  constructor(
+    registry: CachedRegistry,
+    speaks: (node: Node) => boolean,
+    filters: readonly Filter[],
+    clock: Clock,
+    calling: readonly string[],
+  ) {
     this.#registry = registry;
     this.#speaks = speaks;
     this.#filters = filters;
     this.#clock = clock;
+    this.#calling = calling;
   }
 
   /** What is known now, without asking; undefined when the registry must be asked first. */
@@ -113,14 +123,13 @@ export class Directory {
   }
 
   async #notFound(service: string, records: readonly ServiceRecord[], bounds: Bounds): Promise<Error> {
-    const protocols = new Set(
-      records.flatMap((record) => record.nodes.map((node) => node.metadata["protocol"] ?? "none")),
-    );
-    if (protocols.size > 0) {
-      return errors.unavailable(
-        "go.micro.client",
-        `service ${service}: no node left after protocol and filters (nodes speak ${[...protocols].join(", ")})`,
-      );
+    const nodes = records.flatMap((record) => record.nodes);
+    if (nodes.length > 0) {
+      const spoken = [...new Set(nodes.flatMap(spokenBy))].join(", ");
+      const why = nodes.some(this.#speaks)
+        ? "no node is left after filters"
+        : `none of its nodes speaks ${this.#calling.join(" or ")}, by which this client calls; they speak ${spoken}`;
+      return errors.unavailable("go.micro.client", `service ${service}: ${why}`);
     }
     const soon: Bounds = { ...bounds, deadline: Math.min(bounds.deadline, this.#clock.now() + 300) };
     const names = await bounded(soon, (signal) => this.#registry.listServices({ signal })).then(

@@ -72,10 +72,13 @@ export class Peers {
   }
 }
 
-/** An empty `protocol` is a Go node of old: mucp. */
+/** What a node says that it speaks. An empty `protocol` is a Go node of old: mucp. */
+export function spokenBy({ metadata }: Node): readonly string[] {
+  return metadata["ts-protocols"]?.split(",") ?? [metadata["protocol"] || "mucp"];
+}
+
 function spoken(protocol: Protocol, node: Node): boolean {
-  if (protocol.speaks !== undefined) return protocol.speaks(node);
-  return (node.metadata["protocol"] || "mucp") === protocol.name;
+  return protocol.speaks === undefined ? spokenBy(node).includes(protocol.name) : protocol.speaks(node);
 }
 
 /** By the first of the ways, which may find that it must be the next one. */

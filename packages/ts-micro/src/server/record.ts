@@ -21,6 +21,7 @@ export function recordOf(
 
 function nodeOf(options: ServerEngineOptions, address: string): Node {
   const { name, id, metadata, protocols, advertised, registry, broker, tls } = options;
+  const names = protocols.map((protocol) => protocol.name);
   return {
     id: `${name}-${id}`,
     address,
@@ -29,6 +30,10 @@ function nodeOf(options: ServerEngineOptions, address: string): Node {
       "ts-wire": "0",
       ...advertised.metadata,
       ...Object.assign({}, ...protocols.map((protocol) => protocol.marks)),
+      // Who says in so many words how it wants to be called, or is a web app, means that alone.
+      ...(names.length > 1 && advertised.name !== "http" && metadata["protocol"] === undefined
+        ? { "ts-protocols": names.join(",") }
+        : {}),
       registry: registry.name,
       broker: broker.name,
       ...(tls === undefined ? {} : { secure: "true" }),
