@@ -41,17 +41,21 @@ export interface EndpointDefinition<Q, R, K extends Kind> {
 
 /**
  * Declares an endpoint with schemas, a stream kind or other facts. The caller sends the schema's input, the handler gets its output;
- * without a response schema the reply has the type that the handler returns.
+ * without a schema the request has the type of the handler's parameter, and the reply the one that it returns.
  */
 export function endpoint<
-  Q extends StandardSchemaV1 = StandardSchemaV1<unknown>,
+  Q extends StandardSchemaV1 | undefined = undefined,
   R extends StandardSchemaV1 | undefined = undefined,
   const K extends Kind = "unary",
   O = never,
+  I = unknown,
 >(
   definition: EndpointDefinition<Q, R, K>,
-  handler: (request: Sent<K, Out<Q>>, ctx: Context) => Replied<K, R extends StandardSchemaV1 ? In<R> : O>,
-): Endpoint<K, In<Q>, R extends StandardSchemaV1 ? Out<R> : O> {
+  handler: (
+    request: Sent<K, Q extends StandardSchemaV1 ? Out<Q> : I>,
+    ctx: Context,
+  ) => Replied<K, R extends StandardSchemaV1 ? In<R> : O>,
+): Endpoint<K, Q extends StandardSchemaV1 ? In<Q> : I, R extends StandardSchemaV1 ? Out<R> : O> {
   return { kind: definition.stream ?? "unary", handler, definition } as never;
 }
 

@@ -36,20 +36,23 @@ async function world(wire: string): Promise<{ client: Client; proxy: FaultProxy;
 }
 
 describe.each(["fast", "mucp", "grpc"])("the error of a call over %s", (wire) => {
-  it.each([1, 2])("names the service and the node that has no such endpoint, in Go's words (call %i)", async (calls) => {
-    const { client, proxy } = await world(wire);
-    if (calls > 1) await client.call("greeter", "Greeter.Hello", {});
-    const [detail, which] =
-      wire === "grpc"
-        ? ["unknown service Greeter.Helo", "greeter"]
-        : ["rpc: can't find method Helo", "greeter Greeter.Helo"];
-    const message = `${which} at ${proxy.address}: ${detail}`;
-    await expect(client.call("greeter", "Greeter.Helo", {})).rejects.toMatchObject({
-      code: "NOT_FOUND",
-      detail,
-      message,
-    });
-  });
+  it.each([1, 2])(
+    "names the service and the node that has no such endpoint, in Go's words (call %i)",
+    async (calls) => {
+      const { client, proxy } = await world(wire);
+      if (calls > 1) await client.call("greeter", "Greeter.Hello", {});
+      const [detail, which] =
+        wire === "grpc"
+          ? ["unknown service Greeter.Helo", "greeter"]
+          : ["rpc: can't find method Helo", "greeter Greeter.Helo"];
+      const message = `${which} at ${proxy.address}: ${detail}`;
+      await expect(client.call("greeter", "Greeter.Helo", {})).rejects.toMatchObject({
+        code: "NOT_FOUND",
+        detail,
+        message,
+      });
+    },
+  );
 
   it.each([1, 2])("names the call whose connection was lost, and the node (call %i)", async (calls) => {
     const { client, proxy, begun } = await world(wire);
