@@ -1,10 +1,14 @@
 import { encodeError, isMicroError, type MicroError } from "ts-micro";
 
+/** A failure, `cause`, and what can be done. */
+export class Advice extends Error {}
+
 /**
  * What standard error says of a failure. An error that a service answered is printed as it came: Go's JSON, or plain text. One of this side
  * is in our words.
  */
 export function wordsOf(error: unknown): string {
+  if (error instanceof Advice) return `${wordsOf(error.cause)}\nmicro: ${error.message}`;
   const remote = remoteError(error);
   if (remote !== undefined) return encodeError(remote);
   if (isMicroError(error)) return `micro: ${error.detail}${advice(error)}`;

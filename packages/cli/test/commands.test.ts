@@ -266,3 +266,57 @@ describe("micro stream bidi", () => {
     });
   });
 });
+
+describe("micro stream client", () => {
+  const target = ["greeter", "Greeter.Sum"] as const;
+
+  it("sends each request and prints the one reply", async () => {
+    expect(await micro("stream", "client", ...target, '{"n":1}', '{"n":2}')).toEqual(ok('{"total":3}\n'));
+    expect(await micro("stream", "c", ...target, '{"n":1}')).toEqual(ok('{"total":1}\n'));
+  });
+
+  it("prints a reply or an error that comes before everything was sent", async () => {
+    expect(await micro("stream", "client", ...target, '{"n":1}', '{"n":0}', '{"n":2}')).toEqual(ok('{"total":1}\n'));
+    const stderr = '{"id":"greeter","code":409,"detail":"no debts","status":"Conflict"}\n';
+    expect(await micro("stream", "client", ...target, '{"n":-1}', '{"n":2}')).toMatchObject({ code: 1, stderr });
+  });
+
+  it("takes requests from the lines of its input, which stays open when the reply comes first", async () => {
+    const all = start("stream", "client", ...target, "-");
+    all.child.stdin?.end('{"n":1}\n\n{"n":41}\n');
+    expect(await all.ended).toEqual(ok('{"total":42}\n'));
+    const early = start("stream", "client", ...target, "-");
+    early.child.stdin?.write('{"n":7}\n{"n":0}\n');
+    expect(await early.ended).toEqual(ok('{"total":7}\n'));
+  });
+
+  it("fails when one of them is no JSON", async () => {
+    const run = start("stream", "client", ...target, "-");
+    run.child.stdin?.write('{"n":1}\n{\n');
+    const { code, stdout, stderr } = await run.ended;
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(stderr).toMatch(/^micro: the request is not JSON/);
+  });
+
+  it("ends at INT while it waits for its input", async () => {
+    const run = start("stream", "bidi", "greeter", "Greeter.Talk", "-");
+    run.child.stdin?.write('{"text":"a"}\n');
+    await run.says('{"text":"a"}\n');
+    run.child.kill("SIGINT");
+    expect(await run.ended).toMatchObject({ code: 130, stderr: "" });
+  });
+});
+
+describe("an endpoint of another kind", () => {
+  it.each([
+    [["call", "greeter", "Greeter.Sum"], "use: micro stream client greeter Greeter.Sum '{…}' '{…}'"],
+    [["call", "greeter", "Greeter.Chat"], "use: micro stream bidi greeter Greeter.Chat '{…}' '{…}'"],
+    [["call", "greeter", "Greeter.Count"], "use: micro stream server greeter Greeter.Count '{…}'"],
+    [["stream", "client", "greeter", "Greeter.Hello", "{}"], "use: micro call greeter Greeter.Hello '{…}'"],
+  ])("is told with the command for it: %j", async (args, words) => {
+    const { code, stdout, stderr } = await micro(...args);
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(stderr).toMatch(/^\{"id":"go\.micro\.server","code":405,.*\}\nmicro: use: /);
+    expect(stderr).toContain(words);
+  });
+});

@@ -1,3 +1,4 @@
+import { advised } from "../advised.ts";
 import { type Command, needArgs } from "../command.ts";
 import { compact, requestBody, sorted } from "../json.ts";
 import { withSession } from "../session.ts";
@@ -11,7 +12,9 @@ export const call: Command = {
     const [service, endpoint] = needArgs(invocation, "SERVICE", "ENDPOINT") as [string, string];
     const { out, args, signal } = invocation;
     const request = requestBody(args.slice(2).join(" ") || "{}");
-    const reply = await withSession(invocation, ({ client }) => client.call(service, endpoint, request, { signal }));
+    const reply = await withSession(invocation, (session) =>
+      advised(session, service, endpoint, () => session.client.call(service, endpoint, request, { signal })),
+    );
     await out.line(compact(sorted(reply)));
   },
 };

@@ -1,0 +1,34 @@
+import { createInterface } from "node:readline";
+import { requestBody } from "./json.ts";
+
+/** What a stream sends. */
+export interface Requests extends AsyncIterable<Uint8Array> {
+  /** How many there are; undefined when nobody knows. */
+  readonly count: number | undefined;
+}
+
+/**
+ * The requests that `words` say, one each; for `-` the lines of standard input, each read when the one before it is dealt with, until `signal` aborts.
+ * @throws MicroError BAD_REQUEST unless each is one JSON object: of words at once, of lines when they come
+ */
+export function requestsOf(words: readonly string[], signal: AbortSignal): Requests {
+  if (words.length === 1 && words[0] === "-")
+    return { count: undefined, [Symbol.asyncIterator]: () => fromLines(signal) };
+  const bodies = words.map(requestBody);
+  return { count: bodies.length, [Symbol.asyncIterator]: () => fromWords(bodies) };
+}
+
+async function* fromWords(bodies: readonly Uint8Array[]): AsyncGenerator<Uint8Array, void, undefined> {
+  yield* bodies;
+}
+
+async function* fromLines(signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
+  const lines = createInterface({ input: process.stdin, crlfDelay: Infinity, signal });
+  try {
+    for await (const line of lines) if (line.trim() !== "") yield requestBody(line);
+    // Aborted is not at its end.
+    signal.throwIfAborted();
+  } finally {
+    lines.close();
+  }
+}
