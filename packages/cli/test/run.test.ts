@@ -1,4 +1,5 @@
-import { mkdirSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { bin, built, endAll, Running, Scratch, worldIn } from "./micro.ts";
@@ -60,7 +61,9 @@ describe("micro run", () => {
     expect(run.stderr).toContain("micro: src/main.ts changed: restarting\n");
 
     write("src/main.ts", "const = ;");
-    await run.says("it ended with code 1; starting again in 0.5 s, or after a change", "stderr");
+    await run.says("it ended with code 1; waiting for a change", "stderr");
+    expect(run.stderr).toMatch(/main\.ts:1/);
+    expect(run.stderr).not.toContain("    at ");
     write("src/main.ts", service("three"));
     await run.says("three runs");
 
@@ -71,18 +74,46 @@ describe("micro run", () => {
     expect(isAlive(pidIn(stdout.split("three")[1] ?? ""))).toBe(false);
   });
 
-  it("restarts for files in new folders and for files that go, not for those of others", async () => {
-    write("main.ts", service("one"));
+  it("restarts for what it has loaded, changed or gone, and for settings, not for files of others", async () => {
+    write("lib/deep/helper.ts", "export const a = 1;");
+    write("lib/late.mjs", "");
+    write("main.ts", `import "./lib/deep/helper.ts"; await import("./lib/late.mjs");${service("one")}`);
     const run = micro("run", "main.ts");
     await run.says("one runs");
     // None of these counts: were it otherwise, one of them would be the file that is said below.
     for (const path of ["node_modules/x/index.js", "dist/main.js", ".git/index.js", "data.log"]) write(path, "1");
-    write("lib/deep/helper.ts", "export {};");
+    for (const path of ["client.ts", "out/generated.ts", "lib/deep/other.ts"]) write(path, "export {};");
+    write("lib/deep/helper.ts", "export const a = 2;");
     await run.says("lib/deep/helper.ts changed: restarting", "stderr");
     await run.says("runs as", "stdout", 2);
     expect(run.stderr.split("changed").length).toBe(2);
-    write("lib/deep/helper.ts", "export const a = 1;");
+    write("lib/late.mjs", "export {};");
+    await run.says("lib/late.mjs changed: restarting", "stderr");
     await run.says("runs as", "stdout", 3);
+    write("config/settings.json", "{}");
+    await run.says("config/settings.json changed: restarting", "stderr");
+    await run.says("runs as", "stdout", 4);
+    rmSync(join(folder, "lib/late.mjs"));
+    // It cannot be loaded any more, and waits for any file.
+    await run.says("it ended with code 1", "stderr");
+    write("lib/late.mjs", "");
+    await run.says("runs as", "stdout", 5);
+    run.child.kill("SIGTERM");
+    expect((await run.ended).code).toBe(0);
+  });
+
+  it("does not restart for what Git ignores, nor for the folders of registry and data", async () => {
+    execFileSync("git", ["init", "-q"], { cwd: folder });
+    write(".gitignore", "out/\n");
+    write("main.ts", service("one"));
+    const env = { ...worldIn(join(folder, "registry")), MICRO_DATA_DIR: "data" };
+    const run = new Running(process.execPath, [bin, "run", "main.ts"], { env, cwd: folder });
+    await run.says("one runs");
+    for (const path of ["registry/a.json", "data/b.json", "out/c.json"]) write(path, "{}");
+    write("main.ts", service("two"));
+    await run.says("main.ts changed: restarting", "stderr");
+    await run.says("two runs");
+    expect(run.stderr.split("changed").length).toBe(2);
     run.child.kill("SIGTERM");
     expect((await run.ended).code).toBe(0);
   });

@@ -1,3 +1,4 @@
+import { resolve } from "node:path";
 import { type Command, UsageError } from "../command.ts";
 import type { Child } from "../run/child.ts";
 import { entryOf } from "../run/entry.ts";
@@ -25,7 +26,10 @@ export const run: Command = {
     const retries = flags["retries"] === undefined ? Infinity : Number(flags["retries"]);
     if (Number.isNaN(retries) || retries < 0) throw new UsageError("--retries: a number is needed", command);
     const say = (text: string): void => void process.stderr.write(`micro: ${text}\n`);
-    const watch = flags["no-watch"] === true ? undefined : new Watch(entry.watched, say);
+    const watch =
+      flags["no-watch"] === true
+        ? undefined
+        : new Watch(entry.watched, dataFolders(entry.cwd, { ...process.env, ...env }), say);
     let current: Child | undefined;
     invocation.onForcedEnd(() => current?.kill());
     try {
@@ -44,3 +48,8 @@ export const run: Command = {
     }
   },
 };
+
+/** Folders that services of ours write to. */
+function dataFolders(cwd: string, env: NodeJS.ProcessEnv): string[] {
+  return ["MICRO_LOCAL_DIR", "MICRO_DATA_DIR"].flatMap((name) => (env[name] ? [resolve(cwd, env[name])] : []));
+}

@@ -1,5 +1,6 @@
 // Loaded into a service before its own code: when the command that started it has gone without a word, nobody would ever stop it.
 import { Socket } from "node:net";
+import { unloadable } from "./messages.ts";
 
 /** The pipe that `run` holds open. */
 const lifeline = 3;
@@ -12,4 +13,19 @@ if (process.env["MICRO_RUN_LIFELINE"] !== undefined) {
   pipe.on("close", () => process.kill(process.pid, "SIGTERM"));
   pipe.resume();
   pipe.unref();
+  // Node's own dump of a program that does not compile is longer than what it says, and starting again is no use.
+  process.on("uncaughtExceptionMonitor", (error) => {
+    if (!ofLoading(error)) return;
+    process.send?.({ [unloadable]: true });
+    error.stack = (error.stack ?? "").replace(/\n {4}at [^]*$/, "");
+  });
+}
+
+/** A syntax error of the program itself, as Node or tsx reports it; not one that the running program met, in JSON say. */
+function ofLoading(error: Error): boolean {
+  if (error.name === "TransformError") return true;
+  return (
+    error instanceof SyntaxError &&
+    /^ {4}at .*\(node:internal\/(modules|vm)/.test(/^ {4}at .*/m.exec(error.stack ?? "")?.[0] ?? "")
+  );
 }

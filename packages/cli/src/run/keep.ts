@@ -20,14 +20,15 @@ const firstPause = 500;
 const longestPause = 30_000;
 
 /**
- * Keeps a service running: after a crash it is started again, each time a little later; after a change of a source file at once. Resolves
+ * Keeps a service running: after a crash it is started again, each time a little later; after a change of a file that it has loaded at once. Resolves
  * with an exit code when `signal` aborts, or, without a watch, when the service has ended by itself or crashed too often.
  */
 export async function keep(options: KeepOptions): Promise<number> {
   const { watch, signal, say } = options;
   for (let crashes = 0; ;) {
-    watch?.forget();
     const child = new Child(options.args, options.cwd, options.env);
+    // What a running service has not loaded is none of its code; one that has ended may wait for any file.
+    watch?.forget((file) => child.over || child.loaded.size === 0 || child.loaded.has(file));
     options.started(child);
     const began = performance.now();
     const next = await first(signal, child.exited, watch);
@@ -41,7 +42,7 @@ export async function keep(options: KeepOptions): Promise<number> {
     if (performance.now() - began >= calm) crashes = 0;
     const crashed = next.code !== 0;
     if (crashed) crashes++;
-    const over = !crashed || crashes > options.retries;
+    const over = !crashed || crashes > options.retries || (child.unloadable && watch !== undefined);
     if (over && watch === undefined) {
       if (crashed) say(`it ${how(next)}; not started again`);
       return next.code ?? 1;

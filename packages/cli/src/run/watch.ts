@@ -1,12 +1,13 @@
-import { type FSWatcher, readdirSync, statSync, watch } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { type FSWatcher, readdirSync, realpathSync, statSync, watch } from "node:fs";
 import { basename, extname, join, relative } from "node:path";
 
 /** Folders whose changes are not the programmer's; those with a dot in front neither. */
 const ignored: ReadonlySet<string> = new Set(["node_modules", "dist", "coverage"]);
-/** A service may write other files of its own without being restarted for it. */
-const sources: ReadonlySet<string> = new Set(
-  ".ts .mts .cts .tsx .js .mjs .cjs .jsx .json .yaml .yml .toml .proto .env .graphql .sql".split(" "),
-);
+/** What a service loads. */
+const code: ReadonlySet<string> = new Set(".ts .mts .cts .tsx .js .mjs .cjs .jsx".split(" "));
+/** What it reads by itself, perhaps; it may write other files without being restarted for it. */
+const read: ReadonlySet<string> = new Set(".json .yaml .yml .toml .proto .env .graphql .sql".split(" "));
 /** Quiet time after which a burst of changes counts as over, in ms. */
 const calm = 100;
 /** Most folders watched. */
@@ -15,6 +16,7 @@ const mostFolders = 2000;
 /** Changes of source files below a folder. */
 export class Watch {
   readonly #root: string;
+  readonly #without: ReadonlySet<string>;
   readonly #folders = new Map<string, FSWatcher>();
   /** What each file was when it was last looked at: only real changes count, not mere touches of its folder. */
   readonly #files = new Map<string, string>();
@@ -26,11 +28,14 @@ export class Watch {
   #wake: (() => void) | undefined;
   #full = false;
   #closed = false;
+  #loaded: (file: string) => boolean = () => true;
 
-  constructor(root: string, say: (text: string) => void) {
-    this.#root = root;
+  /** `without`: folders that do not count. */
+  constructor(root: string, without: readonly string[], say: (text: string) => void) {
+    this.#root = realpathSync(root);
+    this.#without = new Set(without);
     this.#say = say;
-    this.#add(root, false);
+    this.#add(this.#root, false);
   }
 
   /** The next change: the path of the first file of its burst. One that happened since the last `forget` counts. */
@@ -44,9 +49,10 @@ export class Watch {
     return this.#changed;
   }
 
-  /** What has happened until now does not count any more. */
-  forget(): void {
+  /** What has happened until now does not count any more. From now on code counts that `loaded` says was loaded. */
+  forget(loaded: (file: string) => boolean): void {
     this.#changed = undefined;
+    this.#loaded = loaded;
   }
 
   close(): void {
@@ -86,17 +92,24 @@ export class Watch {
     const name = basename(path);
     const stat = statSync(path, { throwIfNoEntry: false });
     if (stat?.isDirectory() === true) {
-      if (!ignored.has(name) && !name.startsWith(".")) this.#add(path, counts);
+      if (!ignored.has(name) && !name.startsWith(".") && !this.#without.has(path)) this.#add(path, counts);
       return;
     }
     if (stat === undefined) this.#remove(path);
-    if (!sources.has(extname(name)) && !name.startsWith(".env")) return;
+    const kind = extname(name);
+    if (!code.has(kind) && !read.has(kind) && !name.startsWith(".env")) return;
     const before = this.#files.get(path);
     const now = stat === undefined ? undefined : `${stat.mtimeMs} ${stat.size} ${stat.ino}`;
     if (before === now) return;
     if (now === undefined) this.#files.delete(path);
     else this.#files.set(path, now);
-    if (counts) this.#report(path);
+    if (counts && (code.has(kind) ? this.#loaded(path) : !this.#outside(path))) this.#report(path);
+  }
+
+  /** Git ignores what is made: of data that a service writes, nobody else can tell. */
+  #outside(path: string): boolean {
+    if (basename(path).startsWith(".env")) return false;
+    return spawnSync("git", ["check-ignore", "-q", path], { cwd: this.#root, stdio: "ignore" }).status === 0;
   }
 
   #remove(folder: string): void {
