@@ -14,8 +14,8 @@ if (process.env["MICRO_RUN_LIFELINE"] !== undefined) {
   pipe.resume();
   pipe.unref();
   // Node's own dump of a program that does not compile is longer than what it says, and starting again is no use.
-  process.on("uncaughtExceptionMonitor", (error) => {
-    if (!ofLoading(error)) return;
+  process.on("uncaughtExceptionMonitor", (error: unknown) => {
+    if (!(error instanceof Error) || !ofLoading(error)) return;
     process.send?.({ [unloadable]: true });
     error.stack = (error.stack ?? "").replace(/\n {4}at [^]*$/, "");
   });
@@ -23,9 +23,8 @@ if (process.env["MICRO_RUN_LIFELINE"] !== undefined) {
 
 /** A syntax error of the program itself, as Node or tsx reports it; not one that the running program met, in JSON say. */
 function ofLoading(error: Error): boolean {
-  if (error.name === "TransformError") return true;
+  const [first = ""] = /^ {4}at .*/m.exec(error.stack ?? "") ?? [];
   return (
-    error instanceof SyntaxError &&
-    /^ {4}at .*\(node:internal\/(modules|vm)/.test(/^ {4}at .*/m.exec(error.stack ?? "")?.[0] ?? "")
+    error.name === "TransformError" || (error instanceof SyntaxError && /\(node:internal\/(modules|vm)/.test(first))
   );
 }
