@@ -16,7 +16,7 @@ async function service(): Promise<Service> {
     env: false,
     logLevel: "fatal",
   });
-  const seen = async (): Promise<unknown> => (await probe(made)["seen"]?.({}))?.["tenant"];
+  const seen = async (): Promise<unknown> => (await probe(made).seen({}))["tenant"];
   made.handle("Probe", {
     seen: (_: object, ctx) => ({ tenant: ctx.metadata.get("X-Tenant") ?? null }),
     own: () => ({ user: users.getStore() ?? null }),
@@ -38,23 +38,24 @@ afterEach(async () => {
   for (const one of running.splice(0)) await one.stop();
 });
 
-type Probe = Record<string, (request: object, options?: object) => Promise<Record<string, unknown>>>;
+type Call = (request: object, options?: object) => Promise<Record<string, unknown>>;
+type Probe = Record<"seen" | "own" | "outer" | "throws", Call>;
 const probe = (of: { client: { service(name: string): unknown } }): Probe =>
-  (of.client.service("ambient") as Record<string, Probe>)["Probe"] as Probe;
+  (of.client.service("ambient") as { Probe: Probe }).Probe;
 
 describe("the ambient context", () => {
   test("goes on behind what a handler waits for, and calls side by side keep their own", async () => {
     const { outer } = probe(await service());
     const tenants = Array.from({ length: 20 }, (_, i) => `t${i}`);
-    const replies = await Promise.all(tenants.map((tenant) => outer?.({}, { metadata: { "X-Tenant": tenant } })));
-    expect(replies.map((reply) => [reply?.["before"], reply?.["after"]])).toEqual(tenants.map((each) => [each, each]));
+    const replies = await Promise.all(tenants.map((tenant) => outer({}, { metadata: { "X-Tenant": tenant } })));
+    expect(replies.map((reply) => [reply["before"], reply["after"]])).toEqual(tenants.map((each) => [each, each]));
   });
 
   test("does not stay with the caller, whether the handler answers at once, later or throws", async () => {
     const { seen, outer, throws } = probe(await service());
-    await seen?.({});
-    const calls = [seen, outer, throws].map((call) => call?.({}, { metadata: { "X-Tenant": "inner" } }));
-    const after = seen?.({});
+    await seen({});
+    const calls = [seen, outer, throws].map((call) => call({}, { metadata: { "X-Tenant": "inner" } }));
+    const after = seen({});
     expect((await Promise.allSettled(calls)).map(({ status }) => status)).toEqual([
       "fulfilled",
       "fulfilled",
@@ -65,9 +66,9 @@ describe("the ambient context", () => {
 
   test("leaves other storages alone: a handler in process sees its caller's", async () => {
     const { own, outer } = probe(await service());
-    await own?.({});
+    await own({});
     const seen = await Promise.all(
-      ["ada", "bob"].map((user) => users.run(user, async () => [await own?.({}), (await outer?.({}))?.["user"]])),
+      ["ada", "bob"].map((user) => users.run(user, async () => [await own({}), (await outer({}))["user"]])),
     );
     expect(seen).toEqual([
       [{ user: "ada" }, "ada"],
@@ -80,8 +81,8 @@ describe("the ambient context", () => {
     const client = createClient({ registry: made.options.registry, env: false });
     running.push({ stop: () => client.close() });
     const { own, outer } = probe({ client });
-    expect(await users.run("first", () => own?.({}))).toEqual({ user: null });
-    const replies = await Promise.all(["a", "b"].map((tenant) => outer?.({}, { metadata: { "X-Tenant": tenant } })));
-    expect(replies.map((reply) => reply?.["after"])).toEqual(["a", "b"]);
+    expect(await users.run("first", () => own({}))).toEqual({ user: null });
+    const replies = await Promise.all(["a", "b"].map((tenant) => outer({}, { metadata: { "X-Tenant": tenant } })));
+    expect(replies.map((reply) => reply["after"])).toEqual(["a", "b"]);
   });
 });
