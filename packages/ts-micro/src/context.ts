@@ -68,9 +68,9 @@ export interface Context extends CallOptions {
   readonly signal: AbortSignal;
   /** What the caller sent. */
   readonly metadata: Metadata;
-  /** Goes to the caller's `onHeader` before the first reply, or with the error; 16 KiB at most. Later additions are lost. */
+  /** Goes to the caller's `onHeader` before the first reply, or with the error. Later additions are lost. `set` throws RESOURCE_EXHAUSTED past 16 KiB. */
   readonly responseHeader: Metadata;
-  /** Goes to the caller's `onTrailer` behind the last reply, or with the error; 16 KiB at most. */
+  /** Goes to the caller's `onTrailer` behind the last reply, or with the error. `set` as above. */
   readonly responseTrailer: Metadata;
   /** Time of the process's monotonic clock (`performance.now()`) by which the reply is due; Infinity without one. */
   readonly deadline: number;

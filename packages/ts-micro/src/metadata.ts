@@ -13,7 +13,7 @@ export class Metadata implements Iterable<[string, string]> {
   /** What it is to be made of when somebody looks. */
   #pristine: MetadataInit | undefined;
 
-  /** A new Metadata with the entries of `init`. @throws MicroError BAD_REQUEST for what is no text */
+  /** A new Metadata with the entries of `init`. @throws MicroError BAD_REQUEST as `set` */
   static from(init?: MetadataInit): Metadata {
     const metadata = new Metadata();
     if (init !== undefined) metadata.merge(init);
@@ -30,6 +30,13 @@ export class Metadata implements Iterable<[string, string]> {
   /** What `over` was given, as long as nobody has looked; an engine may read that instead. */
   get pristine(): MetadataInit | undefined {
     return this.#pristine;
+  }
+
+  /** What came over a wire: of what other wires cannot carry each run of characters becomes a space. */
+  static received(init: Readonly<Record<string, string>> | Iterable<readonly [string, string]>): Metadata {
+    const metadata = new Metadata();
+    for (const [name, value] of isIterable(init) ? init : Object.entries(init)) metadata.#put(clean(name), clean(value));
+    return metadata;
   }
 
   get #map(): Map<string, [name: string, value: string]> {
@@ -54,9 +61,13 @@ export class Metadata implements Iterable<[string, string]> {
     return this.#map.has(name.toLowerCase());
   }
 
-  /** @throws MicroError BAD_REQUEST for a name or value that is no text */
+  /** @throws MicroError BAD_REQUEST for a name or value that is no text, or has a line end or zero byte in it */
   set(name: string, value: string): this {
-    check(name, value);
+    fit(name, value);
+    return this.#put(name, value);
+  }
+
+  #put(name: string, value: string): this {
     this.#map.set(name.toLowerCase(), [name, value]);
     return this;
   }
@@ -125,9 +136,7 @@ export function fitToSend(init: MetadataInit | undefined): MetadataInit | undefi
     if (!isSame(init, taken)) remember(init);
     return init;
   }
-  const metadata = init instanceof Metadata ? init : Metadata.from(init);
-  for (const [name, value] of metadata.original()) fit(name, value);
-  return metadata;
+  return init instanceof Metadata ? init : Metadata.from(init);
 }
 
 /** A plain object as it was when it was found fit, and what a wire made of it. Most callers give the same one again. */
@@ -180,16 +189,17 @@ function isIterable(init: MetadataInit): init is Iterable<readonly [string, stri
 }
 
 const unsendable = /[\r\n\0]/;
+const allUnsendable = /[\r\n\0]+/g;
 
-function check(name: unknown, value: unknown): void {
+function fit(name: unknown, value: unknown): void {
   if (typeof name !== "string") throw unfit("a name", `${typeof name}, not text`);
   if (typeof value !== "string") throw unfit(JSON.stringify(name), `${kindOf(value)}, not text`);
+  if (unsendable.test(value) || unsendable.test(name))
+    throw unfit(JSON.stringify(name.slice(0, 80)), "a line end or zero byte in it");
 }
 
-function fit(name: string, value: unknown): void {
-  check(name, value);
-  if (unsendable.test(value as string) || unsendable.test(name))
-    throw unfit(JSON.stringify(name.slice(0, 80)), "a line end or zero byte in it");
+function clean(text: string): string {
+  return unsendable.test(text) ? text.replace(allUnsendable, " ") : text;
 }
 
 function kindOf(value: unknown): string {
@@ -200,17 +210,51 @@ function unfit(what: string, why: string): Error {
   return errors.badRequest("ts.micro.metadata", `metadata: ${what}: ${why}`);
 }
 
+/** Most of what a handler may add as headers, and as trailers, in bytes as HPACK counts: past what peers take nghttp2 says that the call did not run. */
+const mostAdded = 16 * 1024;
+
+class AddedMetadata extends Metadata {
+  #bytes = 0;
+
+  /** @throws MicroError RESOURCE_EXHAUSTED too, for more than replies carry */
+  override set(name: string, value: string): this {
+    fit(name, value);
+    const bytes = this.#bytes - bytesOf(name, this.get(name)) + bytesOf(name, value);
+    if (bytes > mostAdded) {
+      const detail = `the handler added ${bytes} bytes to the head or the end of its reply: ${mostAdded} are the limit`;
+      throw errors.resourceExhausted("go.micro.server", detail);
+    }
+    super.set(name, value);
+    this.#bytes = bytes;
+    return this;
+  }
+
+  override merge(init: MetadataInit): this {
+    for (const [name, value] of Metadata.from(init).original()) this.set(name, value);
+    return this;
+  }
+
+  override delete(name: string): boolean {
+    this.#bytes -= bytesOf(name, this.get(name));
+    return super.delete(name);
+  }
+}
+
+function bytesOf(name: string, value: string | undefined): number {
+  return value === undefined ? 0 : name.length + Buffer.byteLength(value) + 32;
+}
+
 /** What a handler adds to its reply: before its first message, and behind its last. Made when somebody asks. */
 export class ResponseMetadata {
   #header: Metadata | undefined;
   #trailer: Metadata | undefined;
 
   get header(): Metadata {
-    return (this.#header ??= new Metadata());
+    return (this.#header ??= new AddedMetadata());
   }
 
   get trailer(): Metadata {
-    return (this.#trailer ??= new Metadata());
+    return (this.#trailer ??= new AddedMetadata());
   }
 
   /** Undefined when nobody asked for one, as in most calls. */

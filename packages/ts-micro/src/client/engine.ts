@@ -16,7 +16,6 @@ import { RetryBudget } from "../internal/retry-budget.ts";
 import { Metadata, ResponseMetadata, fitToSend } from "../metadata.ts";
 import type { CallHead, Peer } from "../protocol.ts";
 import type { Node } from "../registry.ts";
-import { excessOf } from "../wire/added.ts";
 import { asks } from "./answer.ts";
 import { blames, retryable } from "./attempts.ts";
 import { decodeReply } from "./decode.ts";
@@ -323,11 +322,6 @@ export class ClientEngine {
     const { listener } = call;
     const response = listener && new ResponseMetadata();
     return bounded(this.bounds(call), () => local.unary({ ...call, cancellation, response }, call.request))
-      .then((value) => {
-        const excess = excessOf(response);
-        if (excess !== undefined) throw excess;
-        return value;
-      })
       .finally(() => {
         unlink?.();
         if (response !== undefined) listener?.local(response);

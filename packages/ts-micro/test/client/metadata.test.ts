@@ -113,9 +113,65 @@ describe("metadata of a service", () => {
       fails(() => createService(shared).handle("S", { hello: endpoint({ metadata }, () => ({})) }));
       if (metadata !== null)
         fails(() => createService(shared).handle("S", { hello: () => ({}) }, { metadata: { hello: metadata } }));
-      if (!name.includes("line end") && !name.includes("zero")) fails(() => Metadata.from(metadata));
+      fails(() => Metadata.from(metadata));
     },
   );
+});
+
+describe.each(["fast", "mucp", "grpc", "http", "in process"])("metadata that are set later and cannot be sent (%s)", (how) => {
+  const line = "a\r\nX-Admin: 1";
+  it("are BAD_REQUEST with their name where they are set: in interceptors, handlers and what is added to replies", async () => {
+    const registry = memoryRegistry();
+    const shared = { registry, env: false as const, logLevel: "fatal" as const };
+    const protocols = how === "in process" ? ["fast"] : [how];
+    let calls = 0;
+    const service = createService({
+      ...{ ...shared, protocols, name: "s", address: "127.0.0.1:0", settle: 0 },
+      client: {
+        interceptors: [
+          (call, next) => {
+            if (call.endpoint === "S.Marked") call.metadata.set("X-Tenant", line);
+            return next(call);
+          },
+        ],
+      },
+    }).handle("S", {
+      hello: () => (calls++, {}),
+      marked: () => (calls++, {}),
+      onward: async (_: object, ctx: Context): Promise<object> => {
+        ctx.metadata.set("X-Tenant", line);
+        return service.client.call("s", "S.Hello", {}, ctx);
+      },
+      header: (_: object, ctx: Context) => (ctx.responseHeader.set("X-Tenant", line), {}),
+      trailer: (_: object, ctx: Context) => (ctx.responseTrailer.set("X-Tenant", line), {}),
+      async *both(_: object, ctx: Context) {
+        yield {};
+        ctx.responseTrailer.set("X-Tenant", line);
+      },
+    });
+    const other = createClient({
+      ...{ ...shared, protocols },
+      interceptors: [
+        (call, next) => {
+          if (call.endpoint === "S.Marked") call.metadata.set("X-Tenant", line);
+          return next(call);
+        },
+      ],
+    });
+    open.push({ close: () => service.stop() }, other);
+    await service.start();
+    const client = how === "in process" ? service.client : other;
+    const s = client.service<typeof service>("s").S;
+    const ways = [() => s.marked({}), () => s.onward({}), () => s.header({}), () => s.trailer({})];
+    for (const way of [...ways, () => s.both({}).forEach(() => {})])
+      expect(await failure(way)).toMatchObject({
+        code: "BAD_REQUEST",
+        detail: expect.stringContaining('"X-Tenant": a line end') as string,
+      });
+    expect(calls).toBe(0);
+    await s.hello({});
+    expect(calls).toBe(1);
+  });
 });
 
 it("metadata that are published and cannot be sent are BAD_REQUEST", async () => {
