@@ -16,7 +16,7 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
   /** For the whole call, retries included. Default 30 s for unary calls, none for streams; never longer than the caller's own deadline. */
   timeout?: Duration | undefined;
-  /** Sent along, over what the calling context hands down. Not to be changed while the call is under way. */
+  /** Sent along, over what the calling context hands down. As it is when the call is made: what changes later is for later calls. */
   metadata?: MetadataInit | undefined;
   /** True: running twice does no harm, so the call may be retried after the request may have run. Default: what the endpoint declares. */
   idempotent?: boolean | undefined;

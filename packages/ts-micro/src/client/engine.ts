@@ -321,11 +321,12 @@ export class ClientEngine {
     if (call.kind !== "unary") return Promise.resolve(openLocal(local, call, cancellation, unlink));
     const { listener } = call;
     const response = listener && new ResponseMetadata();
-    return bounded(this.bounds(call), () => local.unary({ ...call, cancellation, response }, call.request))
-      .finally(() => {
+    return bounded(this.bounds(call), () => local.unary({ ...call, cancellation, response }, call.request)).finally(
+      () => {
         unlink?.();
         if (response !== undefined) listener?.local(response);
-      });
+      },
+    );
   }
 
   /** `first`: the first attempt was made already, in vain. */

@@ -2,6 +2,7 @@ import type { CallOptions, Kind } from "../context.ts";
 import type { Duplex } from "../endpoint.ts";
 import { errors } from "../errors.ts";
 import { isAsyncIterable } from "../internal/async-iterable.ts";
+import { kept } from "./prepared.ts";
 import type { ClientShell } from "./shell.ts";
 import type { Target } from "./target.ts";
 
@@ -57,17 +58,18 @@ function undecided(
   let tell!: (stream: Duplex<unknown, unknown>) => void;
   const live = new Promise<Duplex<unknown, unknown>>((resolve) => (tell = resolve));
   const streams = isAsyncIterable(request);
-  const open = (kind: Kind): Duplex<unknown, unknown> => {
-    checkSource(kind, endpoint, request);
-    return client.stream(kind, service, endpoint, request, options);
-  };
   const promise = (async (): Promise<unknown> => {
-    const kind = known ?? (await (await client.load()).kindOf(service, endpoint, options));
+    const taken = kept(options);
+    const open = (kind: Kind): Duplex<unknown, unknown> => {
+      checkSource(kind, endpoint, request);
+      return client.stream(kind, service, endpoint, request, taken);
+    };
+    const kind = known ?? (await (await client.load()).kindOf(service, endpoint, taken));
     // Lets `for await` announce itself even when the record was there already.
     await Promise.resolve();
     if (kind === "unary" || (kind === undefined && !wanted && !streams)) {
       if (wanted) throw errors.badRequest(id, `${endpoint} is not a stream: await it`);
-      return client.call(target, request, options);
+      return client.call(target, request, taken);
     }
     const stream =
       kind === "server" || kind === "bidi" || kind === "client"
