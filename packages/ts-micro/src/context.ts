@@ -1,6 +1,7 @@
 import { milliseconds, type Duration } from "./duration.ts";
 import type { Clock } from "./clock.ts";
 import { MicroError, errors, fromUnknown } from "./errors.ts";
+import { onAbort } from "./internal/on-abort.ts";
 import { Metadata, ResponseMetadata, type MetadataInit } from "./metadata.ts";
 import type { ServiceRecord } from "./wire/registry-record.ts";
 
@@ -137,8 +138,7 @@ export function linkSignal(signal: AbortSignal, target: Cancellation, id: string
     abort();
     return () => {};
   }
-  signal.addEventListener("abort", abort, { once: true });
-  return () => signal.removeEventListener("abort", abort);
+  return onAbort(signal, abort);
 }
 
 /** The reason of an aborted signal as a MicroError. */
