@@ -115,13 +115,20 @@ describe("a unary call", () => {
     });
   });
 
-  it("names the registry asked and similar services when there is none", async () => {
+  it("names the registry asked and similar services when there is none, or what may be done", async () => {
+    const details = async (name: string): Promise<string> =>
+      (await failure(mesh.client().call(name, "Greeter.Hello"))).detail;
+    const advice = "is it started, and does it register there? A call with waitFor waits for it";
+    expect(await details("greeter")).toBe(
+      `service greeter: not found (asked: memory, where nothing is registered); ${advice}`,
+    );
     const service = mesh.service("greeter").handle("Greeter", { hello: () => ({}) });
     await service.start();
     const error = await failure(mesh.client().call("greter", "Greeter.Hello"));
     expect(error).toMatchObject({ code: "NOT_FOUND", id: "go.micro.client" });
     expect(error.detail).toContain("memory");
     expect(error.detail).toContain('"greeter"');
+    expect(await details("shop")).toBe(`service shop: not found (asked: memory); ${advice}`);
   });
 
   it("waits for a service that is about to come, when asked to", async () => {
@@ -134,7 +141,10 @@ describe("a unary call", () => {
     expect(await reply).toEqual({ ok: true });
     const never = failure(client.call("never", "Never.Hello", {}, { waitFor: "5s" }));
     await mesh.advance("6s");
-    expect((await never).code).toBe("NOT_FOUND");
+    expect(await never).toMatchObject({
+      code: "NOT_FOUND",
+      detail: "service never: not found within 5000 ms (asked: memory); is it started, and does it register there?",
+    });
   });
 
   it("settles with TIMEOUT at its deadline, whatever the handler does", async () => {
