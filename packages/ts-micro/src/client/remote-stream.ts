@@ -67,8 +67,9 @@ class RemoteStream extends Incoming implements OpenStream {
           call.over?.();
         });
     } catch (error) {
-      this.#report(fromUnknown(error, id));
-      throw error;
+      const failure = fromUnknown(error, id);
+      this.#report(failure);
+      throw failure;
     }
     // Of a stream without types the request is its user's first message.
     if (call.kind === "server") {
