@@ -1,4 +1,5 @@
 // A service calling itself: nanoseconds a call, one after the other. `in-process.mjs off` asks for calls without the ambient context.
+import { AsyncLocalStorage } from "node:async_hooks";
 import { createService } from "ts-micro";
 import { nanoseconds } from "../lib/timing.mjs";
 
@@ -36,11 +37,23 @@ const repeat = (call) => async (n) => {
 const withMetadata = { metadata: { "X-Tenant": "acme" } };
 const plain = new Map([["Greeter.Hello", async (request) => hello(request)]]);
 
+// Below this nobody gets: the handler under a context, and where it answers later a promise that a deadline can settle before it does.
+const storage = off ? undefined : new AsyncLocalStorage();
+const under = (context, request, handler) =>
+  storage === undefined ? handler(request) : storage.run(context, handler, request);
+const least = (request) => Promise.resolve(under({ request }, request, hello));
+const leastLater = (request) =>
+  new Promise((resolve, reject) => {
+    under({ request, reject }, request, plain.get("Greeter.Hello")).then(resolve, reject);
+  });
+
 const figures =
   off && seen !== null
     ? {}
     : await nanoseconds({
         "async function in a Map": repeat((request) => plain.get("Greeter.Hello")(request)),
+        "the least: sync handler": repeat(least),
+        "the least: async handler": repeat(leastLater),
         "sync handler": repeat((request) => bare.greeter.sync(request)),
         "async handler": repeat((request) => bare.greeter.async(request)),
         "sync handler, 1 wrapper": repeat((request) => wrapped.greeter.sync(request)),
