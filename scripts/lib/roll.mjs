@@ -74,24 +74,34 @@ function straight(files) {
 
 /**
  * One character outside of Latin-1 would have V8 keep two bytes for each of the file: strings, templates, patterns and names take the escape
- * alike. Indentation is 45 kB; lines stay, for stack traces.
+ * alike, but for what a tag sees of its template. Indentation is 45 kB; lines stay, for stack traces.
  */
-function lean(code, parseAst) {
+export function lean(code, parseAst) {
   const shorter = code
     .replaceAll(/[^\0-\x7f]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`)
     .replaceAll(/^\t+/gm, "");
   const before = meaning(parseAst(code));
   if (meaning(parseAst(shorter)) !== before)
-    throw new Error("a text that goes over several lines begins one with a tab");
+    throw new Error(
+      "without indentation and in ASCII it would mean something else: a text has a line that begins with a tab, a backslash stands before a letter beyond ASCII, or a tag's template has one",
+    );
   return shorter;
 }
 
 /** A program without where things stand and how they were written. */
 const meaning = (program) =>
-  JSON.stringify(program, (key, value) =>
-    written.has(key) && typeof value !== "object" ? undefined : typeof value === "bigint" ? `${value}n` : value,
+  JSON.stringify(program, (key, value) => {
+    if (value?.type === "TaggedTemplateExpression")
+      return { ...value, seen: value.quasi.quasis.map((text) => text.value.raw) };
+    if (typeof value === "bigint") return `${value}n`;
+    if (key === "pattern" && typeof value === "string") return unescaped(value);
+    return written.has(key) && typeof value !== "object" ? undefined : value;
+  });
+const written = new Set(["start", "end", "raw"]);
+const unescaped = (pattern) =>
+  pattern.replaceAll(/\\(?:u([0-9a-f]{4})|[^])/gi, (escape, code) =>
+    code === undefined ? escape : String.fromCharCode(parseInt(code, 16)),
   );
-const written = new Set(["start", "end", "raw", "pattern"]);
 
 /** Copies the public declarations, and those that they mention, from `emitted` into dist/, and names the files. */
 export function copyTypes(folder, emitted) {

@@ -1,6 +1,7 @@
 import { milliseconds, type Duration } from "./duration.ts";
 import type { Clock } from "./clock.ts";
 import { MicroError, errors, fromUnknown } from "./errors.ts";
+import { onAbort } from "./internal/on-abort.ts";
 import { Metadata, ResponseMetadata, type MetadataInit } from "./metadata.ts";
 import type { ServiceRecord } from "./wire/registry-record.ts";
 
@@ -16,7 +17,7 @@ export interface CallOptions {
   signal?: AbortSignal | undefined;
   /** For the whole call, retries included. Default 30 s for unary calls, none for streams; never longer than the caller's own deadline. */
   timeout?: Duration | undefined;
-  /** Sent along, over what the calling context hands down. Not to be changed while the call is under way. */
+  /** Sent along, over what the calling context hands down. As it is when the call is made: what changes later is for later calls. */
   metadata?: MetadataInit | undefined;
   /** True: running twice does no harm, so the call may be retried after the request may have run. Default: what the endpoint declares. */
   idempotent?: boolean | undefined;
@@ -68,9 +69,9 @@ export interface Context extends CallOptions {
   readonly signal: AbortSignal;
   /** What the caller sent. */
   readonly metadata: Metadata;
-  /** Goes to the caller's `onHeader` before the first reply, or with the error; 16 KiB at most. Later additions are lost. */
+  /** Goes to the caller's `onHeader` before the first reply, or with the error. Later additions are lost. `set` throws RESOURCE_EXHAUSTED past 16 KiB. */
   readonly responseHeader: Metadata;
-  /** Goes to the caller's `onTrailer` behind the last reply, or with the error; 16 KiB at most. */
+  /** Goes to the caller's `onTrailer` behind the last reply, or with the error. `set` as above. */
   readonly responseTrailer: Metadata;
   /** Time of the process's monotonic clock (`performance.now()`) by which the reply is due; Infinity without one. */
   readonly deadline: number;
@@ -137,8 +138,7 @@ export function linkSignal(signal: AbortSignal, target: Cancellation, id: string
     abort();
     return () => {};
   }
-  signal.addEventListener("abort", abort, { once: true });
-  return () => signal.removeEventListener("abort", abort);
+  return onAbort(signal, abort);
 }
 
 /** The reason of an aborted signal as a MicroError. */

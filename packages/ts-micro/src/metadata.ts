@@ -11,25 +11,33 @@ export type MetadataInit = Metadata | Readonly<Record<string, string>> | Iterabl
 export class Metadata implements Iterable<[string, string]> {
   #entries: Map<string, [name: string, value: string]> | undefined;
   /** What it is to be made of when somebody looks. */
-  #pristine: MetadataInit | undefined;
+  #pristine: Taken | undefined;
 
-  /** A new Metadata with the entries of `init`. @throws MicroError BAD_REQUEST for what is no text */
+  /** A new Metadata with the entries of `init`. @throws MicroError BAD_REQUEST as `set` */
   static from(init?: MetadataInit): Metadata {
     const metadata = new Metadata();
     if (init !== undefined) metadata.merge(init);
     return metadata;
   }
 
-  /** As `from`, but nothing is copied before it is looked at: `init`, which is {@link fitToSend}, must not change until then. */
-  static over(init: MetadataInit | undefined): Metadata {
+  /** As `from`, but nothing is copied before it is looked at. */
+  static over(init: Taken | undefined): Metadata {
     const metadata = new Metadata();
     metadata.#pristine = init;
     return metadata;
   }
 
   /** What `over` was given, as long as nobody has looked; an engine may read that instead. */
-  get pristine(): MetadataInit | undefined {
+  get pristine(): Taken | undefined {
     return this.#pristine;
+  }
+
+  /** What came over a wire: of what other wires cannot carry each run of characters becomes a space. */
+  static received(init: Readonly<Record<string, string>> | Iterable<readonly [string, string]>): Metadata {
+    const metadata = new Metadata();
+    for (const [name, value] of isIterable(init) ? init : Object.entries(init))
+      metadata.#put(clean(name), clean(value));
+    return metadata;
   }
 
   get #map(): Map<string, [name: string, value: string]> {
@@ -54,9 +62,13 @@ export class Metadata implements Iterable<[string, string]> {
     return this.#map.has(name.toLowerCase());
   }
 
-  /** @throws MicroError BAD_REQUEST for a name or value that is no text */
+  /** @throws MicroError BAD_REQUEST for a name or value that is no text, or has a line end or zero byte in it */
   set(name: string, value: string): this {
-    check(name, value);
+    fit(name, value);
+    return this.#put(name, value);
+  }
+
+  #put(name: string, value: string): this {
     this.#map.set(name.toLowerCase(), [name, value]);
     return this;
   }
@@ -68,6 +80,7 @@ export class Metadata implements Iterable<[string, string]> {
   /** Sets every entry of `init` here; later ones win. */
   merge(init: MetadataInit): this {
     if (init instanceof Metadata) for (const [key, entry] of init.#map) this.#map.set(key, entry);
+    else if (init instanceof Snapshot) for (const [name, value] of init) this.#put(name, value);
     else if (isIterable(init))
       for (const entry of init) {
         if (!Array.isArray(entry)) throw unfit("an entry", `${typeof entry}, not a pair of name and value`);
@@ -112,65 +125,62 @@ export class Metadata implements Iterable<[string, string]> {
   }
 }
 
-/**
- * `init`, if wires carry it: or what it gives when that is an iterator, which can be read once alone, and a retry reads it again.
- * @throws MicroError BAD_REQUEST for what is no text, or has a line end or zero byte in it
- */
-export function fitToSend(init: MetadataInit): MetadataInit;
-export function fitToSend(init: MetadataInit | undefined): MetadataInit | undefined;
-export function fitToSend(init: MetadataInit | undefined): MetadataInit | undefined {
-  if (init === undefined) return init;
-  if (!(init instanceof Metadata) && !isIterable(init)) {
-    const taken = taking(init);
-    if (!isSame(init, taken)) remember(init);
-    return init;
-  }
-  const metadata = init instanceof Metadata ? init : Metadata.from(init);
-  for (const [name, value] of metadata.original()) fit(name, value);
-  return metadata;
-}
-
 /** A plain object as it was when it was found fit, and what a wire made of it. Most callers give the same one again. */
-export interface Snapshot {
+export class Snapshot implements Iterable<[string, string]> {
   readonly names: readonly string[];
   readonly values: readonly string[];
-  block: string | undefined;
+  block: string | undefined = undefined;
+
+  /** @throws as {@link fitToSend} */
+  constructor(object: Readonly<Record<string, string>>) {
+    this.names = Object.keys(object);
+    this.values = this.names.map((name) => {
+      const value = object[name];
+      fit(name, value);
+      return value as string;
+    });
+  }
+
+  *[Symbol.iterator](): Iterator<[string, string]> {
+    for (let n = 0; n < this.names.length; n++) yield [this.names[n] as string, this.values[n] as string];
+  }
+
+  isOf(object: Readonly<Record<string, string>>): boolean {
+    const { names, values } = this;
+    let n = 0;
+    for (const name in object) {
+      if (names[n] !== name || values[n] !== object[name]) return false;
+      n++;
+    }
+    return n === names.length;
+  }
 }
+
+/** Metadata that its caller can change no more. */
+export type Taken = Metadata | Snapshot;
 
 const snapshots = new WeakMap<object, Snapshot>();
 let lastObject: object | undefined;
 let last: Snapshot | undefined;
 
-/** Of a plain object that is {@link fitToSend}: as it was then. */
-export function snapshotOf(object: Readonly<Record<string, string>>): Snapshot {
-  return taking(object) ?? remember(object);
-}
-
-function taking(object: object): Snapshot | undefined {
-  if (object !== lastObject) {
-    lastObject = object;
-    last = snapshots.get(object);
+/**
+ * `init` as it is now, if wires carry it.
+ * @throws MicroError BAD_REQUEST for what is no text, or has a line end or zero byte in it
+ */
+export function fitToSend(init: MetadataInit): Taken;
+export function fitToSend(init: MetadataInit | undefined): Taken | undefined;
+export function fitToSend(init: MetadataInit | undefined): Taken | undefined {
+  if (init === undefined || init instanceof Snapshot) return init;
+  if (init instanceof Metadata || isIterable(init)) return Metadata.from(init);
+  const known = init === lastObject ? last : snapshots.get(init);
+  if (known?.isOf(init) === true) {
+    lastObject = init;
+    return (last = known);
   }
-  return last;
-}
-
-function remember(object: Readonly<Record<string, string>>): Snapshot {
-  for (const name in object) fit(name, object[name]);
-  last = { names: Object.keys(object), values: Object.values(object), block: undefined };
-  lastObject = object;
-  snapshots.set(object, last);
-  return last;
-}
-
-function isSame(object: Readonly<Record<string, string>>, known: Snapshot | undefined): boolean {
-  if (known === undefined) return false;
-  const { names, values } = known;
-  let n = 0;
-  for (const name in object) {
-    if (names[n] !== name || values[n] !== object[name]) return false;
-    n++;
-  }
-  return n === names.length;
+  const taken = new Snapshot(init);
+  snapshots.set(init, taken);
+  lastObject = init;
+  return (last = taken);
 }
 
 function isIterable(init: MetadataInit): init is Iterable<readonly [string, string]> {
@@ -180,16 +190,17 @@ function isIterable(init: MetadataInit): init is Iterable<readonly [string, stri
 }
 
 const unsendable = /[\r\n\0]/;
+const allUnsendable = /[\r\n\0]+/g;
 
-function check(name: unknown, value: unknown): void {
+function fit(name: unknown, value: unknown): void {
   if (typeof name !== "string") throw unfit("a name", `${typeof name}, not text`);
   if (typeof value !== "string") throw unfit(JSON.stringify(name), `${kindOf(value)}, not text`);
+  if (unsendable.test(value) || unsendable.test(name))
+    throw unfit(JSON.stringify(name.slice(0, 80)), "a line end or zero byte in it");
 }
 
-function fit(name: string, value: unknown): void {
-  check(name, value);
-  if (unsendable.test(value as string) || unsendable.test(name))
-    throw unfit(JSON.stringify(name.slice(0, 80)), "a line end or zero byte in it");
+function clean(text: string): string {
+  return unsendable.test(text) ? text.replace(allUnsendable, " ") : text;
 }
 
 function kindOf(value: unknown): string {
@@ -200,17 +211,51 @@ function unfit(what: string, why: string): Error {
   return errors.badRequest("ts.micro.metadata", `metadata: ${what}: ${why}`);
 }
 
+/** Most of what a handler may add as headers, and as trailers, in bytes as HPACK counts: past what peers take nghttp2 says that the call did not run. */
+const mostAdded = 16 * 1024;
+
+class AddedMetadata extends Metadata {
+  #bytes = 0;
+
+  /** @throws MicroError RESOURCE_EXHAUSTED too, for more than replies carry */
+  override set(name: string, value: string): this {
+    fit(name, value);
+    const bytes = this.#bytes - bytesOf(name, this.get(name)) + bytesOf(name, value);
+    if (bytes > mostAdded) {
+      const detail = `the handler added ${bytes} bytes to the head or the end of its reply: ${mostAdded} are the limit`;
+      throw errors.resourceExhausted("go.micro.server", detail);
+    }
+    super.set(name, value);
+    this.#bytes = bytes;
+    return this;
+  }
+
+  override merge(init: MetadataInit): this {
+    for (const [name, value] of Metadata.from(init).original()) this.set(name, value);
+    return this;
+  }
+
+  override delete(name: string): boolean {
+    this.#bytes -= bytesOf(name, this.get(name));
+    return super.delete(name);
+  }
+}
+
+function bytesOf(name: string, value: string | undefined): number {
+  return value === undefined ? 0 : name.length + Buffer.byteLength(value) + 32;
+}
+
 /** What a handler adds to its reply: before its first message, and behind its last. Made when somebody asks. */
 export class ResponseMetadata {
   #header: Metadata | undefined;
   #trailer: Metadata | undefined;
 
   get header(): Metadata {
-    return (this.#header ??= new Metadata());
+    return (this.#header ??= new AddedMetadata());
   }
 
   get trailer(): Metadata {
-    return (this.#trailer ??= new Metadata());
+    return (this.#trailer ??= new AddedMetadata());
   }
 
   /** Undefined when nobody asked for one, as in most calls. */

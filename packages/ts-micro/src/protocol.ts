@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import type { Component } from "./lifecycle.ts";
 import type { Cancellation, Kind } from "./context.ts";
 import type { MicroError } from "./errors.ts";
-import type { Metadata, MetadataInit, ResponseMetadata } from "./metadata.ts";
+import type { Metadata, ResponseMetadata, Taken } from "./metadata.ts";
 import type { FlatBody } from "./codec.ts";
 import type { Receiver } from "./internal/incoming.ts";
 import type { HttpRoute, RoutedEndpoint } from "./server.ts";
@@ -54,8 +54,7 @@ export interface OutgoingCall {
   readonly route: Route;
   /** Clock time by which it must be settled; Infinity for none. */
   readonly due: number;
-  /** Found fit to be sent. */
-  readonly sent: MetadataInit | undefined;
+  readonly sent: Taken | undefined;
   readonly cancellation: Cancellation | undefined;
   /** Nobody waits for a reply: it is settled when it was written. */
   readonly oneway: boolean;

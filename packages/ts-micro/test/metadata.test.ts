@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Metadata } from "../src/metadata.ts";
+import { Metadata, ResponseMetadata } from "../src/metadata.ts";
 
 describe("Metadata", () => {
   it("compares names without case and iterates canonical ones", () => {
@@ -22,6 +22,44 @@ describe("Metadata", () => {
       .merge(Metadata.from({ b: "3" }));
     expect(metadata.toObject()).toEqual({ A: "2", B: "3" });
     expect(metadata.size).toBe(2);
+  });
+
+  it("takes no text that a wire cannot carry, whichever way it comes in, and cleans what came over one", () => {
+    for (const [name, value] of [
+      ["X-A", "a\r\nX-Admin: 1"],
+      ["X-A", "a\nb"],
+      ["X-A", "a\0b"],
+      ["X\nA", "b"],
+    ] as const) {
+      const metadata = Metadata.from({ before: "1" });
+      const fails = expect.objectContaining({ code: "BAD_REQUEST", id: "ts.micro.metadata" }) as Error;
+      expect(() => metadata.set(name, value)).toThrow(fails);
+      expect(() => metadata.merge({ [name]: value })).toThrow(fails);
+      expect(() => Metadata.from([[name, value]])).toThrow(fails);
+      expect(metadata.toObject()).toEqual({ Before: "1" });
+    }
+    const came = Metadata.received({ "X-A": "a\r\nb\0c", "X\nB": "d" });
+    expect([...came]).toEqual([
+      ["X-A", "a b c"],
+      ["X B", "d"],
+    ]);
+  });
+
+  it("of what is added to a reply takes 16 KiB each for head and end, and keeps what fitted", () => {
+    const { header, trailer } = new ResponseMetadata();
+    const much = "x".repeat(9000);
+    const fails = expect.objectContaining({ code: "RESOURCE_EXHAUSTED" }) as Error;
+    header.set("X-A", much);
+    expect(() => header.set("X-B", much)).toThrow(fails);
+    expect(() => header.merge({ "X-B": much })).toThrow(fails);
+    expect(() => header.merge(Metadata.from({ "X-B": much }))).toThrow(fails);
+    expect([...header].map(([name]) => name)).toEqual(["X-A"]);
+    // What takes its place, or the place of what was removed, counts alone.
+    header.set("x-a", much).delete("X-A");
+    header.set("X-B", "é".repeat(8000)).delete("X-Nothing");
+    expect(() => header.set("X-B", "é".repeat(8200))).toThrow(fails);
+    expect(header.get("x-b")).toBe("é".repeat(8000));
+    expect(trailer.set("X-B", much).size).toBe(1);
   });
 
   it("is a copy, not a view", () => {

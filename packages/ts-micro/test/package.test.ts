@@ -14,8 +14,11 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import { runInNewContext } from "node:vm";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { parseAst } from "rolldown/parseAst";
 import { pack, unpack } from "../../../scripts/lib/pack.mjs";
+import { lean } from "../../../scripts/lib/roll.mjs";
 import { driverNames, loadDriver, type Concerns } from "../src/drivers.ts";
 import { concerns, placeOf } from "./support/layers.ts";
 import { parseModules, readSources } from "./support/modules.ts";
@@ -152,6 +155,32 @@ describe("the documentation", () => {
   it("is found whole from its index", () => {
     const linked = new Set(linksOf(readFileSync(`${root}docs/README.md`, "utf8")).map((link) => join("docs", link)));
     expect(markdown("docs").filter((page) => page !== "docs/README.md" && !linked.has(page))).toEqual([]);
+  });
+});
+
+describe("what is built, made lean", () => {
+  it("means what it meant: text, templates, patterns and names", () => {
+    const code =
+      'const é = "ü\\n";\n\tconst a = `${é}ö`;\n\t\tconst b = /[é-ÿ]\\u00e9\\\\ü/gu;\nconst c = /(?<ß>\u{1f600})/u;\n';
+    const made = lean(code, parseAst);
+    expect(made).toMatch(/^[\0-\x7f]+$/);
+    expect(made).not.toMatch(/^\t/m);
+    const values = (text: string): unknown =>
+      JSON.parse(
+        runInNewContext(`${text}JSON.stringify([é, a, b.test("ë\u00e9\\\\ü"), c.exec("\u{1f600}").groups])`) as string,
+      );
+    expect(values(made)).toEqual(values(code));
+    expect(values(made)).toEqual(["ü\n", "ü\nö", true, { ß: "\u{1f600}" }]);
+  });
+
+  it.each([
+    ["a text over several lines", "const a = `\n\ta`;"],
+    ["the raw text of a tag", "const a = String.raw`é`;"],
+    ["the raw text of a tag over several lines", "const a = tag`${1}\n\ta`;"],
+    ["a pattern with an escaped letter", "const a = /\\é/;"],
+    ["a string with an escaped letter", 'const a = "\\é";'],
+  ])("is refused when %s would change", (_, code) => {
+    expect(() => lean(code, parseAst)).toThrow("would mean something else");
   });
 });
 

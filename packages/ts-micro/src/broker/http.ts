@@ -14,6 +14,7 @@ import { errors, type MicroError } from "../errors.ts";
 import type { Driver } from "../internal/driver.ts";
 import { hold, holding, release } from "../internal/hold.ts";
 import { advertiseAddress } from "../internal/net-address.ts";
+import { onAbort } from "../internal/on-abort.ts";
 import type { Registry, ServiceRecord } from "../registry.ts";
 import type { ClientTlsOptions, TlsOptions } from "../tls.ts";
 import { Directory } from "./http/directory.ts";
@@ -286,8 +287,7 @@ class Http implements HttpBroker {
 function abortable(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
   if (signal === undefined) return work;
   return new Promise((resolve, reject) => {
-    const abort = (): void => reject(abortReason(signal, id));
-    signal.addEventListener("abort", abort, { once: true });
-    void work.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
+    const unlink = onAbort(signal, () => reject(abortReason(signal, id)));
+    void work.then(resolve, reject).finally(unlink);
   });
 }

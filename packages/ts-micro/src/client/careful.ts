@@ -32,7 +32,7 @@ export function carefulSelector(inner: Selector): Selector {
         throw fault("select", error);
       }
       settle("select", node);
-      if (typeof node?.address === "string") return node;
+      if (isNode(node)) return node;
       const what = isThenable(node) ? "a promise" : node === null ? "null" : typeof node;
       throw fault("select", new TypeError(`gave ${what}, not one of the nodes`));
     },
@@ -52,6 +52,15 @@ export function carefulSelector(inner: Selector): Selector {
     },
     reset: (service) => inner.reset(service),
   };
+}
+
+function isNode(value: Partial<Node> | undefined | null): boolean {
+  return (
+    typeof value?.address === "string" &&
+    typeof value.id === "string" &&
+    typeof value.metadata === "object" &&
+    value.metadata !== null
+  );
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -16,7 +16,6 @@ import { RetryBudget } from "../internal/retry-budget.ts";
 import { Metadata, ResponseMetadata, fitToSend } from "../metadata.ts";
 import type { CallHead, Peer, Reply } from "../protocol.ts";
 import type { Node } from "../registry.ts";
-import { excessOf } from "../wire/added.ts";
 import { asks } from "./answer.ts";
 import { blames, ofCall, retryable } from "./attempts.ts";
 import { decodeReply } from "./decode.ts";
@@ -328,16 +327,12 @@ export class ClientEngine {
     if (call.kind !== "unary") return Promise.resolve(openLocal(local, call, cancellation, unlink));
     const { listener } = call;
     const response = listener && new ResponseMetadata();
-    return bounded(this.bounds(call), () => local.unary({ ...call, cancellation, response }, call.request))
-      .then((value) => {
-        const excess = excessOf(response);
-        if (excess !== undefined) throw excess;
-        return value;
-      })
-      .finally(() => {
+    return bounded(this.bounds(call), () => local.unary({ ...call, cancellation, response }, call.request)).finally(
+      () => {
         unlink?.();
         if (response !== undefined) listener?.local(response);
-      });
+      },
+    );
   }
 
   /** `first`: the first attempt was made already, in vain. */

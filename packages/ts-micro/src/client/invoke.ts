@@ -3,6 +3,7 @@ import type { Duplex } from "../endpoint.ts";
 import { errors } from "../errors.ts";
 import { isAsyncIterable } from "../internal/async-iterable.ts";
 import type { EndpointFacts } from "./nodes.ts";
+import { kept } from "./prepared.ts";
 import type { ClientShell } from "./shell.ts";
 import type { Target } from "./target.ts";
 
@@ -58,17 +59,18 @@ function undecided(
   let tell!: (stream: Duplex<unknown, unknown>) => void;
   const live = new Promise<Duplex<unknown, unknown>>((resolve) => (tell = resolve));
   const streams = isAsyncIterable(request);
-  const open = (kind: Kind): Duplex<unknown, unknown> => {
-    checkSource(kind, endpoint, request);
-    return client.stream(kind, service, endpoint, request, options);
-  };
   const promise = (async (): Promise<unknown> => {
-    const kind = known ?? (await learn());
+    const taken = kept(options);
+    const open = (kind: Kind): Duplex<unknown, unknown> => {
+      checkSource(kind, endpoint, request);
+      return client.stream(kind, service, endpoint, request, taken);
+    };
+    const kind = known ?? (await learn(taken));
     // Lets `for await` announce itself even when the record was there already.
     await Promise.resolve();
     if (kind === "unary" || (kind === undefined && !wanted && !streams)) {
       if (wanted) throw errors.badRequest(id, `${endpoint} is not a stream: await it`);
-      return client.call(target, request, options);
+      return client.call(target, request, taken);
     }
     const stream =
       kind === "server" || kind === "bidi" || kind === "client"
@@ -146,9 +148,9 @@ function undecided(
   });
   return promise;
 
-  async function learn(): Promise<EndpointFacts["kind"] | undefined> {
+  async function learn(taken: CallOptions | undefined): Promise<EndpointFacts["kind"] | undefined> {
     try {
-      return await (await client.load()).kindOf(service, endpoint, options);
+      return await (await client.load()).kindOf(service, endpoint, taken);
     } catch (error) {
       // It may be a stream that nobody has begun to read: then nobody asked, and an unhandled rejection would end the process.
       promise.catch(ignore);

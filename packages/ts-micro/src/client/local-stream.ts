@@ -4,7 +4,6 @@ import { isAsyncIterable } from "../internal/async-iterable.ts";
 import { Channel } from "../internal/channel.ts";
 import { ResponseMetadata } from "../metadata.ts";
 import type { LocalService } from "../server.ts";
-import { excessOf } from "../wire/added.ts";
 import { carried } from "./answer.ts";
 import type { PreparedCall } from "./prepared.ts";
 import type { OpenStream } from "./stream.ts";
@@ -34,7 +33,7 @@ export function openLocal(
   const end = (error?: MicroError): void => {
     begin();
     if (response !== undefined) listener?.trailer(carried(response.trailer));
-    replies.end(error ?? excessOf(response));
+    replies.end(error);
   };
   local
     .stream({ ...call, cancellation, response }, requests, (value) => {

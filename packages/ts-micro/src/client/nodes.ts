@@ -71,7 +71,7 @@ export class Directory {
       const candidates = this.#candidates(service, records, filters);
       if (candidates.nodes.length > 0) return candidates;
       const left = patience - this.#clock.now();
-      if (left <= 0) throw await this.#notFound(service, records, bounds);
+      if (left <= 0) throw await this.#notFound(service, records, waitFor, bounds);
       await bounded(bounds, (signal) => this.#change(service, Math.min(pause, left), signal));
     }
   }
@@ -122,7 +122,7 @@ export class Directory {
     });
   }
 
-  async #notFound(service: string, records: readonly ServiceRecord[], bounds: Bounds): Promise<Error> {
+  async #notFound(service: string, records: readonly ServiceRecord[], waitFor: number, bounds: Bounds): Promise<Error> {
     const nodes = records.flatMap((record) => record.nodes);
     if (nodes.length > 0) {
       const spoken = [...new Set(nodes.flatMap(spokenBy))].join(", ");
@@ -134,20 +134,22 @@ export class Directory {
     const soon: Bounds = { ...bounds, deadline: Math.min(bounds.deadline, this.#clock.now() + 300) };
     const names = await bounded(soon, (signal) => this.#registry.listServices({ signal })).then(
       (list) => list.map((record) => record.name),
-      () => [],
+      () => undefined,
     );
     const like = [...new Set(names)].filter(
       (name) =>
         name !== service && distance(name.toLowerCase(), service.toLowerCase()) <= Math.max(1, service.length / 3),
     );
+    const waited = waitFor > 0 ? ` within ${Math.round(waitFor)} ms` : "";
+    const where = `asked: ${this.#registry.name}${names?.length === 0 ? ", where nothing is registered" : ""}`;
     const hint =
       like.length > 0
-        ? `; did you mean ${like
+        ? `did you mean ${like
             .slice(0, 3)
             .map((name) => `"${name}"`)
             .join(", ")}?`
-        : "";
-    return errors.notFound("go.micro.client", `service ${service}: not found (asked: ${this.#registry.name})${hint}`);
+        : `is it started, and does it register there?${waitFor > 0 ? "" : " A call with waitFor waits for it"}`;
+    return errors.notFound("go.micro.client", `service ${service}: not found${waited} (${where}); ${hint}`);
   }
 }
 

@@ -51,7 +51,7 @@ export function prepare(
   // The metadata of a context that was passed or spread is inherited already.
   const more = options.metadata === parent?.metadata ? undefined : options.metadata;
   const added = fitToSend(more);
-  const metadata = from?.metadata ?? Metadata.over(added);
+  const metadata = from?.metadata ?? (added instanceof Metadata ? added : Metadata.over(added));
   if (from !== undefined && added !== undefined) metadata.merge(added);
   // Asking a context for its signal would build an AbortController; its cancellation is linked directly.
   const signal = options === (parent as CallOptions | undefined) ? undefined : options.signal;
@@ -85,6 +85,14 @@ export function prepare(
     },
     unlink,
   };
+}
+
+/** Options that are read later: their metadata are those of now. */
+export function kept<O extends CallOptions>(options: O | undefined): O | undefined {
+  const metadata = options?.metadata;
+  return metadata === undefined || metadata === parentOf(options)?.metadata
+    ? options
+    : { ...(options as O), metadata: fitToSend(metadata) };
 }
 
 /** The error when a call's time is up. */

@@ -5,8 +5,7 @@ import { fromUnknown } from "../errors.ts";
 import { ambientContext } from "../internal/ambient.ts";
 import { hold, release } from "../internal/hold.ts";
 import { tickTime } from "../internal/tick.ts";
-import type { MetadataInit } from "../metadata.ts";
-import { fitToSend, Metadata } from "../metadata.ts";
+import { fitToSend, Metadata, type Taken } from "../metadata.ts";
 import type { Body, OutgoingCall, Peer, Reply, Route } from "../protocol.ts";
 import type { Node } from "../registry.ts";
 import { blames, ofCall, retryable } from "./attempts.ts";
@@ -25,7 +24,7 @@ export abstract class Bounded {
   declare readonly target: Target;
   declare readonly options: CallOptions | undefined;
   declare readonly deadline: number;
-  declare readonly sent: MetadataInit | undefined;
+  declare readonly sent: Taken | undefined;
   /** Of the calling context and the caller's signal. */
   declare protected readonly given: Cancellation | undefined;
   declare protected readonly engine: ClientEngine;

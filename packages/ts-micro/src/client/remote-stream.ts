@@ -16,9 +16,9 @@ const done = Promise.resolve();
 /** Chooses a node and opens the stream on it; the request of a `server` stream is sent, the source of the others is pumped. */
 export async function openRemote(engine: ClientEngine, call: PreparedCall): Promise<OpenStream> {
   if (call.known?.descriptors !== undefined) await engine.codecs.load();
-  const candidates = await engine.candidates(call);
-  const stream = new RemoteStream(engine, call, candidates.nodes);
-  stream.open();
+  const { nodes } = await engine.candidates(call);
+  const stream = new RemoteStream(engine, call);
+  stream.open(nodes);
   return stream;
 }
 
@@ -28,29 +28,31 @@ class RemoteStream extends Incoming implements OpenStream {
   readonly #engine: ClientEngine;
   readonly #call: PreparedCall;
   #codec!: Codec;
-  readonly #nodes: readonly Node[];
   readonly #tried = new Set<string>();
+  #attempts = 0;
   #raw!: RawStream;
   #node!: Node;
   #began = 0;
   #firstMs: number | undefined;
   #reported = true;
   #sourceError: MicroError | undefined;
+  /** Its user wants no more of it. */
+  #left = false;
 
-  constructor(engine: ClientEngine, call: PreparedCall, nodes: readonly Node[]) {
+  constructor(engine: ClientEngine, call: PreparedCall) {
     super(id, true);
     this.#engine = engine;
     this.#call = call;
-    this.#nodes = nodes;
   }
 
-  open(): void {
+  /** On one of `nodes`. */
+  open(nodes: readonly Node[]): void {
     const { selector, clock } = this.#engine.options;
     const call = this.#call;
     call.listener?.reset();
-    this.#node = selector.select(call.service, this.#nodes, this.#tried);
+    this.#node = selector.select(call.service, nodes, this.#tried);
     this.#tried.add(this.#node.id);
-    const attempt = this.#tried.size;
+    const attempt = ++this.#attempts;
     this.#began = clock.now();
     selector.started(call.service, this.#node);
     this.#reported = false;
@@ -61,12 +63,13 @@ class RemoteStream extends Incoming implements OpenStream {
         .peer(this.#node)
         .stream(this.#engine.head(call, contentType), call.cancellation, (error) => {
           // Also when nobody reads any more.
-          if (attempt === this.#tried.size) this.#report(error);
+          if (attempt === this.#attempts) this.#report(error);
           call.over?.();
         });
     } catch (error) {
-      this.#report(fromUnknown(error, id));
-      throw error;
+      const failure = fromUnknown(error, id);
+      this.#report(failure);
+      throw failure;
     }
     // Of a stream without types the request is its user's first message.
     if (call.kind === "server") {
@@ -89,6 +92,7 @@ class RemoteStream extends Incoming implements OpenStream {
 
   cancel(reason?: unknown): void {
     const error = reason === undefined ? errors.cancelled(id, "cancelled") : fromUnknown(reason, id);
+    this.#left = true;
     this.#report();
     this.#raw.cancel(error);
   }
@@ -105,16 +109,23 @@ class RemoteStream extends Incoming implements OpenStream {
 
   override ended(error: MicroError | undefined, dropped: boolean): void {
     if (error === undefined) return super.ended(undefined, dropped);
-    let failure = this.#sourceError ?? error;
+    const failure = this.#sourceError ?? ofCall(error, this.#call, this.#node);
     this.#report(failure);
-    if (this.#again(failure)) {
-      try {
-        return this.open();
-      } catch (cause) {
-        failure = fromUnknown(cause, id);
-      }
+    if (this.#again(failure)) void this.#elsewhere(failure, dropped);
+    else super.ended(failure, dropped);
+  }
+
+  /** On another node, of those that there are by now. */
+  async #elsewhere(failure: MicroError, dropped: boolean): Promise<void> {
+    let error = failure;
+    try {
+      const found = this.#engine.candidates(this.#call);
+      const { nodes } = found instanceof Promise ? await found : found;
+      if (!this.#left && nodes.some((node) => !this.#tried.has(node.id))) return this.open(nodes);
+    } catch (cause) {
+      error = fromUnknown(cause, id);
     }
-    super.ended(this.#sourceError ?? ofCall(failure, this.#call, this.#node), dropped);
+    super.ended(error, dropped);
   }
 
   protected valueAt(bytes: Buffer, from: number, to: number): unknown {
@@ -145,21 +156,22 @@ class RemoteStream extends Incoming implements OpenStream {
   }
 
   #leave(): void {
+    this.#left = true;
     this.#report();
     this.#raw.cancel(errors.cancelled(id, "the reader left"));
   }
 
   /** Whether another node may be asked: this one refused before its first message. */
   #again(failure: MicroError): boolean {
-    const { kind, request, cancellation } = this.#call;
+    const { kind, request, cancellation, options } = this.#call;
     return (
+      !this.#left &&
       failure.refused &&
       this.#firstMs === undefined &&
       kind === "server" &&
       request !== undefined &&
       cancellation?.reason === undefined &&
-      this.#tried.size <= this.#engine.options.retries &&
-      this.#nodes.some((node) => !this.#tried.has(node.id))
+      this.#attempts <= (options.retries ?? this.#engine.options.retries)
     );
   }
 

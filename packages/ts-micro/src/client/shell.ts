@@ -9,7 +9,7 @@ import type { LocalService } from "../server.ts";
 import type { ClientEngine } from "./engine.ts";
 import type { EndpointFacts } from "./nodes.ts";
 import type { Known } from "./options.ts";
-import { prepare } from "./prepared.ts";
+import { kept, prepare } from "./prepared.ts";
 import { ClientStream } from "./stream.ts";
 import type { Target } from "./target.ts";
 
@@ -61,14 +61,14 @@ export class ClientShell {
   /** A unary call of a typed client. */
   call(target: Target, request: unknown, options?: CallOptions): Promise<unknown> {
     if (this.#engine !== undefined && !this.#closed) return this.#engine.call(target, request, options);
-    return this.load().then((engine) => engine.call(target, request, options));
+    return this.#later(options, (engine, taken) => engine.call(target, request, taken));
   }
 
   /** A unary call without types. */
   unary(service: string, endpoint: string, request: unknown, options?: CallOptions): Promise<unknown> {
     const engine = this.#engine;
     if (engine !== undefined && !this.#closed) return engine.call(engine.target(service, endpoint), request, options);
-    return this.load().then((loaded) => loaded.call(loaded.target(service, endpoint), request, options));
+    return this.#later(options, (loaded, taken) => loaded.call(loaded.target(service, endpoint), request, taken));
   }
 
   /** A stream; nothing is opened before its first use. `request` is the one request of a `server` stream, or the source of the others. */
@@ -86,8 +86,16 @@ export class ClientShell {
     return new ClientStream(call, async (changed) => (await this.load()).open(changed), unlink);
   }
 
-  async publish(topic: string, message: unknown, options?: PublishMessageOptions & CallOptions): Promise<void> {
-    await (await this.load()).publish(topic, message, options);
+  publish(topic: string, message: unknown, options?: PublishMessageOptions & CallOptions): Promise<void> {
+    return this.#later(options, (engine, taken) => engine.publish(topic, message, taken));
+  }
+
+  async #later<O extends CallOptions, T>(
+    options: O | undefined,
+    run: (engine: ClientEngine, options: O | undefined) => Promise<T>,
+  ): Promise<T> {
+    const taken = kept(options);
+    return run(await this.load(), taken);
   }
 
   async close(): Promise<void> {

@@ -112,7 +112,7 @@ export class Subscribers {
 
   async #handle(entry: Entry, event: BrokerEvent): Promise<void> {
     const { service, running, log } = this.#options;
-    const metadata = Metadata.from(event.message.header);
+    const metadata = Metadata.received(event.message.header);
     const cancellation = new Cancellation();
     const source = { metadata, deadline: Infinity, endpoint: entry.name, local: "", remote: "", cancellation };
     const ctx = new CallContext(source, this.#options);

@@ -1,3 +1,4 @@
+import { getEventListeners } from "node:events";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { endpoint, errors, isMicroError, type CallOptions, type Context, type MicroError } from "../../src/index.ts";
@@ -114,13 +115,20 @@ describe("a unary call", () => {
     });
   });
 
-  it("names the registry asked and similar services when there is none", async () => {
+  it("names the registry asked and similar services when there is none, or what may be done", async () => {
+    const details = async (name: string): Promise<string> =>
+      (await failure(mesh.client().call(name, "Greeter.Hello"))).detail;
+    const advice = "is it started, and does it register there? A call with waitFor waits for it";
+    expect(await details("greeter")).toBe(
+      `service greeter: not found (asked: memory, where nothing is registered); ${advice}`,
+    );
     const service = mesh.service("greeter").handle("Greeter", { hello: () => ({}) });
     await service.start();
     const error = await failure(mesh.client().call("greter", "Greeter.Hello"));
     expect(error).toMatchObject({ code: "NOT_FOUND", id: "go.micro.client" });
     expect(error.detail).toContain("memory");
     expect(error.detail).toContain('"greeter"');
+    expect(await details("shop")).toBe(`service shop: not found (asked: memory); ${advice}`);
   });
 
   it("waits for a service that is about to come, when asked to", async () => {
@@ -133,7 +141,10 @@ describe("a unary call", () => {
     expect(await reply).toEqual({ ok: true });
     const never = failure(client.call("never", "Never.Hello", {}, { waitFor: "5s" }));
     await mesh.advance("6s");
-    expect((await never).code).toBe("NOT_FOUND");
+    expect(await never).toMatchObject({
+      code: "NOT_FOUND",
+      detail: "service never: not found within 5000 ms (asked: memory); is it started, and does it register there?",
+    });
   });
 
   it("settles with TIMEOUT at its deadline, whatever the handler does", async () => {
@@ -149,6 +160,41 @@ describe("a unary call", () => {
     await mesh.advance("3s");
     expect(await error).toMatchObject({ code: "TIMEOUT" });
     expect(signal?.aborted).toBe(true);
+  });
+
+  it("shares its signal with any number of others, of which Node does not warn, and leaves nothing on it", async () => {
+    const warnings: string[] = [];
+    const warned = (warning: Error): void => void warnings.push(warning.message);
+    process.on("warning", warned);
+    let open!: () => void;
+    const opened = new Promise<void>((resolve) => (open = resolve));
+    const service = mesh.service("slow").handle("Slow", {
+      ready: () => ({}),
+      hello: async ({ n }: { n: number }) => (await opened, { n }),
+      async *count() {
+        yield { n: 0 };
+        await opened;
+      },
+    });
+    await service.start();
+    const control = new AbortController();
+    const { signal } = control;
+    const listeners = (): number => getEventListeners(signal, "abort").length;
+    for (const client of [mesh.client(), service.client]) {
+      const slow = client.service<typeof service>("slow").Slow;
+      await slow.ready({});
+      const calls = Array.from({ length: 50 }, (_, n) => slow.hello({ n }, { signal }));
+      const streams = Array.from({ length: 50 }, () => slow.count({}, { signal }).forEach(() => {}));
+      expect(listeners()).toBe(1);
+      open();
+      await Promise.all([...calls, ...streams]);
+      expect(listeners()).toBe(0);
+    }
+    const cut = Array.from({ length: 50 }, () => failure(mesh.client().call("slow", "Slow.Hello", {}, { signal })));
+    control.abort();
+    for (const { code } of await Promise.all(cut)) expect(code).toBe("CANCELLED");
+    process.off("warning", warned);
+    expect(warnings).toEqual([]);
   });
 
   it("is cancelled by its signal, and the handler is told", async () => {

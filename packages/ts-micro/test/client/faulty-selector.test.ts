@@ -2,8 +2,47 @@ import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { expect, it } from "vitest";
-import { createService, endpoint } from "../../src/index.ts";
+import { createClient, createService, endpoint, type Selector } from "../../src/index.ts";
 import { memoryRegistry } from "../../src/registry/memory.ts";
+
+it.each(["fast", "mucp"])(
+  "a selector that gives what is no node fails its calls and streams by name (%s)",
+  async (wire) => {
+    const shared = { registry: memoryRegistry(), env: false as const, logLevel: "fatal" as const };
+    await using service = createService({ ...shared, name: "s", address: "127.0.0.1:0", settle: 0 }).handle("S", {
+      hello: () => ({}),
+      async *feed() {
+        yield {};
+      },
+    });
+    await service.start();
+    const { address } = service.server;
+    let node: unknown;
+    const selector = {
+      name: "faulty",
+      select: () => node,
+      started() {},
+      ended() {},
+      reset() {},
+    } as unknown as Selector;
+    await using client = createClient({ ...shared, protocols: [wire], selector });
+    const read = async (): Promise<void> => {
+      const stream = client.stream("s", "S.Feed", { stream: "server" });
+      await stream.send({});
+      for await (const _ of stream);
+    };
+    for (node of [null, "s-1", {}, { id: "s-1", address }, { address, metadata: {} }, { id: 5, address, metadata: {} }])
+      for (const way of [() => client.call("s", "S.Hello", {}), read])
+        await expect(way()).rejects.toMatchObject({
+          code: "INTERNAL",
+          detail: expect.stringMatching(/^selector faulty: select: gave .+, not one of the nodes$/) as string,
+        });
+    // One of its own making is tried.
+    node = { id: "mine", address, metadata: {} };
+    await client.call("s", "S.Hello", {});
+    await read();
+  },
+);
 
 it("a selector that throws, rejects or gives nothing fails its calls by name, and keeps no process", async () => {
   await using service = createService({

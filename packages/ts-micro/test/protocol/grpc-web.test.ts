@@ -101,7 +101,8 @@ it("tells an error with the words for people, and Go Micro's error in the detail
 it("tells metadata of the reply, which no handler can break out of", async () => {
   const answer = await post("/Greeter/Echo", json({ note: "trailer a\r\nx-evil: 1" }));
   expect(answer.headers.get("x-seen")).toBe("yes");
-  expect(trailersOf(answer)).toEqual({ "grpc-status": "0", "x-cost": "3", "x-note": "trailer a x-evil: 1" });
+  expect(trailersOf(answer)).toMatchObject({ "grpc-status": "3", "x-cost": "3" });
+  expect(Object.keys(trailersOf(answer)).filter((name) => /note|evil/.test(name))).toEqual([]);
 });
 
 it.each<[string, string, Buffer, Record<string, string>, string]>([

@@ -133,7 +133,7 @@ describe("requests in a known form", () => {
     await known();
     handler.answer = (call, body) => {
       call.response?.header
-        .set("x-seen", "a\r\nb")
+        .set("x-seen", "a\x01b")
         .set("Content-Type", "no")
         .set("Micro-Error", "no")
         .set("no token", "no");

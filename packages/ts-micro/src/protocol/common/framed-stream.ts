@@ -3,7 +3,6 @@ import type { IncomingCall, RawStream } from "../../protocol.ts";
 import { Base64Reader } from "../../wire/grpc-web/body.ts";
 import { frame, FrameReader, tooLarge } from "../../wire/grpc/frame.ts";
 import { gzipFrame, isGzip, unpack } from "../../wire/grpc/gzip.ts";
-import { excessOf } from "../../wire/added.ts";
 import type { Headers } from "../../wire/http/browser.ts";
 import { begin, incoming, unknownEndpoint, type WebCall } from "./web-call.ts";
 
@@ -121,7 +120,6 @@ export async function answerFramed(web: WebCall, framing: Framing): Promise<void
     stream.encoding = encoding;
     const call = incoming(web, kind, timeout);
     failure = kind === "unary" ? await unary(web, stream, call) : await web.calls.stream(call, stream);
-    failure ??= excessOf(web.response);
   } catch (error) {
     failure = fromUnknown(error, id);
   }

@@ -2,7 +2,7 @@ import type { Kind } from "../../context.ts";
 import { errors, fromUnknown, type MicroError } from "../../errors.ts";
 import type { HttpExchange } from "../../server.ts";
 import { connectStatus, encodeConnectEnd, encodeConnectError } from "../../wire/connect/error.ts";
-import { added, excessOf } from "../../wire/added.ts";
+import { added } from "../../wire/added.ts";
 import { connectQuery, connectTimeout, connectType, type ConnectType } from "../../wire/connect/request.ts";
 import { tooLarge } from "../../wire/grpc/frame.ts";
 import type { Headers } from "../../wire/http/browser.ts";
@@ -67,8 +67,7 @@ async function byPost(call: WebCall, kind: Kind | undefined, type: ConnectType):
 
 async function run(web: WebCall, type: ConnectType, body: Uint8Array, timeout: number): Promise<void> {
   const { body: reply, error } = await web.calls.unary(incoming(web, "unary", timeout), body);
-  const failure = error ?? excessOf(web.response);
-  if (failure !== undefined) throw failure;
+  if (error !== undefined) throw error;
   if (reply.length > web.maxMessageSize) throw tooLarge(reply.length, web.maxMessageSize);
   answer(web, 200, { "content-type": type.answer }, reply);
 }

@@ -28,7 +28,7 @@ export function hear(
 ): void {
   checkMetadata(bytes, from, to);
   if (listener === undefined) return;
-  const metadata = Metadata.from(decodeMetadata(utf8Slice(bytes, from, to)));
+  const metadata = Metadata.received(decodeMetadata(utf8Slice(bytes, from, to)));
   if ((flags & Flag.trailer) === 0) listener.header(metadata);
   else listener.trailer(metadata);
 }

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { MicroError, errors, fromUnknown } from "../../errors.ts";
 import type { Inlet } from "../../internal/inlet.ts";
 import { tickTime } from "../../internal/tick.ts";
-import type { MetadataInit } from "../../metadata.ts";
+import type { Taken } from "../../metadata.ts";
 import type { Body, OutgoingCall, ReplyListener, Route } from "../../protocol.ts";
 import { Flag, Frame, broken, decodeFailure, lastId, type Settings } from "../../wire/fast/frame.ts";
 import { utf8Slice } from "../../wire/utf8.ts";
@@ -109,7 +109,7 @@ export class ClientLink extends Link {
     make: (id: number) => ClientStream,
     kind: number,
     route: Route,
-    sent: MetadataInit | undefined,
+    sent: Taken | undefined,
     due: number,
   ): ClientStream {
     const block = blockOf(sent);
@@ -267,7 +267,7 @@ export class ClientLink extends Link {
 const nothing = Buffer.alloc(0);
 const silent: { readonly listener?: ReplyListener } = {};
 
-function blockOf(sent: MetadataInit | undefined): string {
+function blockOf(sent: Taken | undefined): string {
   return sent === undefined ? "" : metadataBlock(sent);
 }
 

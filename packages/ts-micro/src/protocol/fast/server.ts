@@ -22,7 +22,6 @@ import {
 import { checkMetadata, decodeMetadata, decodeRoute } from "../../wire/fast/text.ts";
 import { H } from "../../wire/headers.ts";
 import { uint32, utf8Slice } from "../../wire/utf8.ts";
-import { excessOf } from "../../wire/added.ts";
 import { sayAdded, sayBlock } from "./added.ts";
 import { Cancellable } from "../common/cancellable.ts";
 import type { DirectHandler } from "./by-unary.ts";
@@ -241,9 +240,9 @@ export class ServerLink extends Link {
     const timeout = uint32(bytes, from + 6);
     const deadline = timeout === 0 ? Infinity : tickTime(this.options.clock) + timeout;
     const kind = flags & Flag.kind;
-    const response = (flags & Flag.listens) === 0 ? undefined : new ResponseMetadata();
-    if (kind !== 0) return this.#open(id, kinds[kind] as Kind, served, block, deadline, response);
-    const call = new FastCall(this, id, served.route, block, deadline, (flags & Flag.oneway) !== 0, response);
+    const listens = (flags & Flag.listens) !== 0;
+    if (kind !== 0) return this.#open(id, kinds[kind] as Kind, served, block, deadline, listens);
+    const call = new FastCall(this, id, served.route, block, deadline, (flags & Flag.oneway) !== 0, listens);
     const wrong = served.unsupported ?? served.mistaken;
     if (wrong !== undefined) call.fail(wrong);
     else if (this.active.size >= mostActive) call.fail(busy());
@@ -256,9 +255,9 @@ export class ServerLink extends Link {
     { route, target, unsupported }: Served,
     block: string | undefined,
     deadline: number,
-    response: ResponseMetadata | undefined,
+    listens: boolean,
   ): void {
-    const stream = new ServerStream(this, id, response);
+    const stream = new ServerStream(this, id, listens);
     if (this.streams.size >= mostActive) return stream.finishWith(busy());
     if (unsupported !== undefined) return stream.finishWith(unsupported);
     if (target.kind === "unary")
@@ -271,7 +270,7 @@ export class ServerLink extends Link {
       local: this.local,
       remote: this.remote,
       cancellation: stream.cancellation,
-      response,
+      response: stream.response,
       retries: true,
     };
     this.calls.stream(call, stream).then(
@@ -287,8 +286,7 @@ function busy(): MicroError {
 }
 
 function metadataOf(block: string | undefined, link: ServerLink): Metadata {
-  const metadata = new Metadata();
-  if (block !== undefined) metadata.merge(decodeMetadata(block));
+  const metadata = block === undefined ? new Metadata() : Metadata.received(decodeMetadata(block));
   return metadata.set(H.local, link.local).set(H.remote, link.remote);
 }
 
@@ -298,7 +296,8 @@ export class FastCall extends Cancellable implements ServedCall {
   declare readonly id: number;
   declare readonly deadline: number;
   declare readonly oneway: boolean;
-  declare readonly response: ResponseMetadata | undefined;
+  declare private readonly listens: boolean;
+  declare private given: ResponseMetadata | undefined;
   declare private readonly link: ServerLink;
   declare private readonly route: Route;
   declare private readonly block: string | undefined;
@@ -311,7 +310,7 @@ export class FastCall extends Cancellable implements ServedCall {
     block: string | undefined,
     deadline: number,
     oneway: boolean,
-    response: ResponseMetadata | undefined,
+    listens: boolean,
   ) {
     super();
     this.link = link;
@@ -320,7 +319,8 @@ export class FastCall extends Cancellable implements ServedCall {
     this.block = block;
     this.deadline = deadline;
     this.oneway = oneway;
-    this.response = response;
+    this.listens = listens;
+    this.given = undefined;
     this.made = undefined;
   }
 
@@ -353,6 +353,10 @@ export class FastCall extends Cancellable implements ServedCall {
     return (this.made ??= metadataOf(this.block, this.link));
   }
 
+  get response(): ResponseMetadata {
+    return (this.given ??= new ResponseMetadata());
+  }
+
   override watch(watcher: Parameters<ServedCall["watch"]>[0]): void {
     super.watch(watcher);
     this.link.active.add(this.id, this);
@@ -367,11 +371,7 @@ export class FastCall extends Cancellable implements ServedCall {
     link.answered(this);
     if (this.oneway || link.closed) return;
     if (!link.fits(body)) return this.fail(tooLarge(link.maxBody));
-    if (this.response !== undefined) {
-      const error = excessOf(this.response);
-      if (error !== undefined) return this.fail(error);
-      sayAdded(link, this.id, this.response);
-    }
+    if (this.listens && this.given !== undefined) sayAdded(link, this.id, this.given);
     link.writer.frame(Frame.reply, 0, this.id, body);
     link.dirty();
   }
@@ -380,7 +380,7 @@ export class FastCall extends Cancellable implements ServedCall {
     const link = this.link;
     link.answered(this);
     if (this.oneway || link.closed) return;
-    if (this.response !== undefined) sayAdded(link, this.id, this.response);
+    if (this.listens && this.given !== undefined) sayAdded(link, this.id, this.given);
     const { flags, text } = failureFrame(error, link);
     link.say(Frame.reply, flags, this.id, text);
   }
@@ -389,17 +389,18 @@ export class FastCall extends Cancellable implements ServedCall {
 /** A stream at the server. Its end is the server's to say. */
 class ServerStream extends Stream {
   readonly cancellation: Cancellation = new Cancellation();
-  /** Until it was said. */
-  #header: ResponseMetadata | undefined;
-  readonly #response: ResponseMetadata | undefined;
+  readonly response: ResponseMetadata = new ResponseMetadata();
+  readonly #listens: boolean;
+  #begun: boolean;
 
-  constructor(link: ServerLink, id: number, response: ResponseMetadata | undefined) {
+  constructor(link: ServerLink, id: number, listens: boolean) {
     super(link, id);
-    this.#header = this.#response = response;
+    this.#listens = listens;
+    this.#begun = !listens;
   }
 
   override post(body: Body): Promise<void> | undefined {
-    if (this.#header !== undefined && !this.over) this.#begin();
+    if (!this.#begun && !this.over) this.#begin();
     return super.post(body);
   }
 
@@ -431,15 +432,14 @@ class ServerStream extends Stream {
   }
 
   #begin(): void {
-    sayBlock(this.link, this.id, 0, this.#header?.givenHeader);
-    this.#header = undefined;
+    if (!this.#begun) sayBlock(this.link, this.id, 0, this.response.givenHeader);
+    this.#begun = true;
   }
 
-  #say(reason: MicroError | undefined): void {
+  #say(error: MicroError | undefined): void {
     if (!this.close()) return;
-    const error = reason ?? excessOf(this.#response);
     this.#begin();
-    sayBlock(this.link, this.id, Flag.trailer, this.#response?.givenTrailer);
+    if (this.#listens) sayBlock(this.link, this.id, Flag.trailer, this.response.givenTrailer);
     if (error === undefined) this.link.say(Frame.end, 0, this.id, "");
     else {
       const { flags, text } = failureFrame(error, this.link);

@@ -1,5 +1,5 @@
 import { errors } from "../../errors.ts";
-import { Metadata, snapshotOf, type MetadataInit, type Snapshot } from "../../metadata.ts";
+import { Metadata, Snapshot, type Taken } from "../../metadata.ts";
 import type { Route } from "../../protocol.ts";
 import { Flag, Frame, defaults, longestEntry, longestMetadata, mostMetadata } from "../../wire/fast/frame.ts";
 import { encodeMetadata, encodeRoute } from "../../wire/fast/text.ts";
@@ -34,16 +34,8 @@ class Slots<K> {
 }
 
 /** The metadata as a block of text; empty for none. Per-hop headers stay here. Plain objects that come again as they were are not encoded again. */
-export function metadataBlock(init: MetadataInit): string {
-  if (init instanceof Metadata || Symbol.iterator in init) return encode(Metadata.from(init));
-  const snapshot = snapshotOf(init);
-  return (snapshot.block ??= encode(entriesOf(snapshot)));
-}
-
-function entriesOf({ names, values }: Snapshot): Metadata {
-  const metadata = new Metadata();
-  names.forEach((name, i) => metadata.set(name, values[i] as string));
-  return metadata;
+export function metadataBlock(taken: Taken): string {
+  return taken instanceof Snapshot ? (taken.block ??= encode(Metadata.over(taken))) : encode(taken);
 }
 
 function encode(metadata: Metadata): string {

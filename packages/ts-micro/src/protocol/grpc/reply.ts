@@ -2,7 +2,7 @@ import type { Http2Exchange, Http2Headers } from "../../backends/http2.ts";
 import { MicroError } from "../../errors.ts";
 import type { Metadata, ResponseMetadata } from "../../metadata.ts";
 import type { Body } from "../../protocol.ts";
-import { added, excessOf } from "../../wire/added.ts";
+import { added } from "../../wire/added.ts";
 import { gzipFrame } from "../../wire/grpc/gzip.ts";
 import { encodeStatus } from "../../wire/grpc/status.ts";
 import { headerText } from "../../wire/http/text.ts";
@@ -23,8 +23,7 @@ export function replyHead(exchange: Http2Exchange, response: ResponseMetadata | 
 
 /** What stands behind the messages, with what the handler added. */
 export function replyTrailers(response: ResponseMetadata | undefined, error: MicroError | undefined): Http2Headers {
-  const failure = error ?? excessOf(response);
-  return over(failure === undefined ? ok : encodeStatus(failure), response?.givenTrailer);
+  return over(error === undefined ? ok : encodeStatus(error), response?.givenTrailer);
 }
 
 /** An answer without messages: in its head alone, if what the handler added to head and end need not be told apart. */

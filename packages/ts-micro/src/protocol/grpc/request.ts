@@ -11,6 +11,8 @@ import { canonicalHeader } from "../../wire/http1/names.ts";
 
 /** How a server knows a client that goes elsewhere when it is refused. grpc-go never forwards this header, so that it cannot leak. */
 export const userAgent = "grpc-node-ts-micro";
+/** Who waits for no reply does not hear of a refusal. */
+export const onewayAgent = "grpc-node-ts-micro-oneway";
 /** Ours: the kind of a stream, since the path of a call does not tell. Absent beside our user agent: a unary call. */
 export const kindHeader = "micro-kind";
 

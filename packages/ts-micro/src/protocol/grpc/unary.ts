@@ -16,6 +16,7 @@ import { decodeStatus } from "../../wire/grpc/status.ts";
 import { clientId, closedPeer, tooLate } from "../mucp/owner.ts";
 import { addedIn, headFault, lostError, unsentError } from "./answer.ts";
 import type { Entry, Owner } from "./owner.ts";
+import { onewayAgent } from "./request.ts";
 
 /** One request and its reply on a stream of the shared connection. */
 export class UnaryCall implements Entry, Http2AnswerEvents {
@@ -30,6 +31,8 @@ export class UnaryCall implements Entry, Http2AnswerEvents {
   declare private status: Http2Headers | undefined;
   declare private complete: boolean;
   declare private over: boolean;
+  /** Its caller has its outcome. */
+  declare private told: boolean;
 
   constructor(owner: Owner, call: OutgoingCall) {
     this.deadline = call.due;
@@ -42,11 +45,12 @@ export class UnaryCall implements Entry, Http2AnswerEvents {
     this.status = undefined;
     this.complete = false;
     this.over = false;
+    this.told = false;
   }
 
   link(cancellation: Cancellation): void {
     const unlink = cancellation.onCancel((reason) => this.#give(reason));
-    if (this.over) unlink();
+    if (this.over || this.told) unlink();
     else this.call.unlink = unlink;
   }
 
@@ -63,11 +67,13 @@ export class UnaryCall implements Entry, Http2AnswerEvents {
       return this.#give(fromUnknown(error, clientId));
     }
     try {
-      this.request = session.open(heads.of(route, "unary", due - tickTime(settings.clock), sent), this);
+      const head = heads.of(route, "unary", due - tickTime(settings.clock), sent);
+      this.request = session.open(this.call.oneway ? { ...head, "user-agent": onewayAgent } : head, this);
     } catch (error) {
       return this.#give(unsentError(this.owner, error));
     }
     this.request.end(framed);
+    if (this.call.oneway) this.#written();
   }
 
   undialled(error: unknown): void {
@@ -141,7 +147,21 @@ export class UnaryCall implements Entry, Http2AnswerEvents {
     if (this.message === undefined)
       return this.#give(errors.protocol(clientId, `${this.#where}: no reply in the answer`));
     this.#finish();
-    this.call.replied(this.message, 0, this.message.length);
+    this.#replied(this.message);
+  }
+
+  /** Nobody waits for the reply of a oneway call; the stream does, until it comes. */
+  #written(): void {
+    if (this.over) return;
+    this.call.unlink?.();
+    this.call.unlink = undefined;
+    this.#replied(nothing);
+  }
+
+  #replied(message: Buffer): void {
+    if (this.told) return;
+    this.told = true;
+    this.call.replied(message, 0, message.length);
   }
 
   /** Ends it without a reply. */
@@ -149,7 +169,7 @@ export class UnaryCall implements Entry, Http2AnswerEvents {
     if (this.over) return;
     this.#finish();
     if (!this.complete) this.request?.reset(http2Codes.cancel);
-    this.call.failed(error);
+    if (!this.told) this.call.failed(error);
   }
 
   #finish(): void {
@@ -162,6 +182,8 @@ export class UnaryCall implements Entry, Http2AnswerEvents {
     return `${this.owner.node.address} ${this.call.route.endpoint}`;
   }
 }
+
+const nothing = Buffer.alloc(0);
 
 /** A message that is not sent. */
 export function oversized(length: number, most: number): MicroError {

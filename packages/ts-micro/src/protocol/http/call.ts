@@ -4,7 +4,6 @@ import { milliseconds } from "../../duration.ts";
 import { Metadata, ResponseMetadata } from "../../metadata.ts";
 import type { IncomingCall } from "../../protocol.ts";
 import type { HttpExchange } from "../../server.ts";
-import { excessOf } from "../../wire/added.ts";
 import { baseType, type Headers } from "../../wire/http/browser.ts";
 import { H, canonicalName } from "../../wire/headers.ts";
 import { refuse } from "../common/routes.ts";
@@ -57,11 +56,10 @@ export async function serveCall(
   };
   if (kind === "unary") {
     const body = await exchange.readAll(maxBody);
-    const reply = await calls.unary(incoming, body);
-    const error = reply.error ?? excessOf(response);
+    const { error, body: reply } = await calls.unary(incoming, body);
     const more = addedTo(response);
     if (error !== undefined) return refuse(exchange, error, { ...more, ...answer(more) });
-    return respond(exchange, contentType, reply.body, more, answer);
+    return respond(exchange, contentType, reply, more, answer);
   }
   const cancellation = new Cancellation();
   exchange.cancellation.onCancel((reason) => cancellation.cancel(reason));

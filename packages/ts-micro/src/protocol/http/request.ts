@@ -178,7 +178,8 @@ export abstract class Exchange implements Pending {
       for (const [name, value] of head.metadata) if (!isPerHop(name.toLowerCase())) out[name] = value;
     if (head.deadline !== Infinity)
       out[H.timeout] = String(Math.max(1, Math.round((head.deadline - peer.settings.clock.now()) * 1e6)));
-    out[kindHeader] = head.kind;
+    // Who waits for no reply does not hear of a refusal.
+    if (head.oneway !== true) out[kindHeader] = head.kind;
     return sendable(out);
   }
 }
@@ -190,6 +191,8 @@ function pathOf({ service, endpoint }: CallHead, ours: boolean): string {
     .toString()
     .replace(/[^\x21-\x7e]/gu, encodeURIComponent);
 }
+
+const nothing = new Uint8Array(0);
 
 /** A call with one answer. */
 export class HttpCall extends Exchange {
@@ -214,6 +217,8 @@ export class HttpCall extends Exchange {
 
   protected write(request: ClientRequest): void {
     request.end(this.#body);
+    // Nobody waits for its reply; the connection does, until it comes.
+    if (this.head.oneway === true) this.#resolve({ body: nothing });
   }
 
   protected answered(response: IncomingMessage): void {

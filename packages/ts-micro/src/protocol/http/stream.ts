@@ -3,7 +3,7 @@ import { MicroError, errors } from "../../errors.ts";
 import type { ResponseMetadata } from "../../metadata.ts";
 import type { RawStream } from "../../protocol.ts";
 import type { HttpExchange } from "../../server.ts";
-import { added, excessOf } from "../../wire/added.ts";
+import { added } from "../../wire/added.ts";
 import { encodeError } from "../../wire/error.ts";
 import type { Headers } from "../../wire/http/browser.ts";
 import { H } from "../../wire/headers.ts";
@@ -75,10 +75,9 @@ export class ExchangeStream implements RawStream {
   }
 
   /** Tells the client how it ended: by a status if nothing was sent, else by a last event or line, and in a trailer to those who take one. */
-  finish(reason: MicroError | undefined): void {
+  finish(error: MicroError | undefined): void {
     if (this.#finished) return;
     const { response } = this.#init;
-    const error = reason ?? excessOf(response);
     const trailers = added(response.givenTrailer);
     this.#finished = true;
     this.#over = error ?? errors.invalidState(id, "the stream is over");

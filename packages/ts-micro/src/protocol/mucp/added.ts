@@ -28,13 +28,13 @@ function put(header: Header, metadata: Metadata | undefined, prefix: string): He
 
 /** Tells of what the header of a message has. */
 export function hear(listener: ReplyListener, header: Header): void {
-  const atHead = new Metadata();
-  const atEnd = new Metadata();
+  const atHead: [string, string][] = [];
+  const atEnd: [string, string][] = [];
   for (const name in header) {
     const value = header[name] as string;
-    if (name.startsWith(head)) atHead.set(name.slice(head.length), value);
-    else if (name.startsWith(end)) atEnd.set(name.slice(end.length), value);
+    if (name.startsWith(head)) atHead.push([name.slice(head.length), value]);
+    else if (name.startsWith(end)) atEnd.push([name.slice(end.length), value]);
   }
-  if (atHead.size > 0) listener.header(atHead);
-  if (atEnd.size > 0) listener.trailer(atEnd);
+  if (atHead.length > 0) listener.header(Metadata.received(atHead));
+  if (atEnd.length > 0) listener.trailer(Metadata.received(atEnd));
 }

@@ -5,7 +5,6 @@ import type { Body, CallHandler, CallTarget, ServedCall } from "../../protocol.t
 import { H } from "../../wire/headers.ts";
 import { precompile } from "../../wire/http1/encode.ts";
 import { headerRecord, type HeaderList } from "../../wire/http1/headers.ts";
-import { excessOf } from "../../wire/added.ts";
 import { addHeader, addTrailer } from "./added.ts";
 import { Cancellable } from "../common/cancellable.ts";
 import { replyBody } from "./bodies.ts";
@@ -157,7 +156,7 @@ export class DirectCall extends Cancellable implements ServedCall {
   }
 
   get metadata(): Metadata {
-    return (this.made ??= Metadata.from(headerRecord(this.headers))
+    return (this.made ??= Metadata.received(headerRecord(this.headers))
       .set(H.local, this.local)
       .set(H.remote, this.remote));
   }
@@ -174,8 +173,6 @@ export class DirectCall extends Cancellable implements ServedCall {
 
   reply(body: Body): void {
     const { id, stream, given } = this;
-    const error = excessOf(given);
-    if (error !== undefined) return this.fail(error);
     const lines = [this.form.reply];
     if (id !== "") lines.push("Micro-Id: ", id, "\r\n");
     if (stream !== "" && stream !== id) lines.push("Micro-Stream: ", stream, "\r\n");

@@ -5,7 +5,6 @@ import { ResponseMetadata } from "../../metadata.ts";
 import type { RawStream } from "../../protocol.ts";
 import type { Connection, Message } from "../../transport.ts";
 import { decodeError } from "../../wire/error.ts";
-import { excessOf } from "../../wire/added.ts";
 import { H } from "../../wire/headers.ts";
 import { addHeader } from "./added.ts";
 import { replyBody } from "./bodies.ts";
@@ -74,9 +73,8 @@ export class ServerStream implements RawStream {
   }
 
   /** Tells the client how it ended. Resolves when there is room for more. */
-  async finish(reason: MicroError | undefined): Promise<void> {
+  async finish(error: MicroError | undefined): Promise<void> {
     if (this.#over !== undefined) return;
-    const error = reason ?? excessOf(this.response);
     this.#over = error ?? errors.invalidState(id, "the stream is over");
     this.#inbound.abort(this.#over);
     try {

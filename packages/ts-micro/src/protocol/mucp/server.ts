@@ -5,7 +5,6 @@ import { Metadata, ResponseMetadata } from "../../metadata.ts";
 import { tickTime } from "../../internal/tick.ts";
 import type { Body, CallHandler, IncomingCall, Reply } from "../../protocol.ts";
 import type { Connection, Message, Receiver } from "../../transport.ts";
-import { excessOf } from "../../wire/added.ts";
 import { H } from "../../wire/headers.ts";
 import { headerRecord, type HeaderList } from "../../wire/http1/headers.ts";
 import { DirectCall, formOf, type DirectHandler, type Form } from "./direct.ts";
@@ -223,8 +222,7 @@ export class ServerConnection implements Receiver {
       reply = { body: empty, error: fromUnknown(error, id) };
     }
     this.#running.set(key, undefined);
-    const error = reply.error ?? excessOf(response);
-    const body = error === reply.error ? reply.body : empty;
+    const { body, error } = reply;
     try {
       await this.#connection.send(
         error === undefined ? unaryReply(origin, body, response) : unaryError(origin, error, body, response),
@@ -274,7 +272,7 @@ export class ServerConnection implements Receiver {
     const { header } = arrived.message;
     const { local, remote } = this.#connection;
     const { service, endpoint, codecType, retries } = origin;
-    const metadata = Metadata.from(header).set(H.local, local).set(H.remote, remote);
+    const metadata = Metadata.received(header).set(H.local, local).set(H.remote, remote);
     const deadline = deadlineOf(header, arrived.at);
     const head = { service, endpoint, contentType: codecType, kind, deadline, metadata, id: origin.id };
     return { head, local, remote, cancellation, response, retries };

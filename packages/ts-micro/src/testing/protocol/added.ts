@@ -22,7 +22,7 @@ class Heard implements ReplyListener {
   /** Of the names that handlers here use, and the value of those that they may not. */
   #add(part: string, metadata: Metadata): void {
     const mine = [...metadata]
-      .filter(([name, value]) => /^X-(Seen|Cost|Text)$/.test(name) || value === forbidden)
+      .filter(([name, value]) => /^X-(Seen|Cost)$/.test(name) || value === forbidden)
       .map(([, value]) => value);
     if (mine.length > 0) this.words.push(`${part} ${mine.join()}`);
   }
@@ -38,13 +38,12 @@ export const addedPromises: Promises = {
   "what a handler adds to its reply reaches a caller who asks": async (b: Bench) => {
     b.unaries.set("Test.Add", async (call, body) => {
       add(call, "zoë", "3");
-      call.response?.header.set("X-Text", "a\r\nb");
       return { body };
     });
     for (let i = 0; i < 3; i++) {
       const heard = new Heard();
       same(text((await b.call("Test.Add", "hello", heard.head)).body), "hello", "reply");
-      same(heard.words.join("; "), "header zoë,a b; trailer 3", "what was heard");
+      same(heard.words.join("; "), "header zoë; trailer 3", "what was heard");
       same(text((await b.call("Test.Add", "nobody asks")).body), "nobody asks", "reply");
     }
     same(b.peer.pending, 0, "pending");
@@ -88,12 +87,34 @@ export const addedPromises: Promises = {
     const heard = new Heard();
     await fails(b.call("Test.Much", "", heard.head), "RESOURCE_EXHAUSTED", "too much");
     check(!heard.words.some((word) => word.startsWith("header")), "none of what is too much is heard");
+    await fails(b.call("Test.Much"), "RESOURCE_EXHAUSTED", "too much that nobody asks for");
+    b.on("server", "Test.MuchMore", async (call, stream) => {
+      await stream.read();
+      add(call, undefined, "x".repeat(17_000));
+      return undefined;
+    });
+    for (const listener of [heard, undefined]) {
+      const stream = b.open("server", "Test.MuchMore", { listener });
+      await stream.send(bytes("go"));
+      await fails(all(stream), "RESOURCE_EXHAUSTED", "too much at the end of a stream");
+    }
     b.unaries.set("Test.Most", async (call, body) => {
       add(call, "x".repeat(16_000), "y".repeat(16_000));
       return { body };
     });
     await b.call("Test.Most", "", heard.head);
     check(heard.words.join().includes(`header ${"x".repeat(16_000)},trailer ${"y".repeat(16_000)}`), "all is heard");
+  },
+  "what no wire carries is refused where it is added, whether somebody asks or not": async (b: Bench) => {
+    b.unaries.set("Test.Add", async (call, body) => {
+      add(call, "yes", "a\r\nX-Cost: 7");
+      return { body };
+    });
+    const heard = new Heard();
+    await fails(b.call("Test.Add", "", heard.head), "BAD_REQUEST", "a line end");
+    same(heard.words.join("; "), "header yes", "what was heard");
+    await fails(b.call("Test.Add"), "BAD_REQUEST", "a line end that nobody asks for");
+    same(text((await b.call("Test.Echo", "after")).body), "after", "the call after");
   },
   "of a stream the header comes with the first message, the trailer with the end": async (b: Bench) => {
     const words = new Map<string, string[]>();

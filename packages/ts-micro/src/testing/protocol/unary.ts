@@ -87,6 +87,21 @@ export const unaryPromises: Promises = {
     gate.open();
     for (let i = 0; i < 5; i++) same(text((await b.call("Test.Echo", `n${i}`)).body), `n${i}`, "reply");
   },
+  "a oneway call is settled when it was written, whatever becomes of it": async (b: Bench) => {
+    const gate = b.hanging("Test.Hang");
+    b.unaries.set("Test.Fail", async () => {
+      throw errors.conflict("shop", "sold");
+    });
+    let notes = 0;
+    b.unaries.set("Test.Note", async (_call, body) => (notes++, { body }));
+    for (const endpoint of ["Test.Hang", "Test.Fail", "Test.Nope", "Test.Note"])
+      same((await within(b.call(endpoint, "", { oneway: true }), endpoint)).body.length, 0, "length");
+    await eventually(() => notes === 1 && b.running === 1, "the others have run");
+    // Behind them its own reply.
+    same(text((await b.call("Test.Echo", "after")).body), "after", "the call after");
+    gate.open();
+    await b.idle();
+  },
   "a call whose deadline has passed is not sent": async (b: Bench) => {
     const error = await fails(
       b.call("Test.Echo", "", { deadline: performance.now() - 1 }),
