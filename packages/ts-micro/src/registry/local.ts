@@ -12,7 +12,7 @@ import type { LookupOptions, RegisterOptions, Registry, ServiceRecord, WatchOpti
 import { defaultDirectory, Directory } from "./local/directory.ts";
 import { checkSize, Owner } from "./local/owner.ts";
 import { Pulse } from "./local/pulse.ts";
-import { thisHost, type Host } from "./local/record.ts";
+import { thisHost } from "./local/record.ts";
 import { View } from "./local/view.ts";
 
 export interface LocalRegistryOptions {
@@ -48,7 +48,6 @@ class LocalRegistry implements Registry {
   readonly #view: View;
   readonly #pulse: Pulse;
   readonly #watchers = new Watchers("local");
-  #host: Promise<Host> | undefined;
   #viewed: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -60,10 +59,10 @@ class LocalRegistry implements Registry {
       () => {},
       () => void this.#changed().catch(() => {}),
     );
-    this.#owner = new Owner(this.#directory, this.#id, async () => ({
+    this.#owner = new Owner(this.#directory, this.#id, () => ({
       id: this.#id,
       at: this.#at,
-      host: await (this.#host ??= thisHost()),
+      host: thisHost(),
       services: this.#registrations.list(),
     }));
     this.#view = new View(this.#directory, this.#id, clock, (event) => this.#watchers.emit(event));

@@ -249,7 +249,7 @@ describe("local registry", () => {
   it("ignores junk of every kind", async () => {
     const other = await child();
     await other.register(greeter("a"));
-    const host = await thisHost();
+    const host = thisHost();
     const good = { v: 1, at: 1, boot: host.boot, net: host.net, services: [greeter("evil")] };
     const files: Record<string, string> = {
       empty: "",
@@ -284,7 +284,7 @@ describe("local registry", () => {
   });
 
   it("skips the loopback addresses of another network, keeps its others", async () => {
-    const host = await thisHost();
+    const host = thisHost();
     const servers = [await beacon("near"), await beacon("far")];
     const nodes = [
       { id: "loop4", address: "127.0.0.1:1", metadata: {} },

@@ -43,8 +43,10 @@ export class Directory {
     if (!windows && Buffer.byteLength(this.beacon("x".repeat(24))) > longestPath)
       throw unusable(this.path, "its name is too long for a socket in it");
     // Looked at before anything is made in it: somebody else may have planted a link.
-    if ((await this.stat()) === undefined) await io(this.path, mkdir(this.path, { recursive: true, mode: 0o700 }));
-    await this.stat();
+    if ((await this.stat()) === undefined) {
+      await io(this.path, mkdir(this.path, { recursive: true, mode: 0o700 }));
+      await this.stat();
+    }
     await io(this.path, mkdir(join(this.path, "beacon"), { recursive: true, mode: 0o700 }));
   }
 

@@ -9,7 +9,7 @@ import { encodeRecord, keyOf, recordLimit, type LocalRecord } from "./record.ts"
 export class Owner {
   readonly #directory: Directory;
   readonly #id: string;
-  readonly #record: () => Promise<LocalRecord>;
+  readonly #record: () => LocalRecord;
   readonly #beacon: Beacon;
   #written: { readonly text: string; readonly key: string } | undefined;
   #running: Promise<void> = Promise.resolve();
@@ -18,7 +18,7 @@ export class Owner {
   #closed = false;
 
   /** `record` tells what to say now. */
-  constructor(directory: Directory, id: string, record: () => Promise<LocalRecord>) {
+  constructor(directory: Directory, id: string, record: () => LocalRecord) {
     this.#directory = directory;
     this.#id = id;
     this.#record = record;
@@ -52,7 +52,7 @@ export class Owner {
   }
 
   async #write(): Promise<void> {
-    const text = encodeRecord(await this.#record());
+    const text = encodeRecord(this.#record());
     const path = this.#directory.record(this.#id);
     if (text === this.#written?.text && (await this.#beacon.lit()) && (await keyOf(path))?.key === this.#written.key)
       return;

@@ -1,5 +1,5 @@
-import { constants } from "node:fs";
-import { lstat, open, readFile, readlink } from "node:fs/promises";
+import { constants, readFileSync, readlinkSync } from "node:fs";
+import { lstat, open } from "node:fs/promises";
 import type { Node, ServiceRecord } from "../../registry.ts";
 
 /** Largest record file, bytes. */
@@ -20,12 +20,22 @@ export interface Host {
   readonly net: string;
 }
 
-export async function thisHost(): Promise<Host> {
-  const [boot, net] = await Promise.all([
-    readFile("/proc/sys/kernel/random/boot_id", "utf8").catch(() => ""),
-    readlink("/proc/self/ns/net").catch(() => ""),
-  ]);
-  return { boot: boot.trim(), net };
+let host: Host | undefined;
+
+/** Read once, and at once: the kernel answers from memory, which threads of ours would do no sooner. */
+export function thisHost(): Host {
+  return (host ??= {
+    boot: orNone(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8")).trim(),
+    net: orNone(() => readlinkSync("/proc/self/ns/net")),
+  });
+}
+
+function orNone(read: () => string): string {
+  try {
+    return read();
+  } catch {
+    return "";
+  }
 }
 
 export function encodeRecord(record: LocalRecord): string {

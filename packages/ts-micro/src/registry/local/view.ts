@@ -27,7 +27,6 @@ export class View {
   readonly #peers = new Map<string, Peer>();
   /** Files that are no records, by the key they had. */
   readonly #junk = new Map<string, string>();
-  #host: Promise<Host> | undefined;
   #scanning: Promise<void> | undefined;
   #again = false;
   #seen = "";
@@ -75,7 +74,7 @@ export class View {
   }
 
   async #scan(): Promise<void> {
-    const host = await (this.#host ??= thisHost());
+    const host = thisHost();
     const stats = await this.#directory.stat();
     const names = stats === undefined ? [] : await readdir(this.#directory.path).catch(() => []);
     const ids = names.flatMap((name) => /^([a-z0-9-]{1,40})\.json$/.exec(name)?.[1] ?? []).slice(0, maxRecords);
