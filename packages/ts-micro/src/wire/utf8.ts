@@ -32,6 +32,39 @@ export function utf8Slice(bytes: Buffer, from: number, to: number): string {
   return direct ? (bytes as unknown as Direct).utf8Slice(from, to) : bytes.toString("utf8", from, to);
 }
 
+/** The text of a few bytes, which costs half of a call; undefined when one is not ASCII. */
+export function asciiSlice(bytes: Buffer, from: number, to: number): string | undefined {
+  let text = "";
+  let at = from;
+  let all = 0;
+  for (; to - at >= 8; at += 8) {
+    const a = bytes[at] as number;
+    const b = bytes[at + 1] as number;
+    const c = bytes[at + 2] as number;
+    const d = bytes[at + 3] as number;
+    const e = bytes[at + 4] as number;
+    const f = bytes[at + 5] as number;
+    const g = bytes[at + 6] as number;
+    const h = bytes[at + 7] as number;
+    all |= a | b | c | d | e | f | g | h;
+    text += String.fromCharCode(a, b, c, d, e, f, g, h);
+  }
+  if (to - at >= 4) {
+    const a = bytes[at++] as number;
+    const b = bytes[at++] as number;
+    const c = bytes[at++] as number;
+    const d = bytes[at++] as number;
+    all |= a | b | c | d;
+    text += String.fromCharCode(a, b, c, d);
+  }
+  for (; at < to; at++) {
+    const a = bytes[at] as number;
+    all |= a;
+    text += String.fromCharCode(a);
+  }
+  return all > 127 ? undefined : text;
+}
+
 /** Writes `text`, a byte a character. */
 export function latin1Write(bytes: Buffer, text: string, at: number): void {
   if (direct) (bytes as unknown as Direct).latin1Write(text, at);

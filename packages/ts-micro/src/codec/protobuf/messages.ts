@@ -1,12 +1,23 @@
 import type { DescMessage, JsonValue, Message } from "@bufbuild/protobuf";
-import type { MessageDescriptor } from "../../codec.ts";
+import type { FlatBody, MessageDescriptor } from "../../codec.ts";
 import { errors, isMicroError } from "../../errors.ts";
 import { loadPeer } from "../../internal/peer.ts";
+import { Reader } from "../../wire/protobuf/reader.ts";
+import { Writer } from "../../wire/protobuf/writer.ts";
+import { compiledOf, type Fields } from "./compiled.ts";
 import type { MessageFormats } from "./lazy.ts";
 import { goStruct } from "./go-struct.ts";
 import { normalise } from "./normalise.ts";
 
-type Library = Pick<typeof import("@bufbuild/protobuf"), "create" | "toBinary" | "fromBinary" | "toJson" | "fromJson">;
+type Library = Pick<
+  typeof import("@bufbuild/protobuf"),
+  "create" | "toBinary" | "fromBinary" | "toJson" | "fromJson" | "protoInt64"
+>;
+
+const reader = new Reader();
+const writer = new Writer();
+/** Something is written: a getter that encodes something itself has it done by protobuf-es. */
+let busy = false;
 
 /** Loads `@bufbuild/protobuf`. Rejects with PACKAGE_MISSING. `id`: who reports the errors. */
 export async function openMessages(id: string): Promise<MessageFormats> {
@@ -23,13 +34,36 @@ class Messages implements MessageFormats {
   }
 
   toBinary(value: unknown, descriptor: MessageDescriptor): Uint8Array {
-    return this.#encode(descriptor, value, (desc, message) => this.#library.toBinary(desc, message));
+    return this.#write(value, descriptor) ? writer.taken() : this.#written(value, descriptor);
   }
 
-  fromBinary(body: Uint8Array, descriptor: MessageDescriptor): Message {
-    // Fields of bytes are views of the body: of a Buffer they would be Buffers, whose slice() copies nothing.
-    const plain = new Uint8Array(body.buffer, body.byteOffset, body.byteLength);
-    return this.#decode(descriptor, (desc) => this.#library.fromBinary(desc, plain));
+  toBody(value: unknown, descriptor: MessageDescriptor): FlatBody | Uint8Array {
+    return this.#write(value, descriptor) ? writer.body() : this.#written(value, descriptor);
+  }
+
+  fromBinary(body: Uint8Array, descriptor: MessageDescriptor): unknown {
+    const bytes = body instanceof Buffer ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
+    return this.fromBody(bytes, 0, bytes.length, descriptor);
+  }
+
+  fromBody(bytes: Buffer, from: number, to: number, descriptor: MessageDescriptor): unknown {
+    const type = this.#compiled(descriptor);
+    if (type) {
+      const message = type.make();
+      reader.open(bytes, from, to);
+      try {
+        type.read(message, reader, to, 0);
+        return message;
+      } catch {
+        // What is wrong with it, protobuf-es says.
+      } finally {
+        reader.close();
+      }
+    }
+    // Fields of bytes are views of what they were read from.
+    const own = new Uint8Array(to - from);
+    bytes.copy(own, 0, from, to);
+    return this.#decode(descriptor, (desc) => this.#library.fromBinary(desc, own));
   }
 
   toJson(value: unknown, descriptor: MessageDescriptor): JsonValue {
@@ -47,6 +81,33 @@ class Messages implements MessageFormats {
       // A body `null` is the empty message, as for Go v4.
       this.#library.fromJson(desc, normalise(desc, value ?? {}) as JsonValue, { ignoreUnknownFields: true }),
     );
+  }
+
+  /** Whether the writer has it now. What it does not know, and what cannot be encoded, is left to protobuf-es. */
+  #write(value: unknown, descriptor: MessageDescriptor): boolean {
+    if (busy || typeof value !== "object" || value === null || Array.isArray(value)) return false;
+    const type = this.#compiled(descriptor);
+    if (!type) return false;
+    const { $typeName } = value as { $typeName?: unknown };
+    if ($typeName !== undefined && $typeName !== type.name) return false;
+    busy = true;
+    writer.clear();
+    try {
+      type.write(writer, value as Fields, $typeName === undefined);
+      return true;
+    } catch {
+      return false;
+    } finally {
+      busy = false;
+    }
+  }
+
+  #written(value: unknown, descriptor: MessageDescriptor): Uint8Array {
+    return this.#encode(descriptor, value, (desc, message) => this.#library.toBinary(desc, message));
+  }
+
+  #compiled(descriptor: MessageDescriptor): ReturnType<typeof compiledOf> {
+    return this.#library.protoInt64.supported && compiledOf(descriptor as DescMessage, this.#library.create);
   }
 
   #encode<T>(descriptor: MessageDescriptor, value: unknown, encode: (desc: DescMessage, message: Message) => T): T {
