@@ -1,4 +1,4 @@
-import { latin1Slice, latin1Write } from "./utf8.ts";
+import { asciiSlice, latin1Slice, latin1Write } from "./utf8.ts";
 
 /**
  * JSON of flat objects (`{"name":"Ada","n":3}`), which most requests and replies are, straight from and to bytes: for them the way over a
@@ -148,7 +148,7 @@ export function decodeFlat(bytes: Buffer, from: number, to: number): Record<stri
     if (c === 0x22) {
       const valueEnd = stringEnd(bytes, at + 1, end);
       if (valueEnd < 0) return undefined;
-      out[key] = textOf(bytes, at + 1, valueEnd);
+      out[key] = (valueEnd - at > 17 ? latin1Slice : asciiSlice)(bytes, at + 1, valueEnd);
       at = valueEnd + 1;
     } else if (c >= 0x30 && c <= 0x39) {
       let n = c - 0x30;
@@ -191,14 +191,6 @@ function keyOf(bytes: Buffer, from: number, to: number): string | undefined {
     if (i === n) return known;
   }
   return (keys[place] = latin1Slice(bytes, from, to));
-}
-
-function textOf(bytes: Buffer, from: number, to: number): string {
-  const n = to - from;
-  if (n > 6) return latin1Slice(bytes, from, to);
-  let text = "";
-  for (let at = from; at < to; at++) text += String.fromCharCode(bytes[at] as number);
-  return text;
 }
 
 function isWord(bytes: Buffer, from: number, word: string): boolean {

@@ -32,37 +32,18 @@ export function utf8Slice(bytes: Buffer, from: number, to: number): string {
   return direct ? (bytes as unknown as Direct).utf8Slice(from, to) : bytes.toString("utf8", from, to);
 }
 
-/** The text of a few bytes, which costs half of a call; undefined when one is not ASCII. */
-export function asciiSlice(bytes: Buffer, from: number, to: number): string | undefined {
+/** Of bytes that are there. */
+const characters = String.fromCharCode as (...codes: (number | undefined)[]) => string;
+
+/** The text of a few bytes, at half the cost of {@link utf8Slice}; undefined when one of them is not ASCII. */
+export function asciiSlice(b: Buffer, from: number, to: number): string | undefined {
+  for (let i = from; i < to; i++) if ((b[i] as number) > 127) return undefined;
   let text = "";
-  let at = from;
-  let all = 0;
-  for (; to - at >= 8; at += 8) {
-    const a = bytes[at] as number;
-    const b = bytes[at + 1] as number;
-    const c = bytes[at + 2] as number;
-    const d = bytes[at + 3] as number;
-    const e = bytes[at + 4] as number;
-    const f = bytes[at + 5] as number;
-    const g = bytes[at + 6] as number;
-    const h = bytes[at + 7] as number;
-    all |= a | b | c | d | e | f | g | h;
-    text += String.fromCharCode(a, b, c, d, e, f, g, h);
-  }
-  if (to - at >= 4) {
-    const a = bytes[at++] as number;
-    const b = bytes[at++] as number;
-    const c = bytes[at++] as number;
-    const d = bytes[at++] as number;
-    all |= a | b | c | d;
-    text += String.fromCharCode(a, b, c, d);
-  }
-  for (; at < to; at++) {
-    const a = bytes[at] as number;
-    all |= a;
-    text += String.fromCharCode(a);
-  }
-  return all > 127 ? undefined : text;
+  let i = from;
+  for (; to - i > 7; i += 8)
+    text += characters(b[i], b[i + 1], b[i + 2], b[i + 3], b[i + 4], b[i + 5], b[i + 6], b[i + 7]);
+  for (; i < to; i++) text += characters(b[i]);
+  return text;
 }
 
 /** Writes `text`, a byte a character. */

@@ -1,66 +1,67 @@
-import type { DescField, DescMessage, Message } from "@bufbuild/protobuf";
+import type { DescMessage, Message } from "@bufbuild/protobuf";
 import { odd, type Reader } from "../../wire/protobuf/reader.ts";
-import type { Writer } from "../../wire/protobuf/writer.ts";
+import { writers, type Writer } from "../../wire/protobuf/writer.ts";
 import { fieldReader, type FieldReader } from "./read.ts";
-import { fieldWriter, scalars, type FieldWriter } from "./write.ts";
+import { fieldWriter, type FieldWriter } from "./write.ts";
 
 /** A message, or its init. */
 export interface Fields extends Record<string, unknown> {
   $unknown?: { no: number; wireType: number; data: Uint8Array }[];
 }
 
+export type Messages = (desc: DescMessage) => CompiledMessage;
 type Create = (desc: DescMessage) => Message;
 
 const compiled = new WeakMap<DescMessage, CompiledMessage | false>();
 
-/** A message type as functions for its fields, made once; false when it, or a type that it reaches, has what these do not cover. */
+/** The functions of a message type, made once; false when it, or a type that it reaches, has a field that they do not cover. */
 export function compiledOf(desc: DescMessage, create: Create): CompiledMessage | false {
-  const known = compiled.get(desc);
-  if (known !== undefined) return known;
-  if (covers(desc)) return CompiledMessage.of(desc, create);
-  compiled.set(desc, false);
-  return false;
+  let type = compiled.get(desc);
+  if (type === undefined) {
+    if (isCovered(desc)) type = new CompiledMessage(desc, create);
+    else compiled.set(desc, (type = false));
+  }
+  return type;
 }
 
-/**
- * Not covered: google.protobuf.Struct as a field, which holds plain JSON, and what descriptors of a protobuf-es to come may know.
- */
-function covers(root: DescMessage): boolean {
+/** Not covered: groups, 64-bit integers as strings, google.protobuf.Struct where it is plain JSON, and what descriptors may come to hold. */
+function isCovered(root: DescMessage): boolean {
   const reached = new Set([root]);
-  for (const desc of reached) {
-    for (const field of desc.fields) {
-      if (!isCovered(field)) return false;
-      if (field.message !== undefined) reached.add(field.message);
+  for (const { fields, typeName } of reached) {
+    for (const field of fields as readonly AnyField[]) {
+      const { message, scalar = 5 } = field;
+      if (field.longAsString || field.delimitedEncoding || !(scalar in writers)) return false;
+      if (message?.typeName === "google.protobuf.Struct" && typeName !== "google.protobuf.Value") return false;
+      if (message !== undefined) reached.add(message);
     }
   }
   return true;
 }
 
-function isCovered(field: DescField): boolean {
-  if (field.message !== undefined)
-    return field.message.typeName !== "google.protobuf.Struct" || field.parent.typeName === "google.protobuf.Value";
-  return field.enum !== undefined || (field.scalar !== undefined && field.scalar in scalars);
+/** A field of any kind. */
+interface AnyField {
+  readonly message: DescMessage | undefined;
+  readonly scalar: number | undefined;
+  readonly longAsString?: boolean;
+  readonly delimitedEncoding?: boolean;
 }
 
-type Kind = "list" | "map" | "oneof" | "value";
+/** What is another one in each message. */
+const fresh = ["list", "map", "oneof"];
+/** Messages in each other. */
+const deepest = 100;
 
 /** Reads and writes the messages of one type. */
 export class CompiledMessage {
   readonly name: string;
   readonly #prototype: object | undefined;
   /** What the empty message has, in its order. */
-  readonly #names: string[] = [];
-  readonly #kinds: Kind[] = [];
-  readonly #zeros: unknown[] = [];
+  readonly #parts: { name: string; zero: unknown; kind: number }[] = [];
   /** By number. */
   readonly #readers: (FieldReader | undefined)[] = [];
-  readonly #writers: FieldWriter[] = [];
+  readonly #writers: FieldWriter[];
 
-  static of(desc: DescMessage, create: Create): CompiledMessage {
-    return compiled.get(desc) || new CompiledMessage(desc, create);
-  }
-
-  private constructor(desc: DescMessage, create: Create) {
+  constructor(desc: DescMessage, create: Create) {
     // At once: it may be a field of itself.
     compiled.set(desc, this);
     this.name = desc.typeName;
@@ -68,74 +69,46 @@ export class CompiledMessage {
     const prototype = Object.getPrototypeOf(zero) as object;
     if (prototype !== Object.prototype) this.#prototype = prototype;
     for (const member of desc.members) {
-      const { localName } = member;
-      if (!Object.hasOwn(zero, localName)) continue;
-      this.#names.push(localName);
-      this.#zeros.push(zero[localName]);
-      const kind = member.kind === "oneof" ? "oneof" : member.fieldKind;
-      this.#kinds.push(kind === "oneof" || kind === "list" || kind === "map" ? kind : "value");
+      const { localName: name } = member;
+      if (!Object.hasOwn(zero, name)) continue;
+      const kind = fresh.indexOf(member.kind === "oneof" ? member.kind : member.fieldKind);
+      this.#parts.push({ name, zero: zero[name], kind });
     }
-    const messages = (of: DescMessage): CompiledMessage => CompiledMessage.of(of, create);
-    for (const field of desc.fields.toSorted((a, b) => a.number - b.number)) {
-      this.#readers[field.number] = fieldReader(field, messages);
-      this.#writers.push(fieldWriter(field, messages));
-    }
+    const messages: Messages = (of) => compiled.get(of) || new CompiledMessage(of, create);
+    for (const field of desc.fields) this.#readers[field.number] = fieldReader(field, messages);
+    const fields = desc.fields.toSorted((a, b) => a.number - b.number);
+    this.#writers = fields.map((field) => fieldWriter(field, messages, zero));
   }
 
   /** The empty message. */
   make(): Fields {
-    let message: Fields;
-    if (this.#prototype === undefined) message = { $typeName: this.name };
-    else {
-      message = Object.create(this.#prototype) as Fields;
-      message["$typeName"] = this.name;
-    }
-    for (let i = 0; i < this.#names.length; i++) {
-      const name = this.#names[i] as string;
-      switch (this.#kinds[i]) {
-        case "list":
-          message[name] = [];
-          break;
-        case "map":
-          message[name] = {};
-          break;
-        case "oneof":
-          message[name] = { case: undefined };
-          break;
-        default:
-          message[name] = this.#zeros[i];
-      }
-    }
-    return message;
+    const m = (this.#prototype === undefined ? {} : Object.create(this.#prototype)) as Fields;
+    m["$typeName"] = this.name;
+    for (const { name, zero, kind } of this.#parts)
+      m[name] = kind < 0 ? zero : kind === 0 ? [] : kind === 1 ? {} : { case: undefined };
+    return m;
   }
 
-  /** Adds what stands up to `end`, or to the end of the group `group` where that is not 0. */
-  read(message: Fields, reader: Reader, end: number, group: number): void {
-    reader.enter();
-    let unknown = message.$unknown;
-    const readers = this.#readers;
-    let tag = 0;
-    while (reader.at < end) {
-      tag = reader.tag();
-      if (group !== 0 && (tag & 7) === 4) break;
-      const read = readers[tag >>> 3];
-      if (read !== undefined) read(message, reader, tag);
-      else (unknown ??= []).push({ no: tag >>> 3, wireType: tag & 7, data: reader.unknown(tag) });
+  /** Adds the next `length` bytes to a message. */
+  read(m: Fields, r: Reader, length: number): Fields {
+    if (++r.depth > deepest) throw odd;
+    for (const end = r.at + length; r.at < end; ) {
+      const tag = r.tag();
+      const read = this.#readers[tag >>> 3];
+      if (read !== undefined) read(m, r, tag);
+      else (m.$unknown ??= []).push({ no: tag >>> 3, wireType: tag & 7, data: r.unknown(tag) });
     }
-    if (group !== 0 && tag !== ((group << 3) | 4) >>> 0) throw odd;
-    if (unknown !== undefined) message.$unknown = unknown;
-    reader.depth--;
+    r.depth--;
+    return m;
   }
 
-  /** Without a look at whose message it is. `init`: it is none yet. */
-  write(writer: Writer, message: Fields, init: boolean): void {
-    const writers = this.#writers;
-    for (let i = 0; i < writers.length; i++) (writers[i] as FieldWriter)(writer, message, init);
-    if (init || message.$unknown === undefined) return;
-    for (const { no, wireType, data } of message.$unknown) {
-      if (!(data instanceof Uint8Array)) throw odd;
-      writer.uint32(((no << 3) | wireType) >>> 0);
-      writer.raw(data);
+  /** Does not look whose message it is. `init`: it is none yet. */
+  write(w: Writer, m: Fields, init: boolean): void {
+    for (const write of this.#writers) write(w, m, init);
+    if (init || m.$unknown === undefined) return;
+    for (const { no, wireType, data } of m.$unknown) {
+      w.varint(((no << 3) | wireType) >>> 0);
+      w.raw(data);
     }
   }
 }

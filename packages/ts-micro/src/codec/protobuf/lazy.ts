@@ -4,10 +4,9 @@ import { errors, isMicroError, type MicroError } from "../../errors.ts";
 /** Messages as protobuf bytes and as proto JSON. All methods throw BAD_REQUEST for what is no such message. */
 export interface MessageFormats {
   toBinary(value: unknown, descriptor: MessageDescriptor): Uint8Array;
-  fromBinary(body: Uint8Array, descriptor: MessageDescriptor): unknown;
   /** As {@link toBinary}: to be copied at once. */
   toBody(value: unknown, descriptor: MessageDescriptor): FlatBody | Uint8Array;
-  /** As {@link fromBinary}, of `bytes[from, to)`, which are copied where they stay. */
+  /** The message in `bytes[from, to)`, of which it keeps none. */
   fromBody(bytes: Buffer, from: number, to: number, descriptor: MessageDescriptor): unknown;
   /** Canonical proto JSON, which Go reads from v4 to v6 (wire spec §1.6). */
   toJson(value: unknown, descriptor: MessageDescriptor): unknown;
@@ -61,7 +60,7 @@ export class LazyMessages {
   }
 
   fromBinary(body: Uint8Array, descriptor: MessageDescriptor | undefined): unknown {
-    return this.of(descriptor).fromBinary(body, descriptor as MessageDescriptor);
+    return this.fromBody(Buffer.from(body.buffer, body.byteOffset, body.length), 0, body.length, descriptor);
   }
 
   toBody(value: unknown, descriptor: MessageDescriptor | undefined): FlatBody | Uint8Array {

@@ -2,7 +2,7 @@ import type { DescMessage, JsonValue, Message } from "@bufbuild/protobuf";
 import type { FlatBody, MessageDescriptor } from "../../codec.ts";
 import { errors, isMicroError } from "../../errors.ts";
 import { loadPeer } from "../../internal/peer.ts";
-import { Reader } from "../../wire/protobuf/reader.ts";
+import { odd, Reader } from "../../wire/protobuf/reader.ts";
 import { Writer } from "../../wire/protobuf/writer.ts";
 import { compiledOf, type Fields } from "./compiled.ts";
 import type { MessageFormats } from "./lazy.ts";
@@ -14,7 +14,6 @@ type Library = Pick<
   "create" | "toBinary" | "fromBinary" | "toJson" | "fromJson" | "protoInt64"
 >;
 
-const reader = new Reader();
 const writer = new Writer();
 /** Something is written: a getter that encodes something itself has it done by protobuf-es. */
 let busy = false;
@@ -34,35 +33,41 @@ class Messages implements MessageFormats {
   }
 
   toBinary(value: unknown, descriptor: MessageDescriptor): Uint8Array {
-    return this.#write(value, descriptor) ? writer.taken() : this.#written(value, descriptor);
+    const body = this.toBody(value, descriptor);
+    return body instanceof Uint8Array ? body : new Uint8Array(body.bytes.subarray(0, body.length));
   }
 
   toBody(value: unknown, descriptor: MessageDescriptor): FlatBody | Uint8Array {
-    return this.#write(value, descriptor) ? writer.body() : this.#written(value, descriptor);
-  }
-
-  fromBinary(body: Uint8Array, descriptor: MessageDescriptor): unknown {
-    const bytes = body instanceof Buffer ? body : Buffer.from(body.buffer, body.byteOffset, body.byteLength);
-    return this.fromBody(bytes, 0, bytes.length, descriptor);
+    const type = this.#compiled(descriptor);
+    if (type && !busy && typeof value === "object" && value !== null && !Array.isArray(value)) {
+      const { $typeName } = value as Fields;
+      const init = $typeName === undefined;
+      busy = true;
+      try {
+        writer.clear();
+        if (!init && $typeName !== type.name) throw odd;
+        type.write(writer, value as Fields, init);
+        return writer;
+      } catch {
+        // What protobuf-es makes of it is what counts.
+      } finally {
+        busy = false;
+      }
+    }
+    return this.#encode(descriptor, value, (desc, message) => this.#library.toBinary(desc, message));
   }
 
   fromBody(bytes: Buffer, from: number, to: number, descriptor: MessageDescriptor): unknown {
     const type = this.#compiled(descriptor);
     if (type) {
-      const message = type.make();
-      reader.open(bytes, from, to);
       try {
-        type.read(message, reader, to, 0);
-        return message;
+        return type.read(type.make(), new Reader(bytes, from, to), to - from);
       } catch {
-        // What is wrong with it, protobuf-es says.
-      } finally {
-        reader.close();
+        // As above.
       }
     }
     // Fields of bytes are views of what they were read from.
-    const own = new Uint8Array(to - from);
-    bytes.copy(own, 0, from, to);
+    const own = new Uint8Array(bytes.subarray(from, to));
     return this.#decode(descriptor, (desc) => this.#library.fromBinary(desc, own));
   }
 
@@ -81,29 +86,6 @@ class Messages implements MessageFormats {
       // A body `null` is the empty message, as for Go v4.
       this.#library.fromJson(desc, normalise(desc, value ?? {}) as JsonValue, { ignoreUnknownFields: true }),
     );
-  }
-
-  /** Whether the writer has it now. What it does not know, and what cannot be encoded, is left to protobuf-es. */
-  #write(value: unknown, descriptor: MessageDescriptor): boolean {
-    if (busy || typeof value !== "object" || value === null || Array.isArray(value)) return false;
-    const type = this.#compiled(descriptor);
-    if (!type) return false;
-    const { $typeName } = value as { $typeName?: unknown };
-    if ($typeName !== undefined && $typeName !== type.name) return false;
-    busy = true;
-    writer.clear();
-    try {
-      type.write(writer, value as Fields, $typeName === undefined);
-      return true;
-    } catch {
-      return false;
-    } finally {
-      busy = false;
-    }
-  }
-
-  #written(value: unknown, descriptor: MessageDescriptor): Uint8Array {
-    return this.#encode(descriptor, value, (desc, message) => this.#library.toBinary(desc, message));
   }
 
   #compiled(descriptor: MessageDescriptor): ReturnType<typeof compiledOf> {

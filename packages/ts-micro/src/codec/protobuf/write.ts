@@ -1,235 +1,106 @@
-import type { DescField, DescMessage } from "@bufbuild/protobuf";
+import type { DescField } from "@bufbuild/protobuf";
 import { odd } from "../../wire/protobuf/reader.ts";
-import type { Writer } from "../../wire/protobuf/writer.ts";
-import type { CompiledMessage, Fields } from "./compiled.ts";
-import { zeroOf } from "./read.ts";
-import { isWrapped } from "./wrapped.ts";
+import { writers, type Writer } from "../../wire/protobuf/writer.ts";
+import type { Fields, Messages } from "./compiled.ts";
+import { isWrapped } from "./read.ts";
 
-/** Writes a field of a message if it is set. `init`: of what becomes a message. */
-export type FieldWriter = (writer: Writer, message: Fields, init: boolean) => void;
-type ValueWriter = (writer: Writer, value: unknown, init: boolean) => void;
-type Messages = (desc: DescMessage) => CompiledMessage;
+/** Writes a field of the message `m` if it is set. `init`: it is to be a message. */
+export type FieldWriter = (w: Writer, m: Fields, init: boolean) => void;
+type ValueWriter = (w: Writer, value: unknown, init: boolean) => void;
+type Typed = readonly [wireType: number, write: ValueWriter];
 
-interface Scalar {
-  readonly wireType: number;
-  readonly write: ValueWriter;
-}
-
-const of = <T>(wireType: number, write: (writer: Writer, value: T) => void): Scalar => ({
-  wireType,
-  write: write as ValueWriter,
-});
-
-/** By ScalarType. */
-export const scalars: Readonly<Record<number, Scalar>> = {
-  1: of<number>(1, (writer, value) => writer.double(value)),
-  2: of<number>(5, (writer, value) => writer.float(value)),
-  3: of<bigint>(0, (writer, value) => writer.int64(value)),
-  4: of<bigint>(0, (writer, value) => writer.uint64(value)),
-  5: of<number>(0, (writer, value) => writer.int32(value)),
-  6: of<bigint>(1, (writer, value) => writer.fixed64(value)),
-  7: of<number>(5, (writer, value) => writer.fixed32(value)),
-  8: of<boolean>(0, (writer, value) => writer.bool(value)),
-  9: of<string>(2, (writer, value) => writer.text(value)),
-  12: of<Uint8Array>(2, (writer, value) => writer.data(value)),
-  13: of<number>(0, (writer, value) => writer.uint32(value)),
-  15: of<number>(5, (writer, value) => writer.sfixed32(value)),
-  16: of<bigint>(1, (writer, value) => writer.sfixed64(value)),
-  17: of<number>(0, (writer, value) => writer.sint32(value)),
-  18: of<bigint>(0, (writer, value) => writer.sint64(value)),
-};
-const int32 = 5;
-const implicit = 2;
-const required = 3;
-
-export function fieldWriter(field: DescField, messages: Messages): FieldWriter {
-  switch (field.fieldKind) {
-    case "list":
-      return list(field, messages);
-    case "map":
-      return map(field, messages);
-    default:
-      return singular(field, messages);
-  }
-}
-
-function scalarOf(type: number, asString: boolean): Scalar {
-  const scalar = scalars[type] as Scalar;
-  if (!asString) return scalar;
-  return {
-    ...scalar,
-    write: (writer, value, init) => scalar.write(writer, typeof value === "string" ? BigInt(value) : value, init),
+/** With the tag of field `number`. */
+function tagged([wireType, write]: Typed, number: number): ValueWriter {
+  const tag = ((number << 3) | wireType) >>> 0;
+  return (w, value, init) => {
+    w.varint(tag);
+    write(w, value, init);
   };
 }
 
-function tagOf(field: DescField, wireType: number): number {
-  return ((field.number << 3) | wireType) >>> 0;
+/** With its length. */
+function framed(write: ValueWriter): Typed {
+  return [
+    2,
+    (w, value, init) => {
+      const from = w.open();
+      write(w, value, init);
+      w.close(from);
+    },
+  ];
 }
 
-type Singular = DescField & { fieldKind: "scalar" | "enum" | "message" };
+function messageWriter(field: DescField & { message: object }, messages: Messages): ValueWriter {
+  const type = messages(field.message);
+  if (isWrapped(field)) return (w, value) => type.write(w, { value }, false);
+  return (w, value, init) => {
+    const made = (value as Fields)["$typeName"] === type.name;
+    if (!made && (!init || typeof value !== "object" || Array.isArray(value))) throw odd;
+    type.write(w, value as Fields, !made);
+  };
+}
 
-function singular(field: Singular, messages: Messages): FieldWriter {
-  const { localName, oneof } = field;
-  const write = valueWriter(field, messages);
+/** What is undefined or null is not set in an init, and odd in a message. */
+function isUnset(value: unknown, init: boolean): boolean {
+  if (value !== undefined && value !== null) return false;
+  if (!init) throw odd;
+  return true;
+}
+
+/** `empty`: the empty message. */
+export function fieldWriter(field: DescField, messages: Messages, empty: Fields): FieldWriter {
+  const { localName: name, number, oneof, scalar = 5 } = field;
+  const typed = field.message === undefined ? (writers[scalar] as Typed) : framed(messageWriter(field, messages));
+  let write = tagged(typed, number);
   if (oneof !== undefined) {
     const group = oneof.localName;
-    return (writer, message, init) => {
-      const chosen = message[group] as { case?: unknown; value?: unknown } | null | undefined;
-      if (init && (chosen === undefined || chosen === null)) return;
-      if ((chosen as { case?: unknown }).case === localName) write(writer, chosen?.value, init);
+    return (w, m, init) => {
+      const chosen = m[group] as Fields;
+      if (!isUnset(chosen, init) && chosen["case"] === name) write(w, chosen["value"], init);
     };
   }
-  if (field.presence === implicit) return implicitly(field, write);
-  const must = field.presence === required;
-  return (writer, message, init) => {
-    const value = message[localName];
-    const set = init ? value !== undefined && value !== null : value !== undefined && Object.hasOwn(message, localName);
-    if (set) write(writer, value, init);
-    else if (must) throw odd;
-  };
-}
-
-/** Set when it is not the zero. */
-function implicitly(field: Singular, write: ValueWriter): FieldWriter {
-  const { localName } = field;
-  let isZero: (value: unknown) => boolean;
-  const scalar = field.fieldKind === "scalar" ? field.scalar : int32;
-  const zero = field.fieldKind === "enum" ? field.enum.values[0]?.number : zeroOf(scalar);
-  if (scalar < 3) isZero = (value) => Object.is(value, 0);
-  else if (scalar === 12) isZero = (value) => value instanceof Uint8Array && value.length === 0;
-  else if (field.fieldKind === "scalar" && field.longAsString)
-    isZero = (value) => (typeof value === "string" ? BigInt(value) : value) === 0n;
-  else
-    return (writer, message, init) => {
-      const value = message[localName];
-      if (value === zero || (init && (value === undefined || value === null))) return;
-      write(writer, value, init);
+  if (!Object.hasOwn(empty, name))
+    return (w, m, init) => {
+      if (init ? !isUnset(m[name], init) : Object.hasOwn(m, name)) write(w, m[name], init);
+      else if (field.presence === 3) throw odd;
     };
-  return (writer, message, init) => {
-    const value = message[localName];
-    if (isZero(value) || (init && (value === undefined || value === null))) return;
-    write(writer, value, init);
-  };
-}
-
-/** With its tag. */
-function valueWriter(field: Singular, messages: Messages): ValueWriter {
-  if (field.fieldKind === "message") {
-    if (!isWrapped(field)) return childWriter(field, messages);
-    const tag = tagOf(field, 2);
-    const type = messages(field.message);
-    return (writer, value) => {
-      writer.uint32(tag);
-      const from = writer.open();
-      type.write(writer, { value }, false);
-      writer.close(from);
+  if (field.fieldKind === "map") write = mapWriter(field, typed);
+  if (field.fieldKind === "list") {
+    const each = field.packed ? typed[1] : write;
+    const all: ValueWriter = (w, items, init) => {
+      if (!Array.isArray(items)) throw odd;
+      for (const item of items) each(w, item, init);
     };
+    const packed = tagged(framed(all), number);
+    write = field.packed ? (w, items, init) => void ((items as unknown[]).length !== 0 && packed(w, items, init)) : all;
   }
-  const { wireType, write } =
-    field.fieldKind === "scalar" ? scalarOf(field.scalar, field.longAsString) : scalarOf(int32, false);
-  const tag = tagOf(field, wireType);
-  return (writer, value, init) => {
-    writer.uint32(tag);
-    write(writer, value, init);
+  const zero = empty[name];
+  const float = scalar < 3;
+  return (w, m, init) => {
+    const value = m[name];
+    // -0 is not the zero of floating point; of empty bytes there are many.
+    if (float ? Object.is(value, 0) : value === zero) return;
+    if (isUnset(value, init) || (scalar === 12 && value instanceof Uint8Array && value.length === 0)) return;
+    write(w, value, init);
   };
 }
 
-function childWriter(field: DescField & { message: DescMessage }, messages: Messages, at?: number): ValueWriter {
-  const type = messages(field.message);
-  const group = "delimitedEncoding" in field && field.delimitedEncoding;
-  const tag = at ?? tagOf(field, group ? 3 : 2);
-  return (writer, value, init) => {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) throw odd;
-    const made = (value as Fields).$typeName === type.name;
-    if (!made && !init) throw odd;
-    writer.uint32(tag);
-    if (group) {
-      type.write(writer, value as Fields, !made);
-      writer.uint32(tag + 1);
-    } else {
-      const from = writer.open();
-      type.write(writer, value as Fields, !made);
-      writer.close(from);
-    }
+function mapWriter({ mapKey, number }: DescField & { fieldKind: "map" }, typed: Typed): ValueWriter {
+  const keyOf = [3, 4, 6, 16, 18].includes(mapKey) ? BigInt : mapKey === 8 ? isTrue : mapKey === 9 ? String : Number;
+  const writeKey = tagged(writers[mapKey] as Typed, 1);
+  const writeValue = tagged(typed, 2);
+  const write = framed((w, entry, init) => {
+    const [text, value] = entry as [string, unknown];
+    const key = keyOf(text);
+    if (String(key) !== text) throw odd;
+    writeKey(w, key, init);
+    writeValue(w, value, init);
+  });
+  const each = tagged(write, number);
+  return (w, record, init) => {
+    if (typeof record !== "object" || Array.isArray(record)) throw odd;
+    for (const entry of Object.entries(record as Fields)) each(w, entry, init);
   };
 }
 
-function list(field: DescField & { fieldKind: "list" }, messages: Messages): FieldWriter {
-  const { localName } = field;
-  let tag: number | undefined;
-  let write: ValueWriter;
-  if (field.listKind === "message") write = childWriter(field, messages);
-  else {
-    const scalar =
-      field.listKind === "enum" ? scalarOf(int32, false) : scalarOf(field.scalar, field.longAsString);
-    ({ write } = scalar);
-    if (field.packed) {
-      tag = tagOf(field, 2);
-      return (writer, message, init) => {
-        const items = itemsOf(message[localName], init);
-        if (items.length === 0) return;
-        writer.uint32(tag as number);
-        const from = writer.open();
-        for (let i = 0; i < items.length; i++) write(writer, items[i], init);
-        writer.close(from);
-      };
-    }
-    tag = tagOf(field, scalar.wireType);
-  }
-  return (writer, message, init) => {
-    const items = itemsOf(message[localName], init);
-    for (let i = 0; i < items.length; i++) {
-      if (tag !== undefined) writer.uint32(tag);
-      write(writer, items[i], init);
-    }
-  };
-}
-
-const nothing: readonly unknown[] = [];
-
-function itemsOf(value: unknown, init: boolean): readonly unknown[] {
-  if (Array.isArray(value)) return value;
-  if (init && (value === undefined || value === null)) return nothing;
-  throw odd;
-}
-
-function map(field: DescField & { fieldKind: "map" }, messages: Messages): FieldWriter {
-  const { localName } = field;
-  const tag = tagOf(field, 2);
-  const key = scalars[field.mapKey] as Scalar;
-  const keyOf = keyReader(field.mapKey);
-  const keyTag = 8 | key.wireType;
-  let valueTag = 0;
-  let write: ValueWriter;
-  if (field.mapKind === "message") write = childWriter(field, messages, 18);
-  else {
-    const scalar = scalarOf(field.mapKind === "enum" ? int32 : field.scalar, false);
-    valueTag = 16 | scalar.wireType;
-    ({ write } = scalar);
-  }
-  return (writer, message, init) => {
-    const record = message[localName];
-    if (init && (record === undefined || record === null)) return;
-    if (typeof record !== "object" || record === null || Array.isArray(record)) throw odd;
-    for (const name of Object.keys(record)) {
-      writer.uint32(tag);
-      const from = writer.open();
-      writer.uint32(keyTag);
-      key.write(writer, keyOf(name), init);
-      if (valueTag !== 0) writer.uint32(valueTag);
-      write(writer, (record as Record<string, unknown>)[name], init);
-      writer.close(from);
-    }
-  };
-}
-
-/** What a key of an object is as a ScalarType. */
-function keyReader(type: number): (name: string) => unknown {
-  if (type === 9) return (name) => name;
-  if (type === 8)
-    return (name) => {
-      if (name !== "true" && name !== "false") throw odd;
-      return name === "true";
-    };
-  return typeof zeroOf(type) === "bigint" ? BigInt : (name) => Number.parseInt(name);
-}
+const isTrue = (text: string): boolean => text === "true";
