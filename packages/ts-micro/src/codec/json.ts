@@ -26,8 +26,7 @@ export function jsonCodec(): Codec {
       return descriptor === undefined ? value : messages.fromJson(value, descriptor);
     },
     encodeFlat: (value, descriptor) => (descriptor === undefined ? encodeFlat(value) : undefined),
-    decodeFlat: (bytes, from, to, descriptor) =>
-      descriptor === undefined ? decodeFlat(bytes, from, to) : undefined,
+    decodeFlat: (bytes, from, to, descriptor) => (descriptor === undefined ? decodeFlat(bytes, from, to) : undefined),
     encodeText(value, descriptor) {
       if (descriptor !== undefined) return plainJsonText(messages.toJson(value, descriptor));
       if (value === undefined) return "{}";

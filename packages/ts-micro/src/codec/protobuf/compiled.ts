@@ -92,7 +92,7 @@ export class CompiledMessage {
   /** Adds the next `length` bytes to a message. */
   read(m: Fields, r: Reader, length: number): Fields {
     if (++r.depth > deepest) throw odd;
-    for (const end = r.at + length; r.at < end; ) {
+    for (const end = r.at + length; r.at < end;) {
       const tag = r.tag();
       const read = this.#readers[tag >>> 3];
       if (read !== undefined) read(m, r, tag);

@@ -52,7 +52,7 @@ export function fieldReader(field: DescField, messages: Messages): FieldReader {
       const items = m[name] as unknown[];
       if (unpackable || (tag & 7) !== 2) return void items.push(read(r));
       const length = r.uint32();
-      for (const end = r.at + length; r.at < end; ) items.push(read(r));
+      for (const end = r.at + length; r.at < end;) items.push(read(r));
     };
   }
   if (field.fieldKind === "map") {
