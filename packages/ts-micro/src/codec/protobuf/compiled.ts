@@ -46,8 +46,6 @@ interface AnyField {
   readonly delimitedEncoding?: boolean;
 }
 
-/** What is another one in each message. */
-const fresh = ["list", "map", "oneof"];
 /** Messages in each other. */
 const deepest = 100;
 
@@ -56,7 +54,7 @@ export class CompiledMessage {
   readonly name: string;
   readonly #prototype: object | undefined;
   /** What the empty message has, in its order. */
-  readonly #parts: { name: string; zero: unknown; kind: number }[] = [];
+  readonly #parts: { name: string; zero: unknown; kind: string }[] = [];
   /** By number. */
   readonly #readers: (FieldReader | undefined)[] = [];
   readonly #writers: FieldWriter[];
@@ -71,7 +69,7 @@ export class CompiledMessage {
     for (const member of desc.members) {
       const { localName: name } = member;
       if (!Object.hasOwn(zero, name)) continue;
-      const kind = fresh.indexOf(member.kind === "oneof" ? member.kind : member.fieldKind);
+      const kind = member.kind === "oneof" ? member.kind : member.fieldKind;
       this.#parts.push({ name, zero: zero[name], kind });
     }
     const messages: Messages = (of) => compiled.get(of) || new CompiledMessage(of, create);
@@ -85,14 +83,14 @@ export class CompiledMessage {
     const m = (this.#prototype === undefined ? {} : Object.create(this.#prototype)) as Fields;
     m["$typeName"] = this.name;
     for (const { name, zero, kind } of this.#parts)
-      m[name] = kind < 0 ? zero : kind === 0 ? [] : kind === 1 ? {} : { case: undefined };
+      m[name] = kind === "list" ? [] : kind === "map" ? {} : kind === "oneof" ? { case: undefined } : zero;
     return m;
   }
 
-  /** Adds the next `length` bytes to a message. */
-  read(m: Fields, r: Reader, length: number): Fields {
+  /** Adds to a message what stands up to `end`. */
+  read(m: Fields, r: Reader, end: number): Fields {
     if (++r.depth > deepest) throw odd;
-    for (const end = r.at + length; r.at < end;) {
+    while (r.at < end) {
       const tag = r.tag();
       const read = this.#readers[tag >>> 3];
       if (read !== undefined) read(m, r, tag);

@@ -3,8 +3,7 @@ import { errors, isMicroError, type MicroError } from "../../errors.ts";
 
 /** Messages as protobuf bytes and as proto JSON. All methods throw BAD_REQUEST for what is no such message. */
 export interface MessageFormats {
-  toBinary(value: unknown, descriptor: MessageDescriptor): Uint8Array;
-  /** As {@link toBinary}: to be copied at once. */
+  /** To be copied at once. */
   toBody(value: unknown, descriptor: MessageDescriptor): FlatBody | Uint8Array;
   /** The message in `bytes[from, to)`, of which it keeps none. */
   fromBody(bytes: Buffer, from: number, to: number, descriptor: MessageDescriptor): unknown;
@@ -56,7 +55,8 @@ export class LazyMessages {
   }
 
   toBinary(value: unknown, descriptor: MessageDescriptor | undefined): Uint8Array {
-    return this.of(descriptor).toBinary(value, descriptor as MessageDescriptor);
+    const body = this.toBody(value, descriptor);
+    return body instanceof Uint8Array ? body : new Uint8Array(body.bytes.subarray(0, body.length));
   }
 
   fromBinary(body: Uint8Array, descriptor: MessageDescriptor | undefined): unknown {

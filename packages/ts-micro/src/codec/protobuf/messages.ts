@@ -32,11 +32,6 @@ class Messages implements MessageFormats {
     this.#library = library;
   }
 
-  toBinary(value: unknown, descriptor: MessageDescriptor): Uint8Array {
-    const body = this.toBody(value, descriptor);
-    return body instanceof Uint8Array ? body : new Uint8Array(body.bytes.subarray(0, body.length));
-  }
-
   toBody(value: unknown, descriptor: MessageDescriptor): FlatBody | Uint8Array {
     const type = this.#compiled(descriptor);
     if (type && !busy && typeof value === "object" && value !== null && !Array.isArray(value)) {
@@ -61,7 +56,7 @@ class Messages implements MessageFormats {
     const type = this.#compiled(descriptor);
     if (type) {
       try {
-        return type.read(type.make(), new Reader(bytes, from, to), to - from);
+        return type.read(type.make(), new Reader(bytes, from, to), to);
       } catch {
         // As above.
       }

@@ -28,7 +28,7 @@ function valueReader(field: DescField, messages: Messages): ValueReader {
     return (r, known) => {
       const child = wrapped || known === undefined ? type.make() : (known as Fields);
       if (wrapped && known !== undefined) child["value"] = known;
-      type.read(child, r, r.uint32());
+      type.read(child, r, r.frame());
       return wrapped ? child["value"] : child;
     };
   }
@@ -51,15 +51,13 @@ export function fieldReader(field: DescField, messages: Messages): FieldReader {
     return (m, r, tag) => {
       const items = m[name] as unknown[];
       if (unpackable || (tag & 7) !== 2) return void items.push(read(r));
-      const length = r.uint32();
-      for (const end = r.at + length; r.at < end;) items.push(read(r));
+      for (const end = r.frame(); r.at < end; ) items.push(read(r));
     };
   }
   if (field.fieldKind === "map") {
     const readKey = scalarReader(field.mapKey, field.utf8Validation);
     return (m, r) => {
-      const length = r.uint32();
-      const end = r.at + length;
+      const end = r.frame();
       let key: unknown;
       let value: unknown;
       while (r.at < end) {

@@ -13,19 +13,21 @@ export const eight: DataView = new DataView(octets.buffer);
  * longer than need be, and fields that end behind their own message, but not behind the whole. Throws {@link odd}.
  */
 export class Reader {
-  readonly bytes: Buffer;
-  readonly end: number;
-  at: number;
+  // Set by the constructor alone: there is one of these for every body.
+  declare readonly bytes: Buffer;
+  declare readonly end: number;
+  declare at: number;
   /** How many messages it is in. */
-  depth = 0;
+  declare depth: number;
   /** What the last {@link long} has read. */
-  low = 0;
-  high = 0;
+  declare low: number;
+  declare high: number;
 
   constructor(bytes: Buffer, from: number, to: number) {
     this.bytes = bytes;
-    this.at = from;
     this.end = to;
+    this.at = from;
+    this.depth = this.low = this.high = 0;
   }
 
   /** Number of a field << 3 | its wire type. */
@@ -79,6 +81,12 @@ export class Reader {
     return from;
   }
 
+  /** Where what has its length before it ends. */
+  frame(): number {
+    const length = this.uint32();
+    return this.at + length;
+  }
+
   /** A copy. */
   data(): Uint8Array {
     return this.#copy(this.pass(this.uint32()));
@@ -108,9 +116,7 @@ export class Reader {
   }
 
   #copy(from: number): Uint8Array {
-    const copy = new Uint8Array(this.at - from);
-    this.bytes.copy(copy, 0, from, this.at);
-    return copy;
+    return new Uint8Array(this.bytes.subarray(from, this.at));
   }
 }
 
@@ -135,24 +141,24 @@ function fixed(kind: Kind): Scalar {
 }
 
 /** A varint of 64 bits. */
-function long(kind: Kind, zigzag = 0): Scalar {
+function long(kind: Kind): Scalar {
   const get = getterOf(kind);
   return (r) => {
     r.long();
-    const { low, high } = r;
-    const sign = -(low & zigzag);
-    eight.setInt32(0, (zigzag === 0 ? low : (low >>> 1) | (high << 31)) ^ sign, true);
-    eight.setInt32(4, (high >>> zigzag) ^ sign, true);
+    eight.setInt32(0, r.low, true);
+    eight.setInt32(4, r.high, true);
     return get();
   };
 }
+
+const unsigned = long("BigUint64") as (r: Reader) => bigint;
 
 /** By ScalarType, all but string. */
 export const readers: Readonly<Record<number, Scalar>> = {
   1: fixed("Float64"),
   2: fixed("Float32"),
   3: long("BigInt64"),
-  4: long("BigUint64"),
+  4: unsigned,
   5: (r) => r.uint32() | 0,
   6: fixed("BigUint64"),
   7: fixed("Uint32"),
@@ -168,5 +174,8 @@ export const readers: Readonly<Record<number, Scalar>> = {
     const value = r.uint32();
     return (value >>> 1) ^ -(value & 1);
   },
-  18: long("BigInt64", 1),
+  18(r) {
+    const value = unsigned(r);
+    return (value >> 1n) ^ -(value & 1n);
+  },
 };

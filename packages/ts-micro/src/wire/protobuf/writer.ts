@@ -5,6 +5,8 @@ import { eight, getterOf, octets, odd, type Kind } from "./reader.ts";
 const smallest = 1024;
 /** A larger buffer is not kept. */
 const largest = 512 << 10;
+/** The length of a text of so many characters is one byte. */
+const short = 42;
 
 /** What Protobuf messages are made of, written into a buffer that is used again. Throws `odd`. */
 export class Writer implements FlatBody {
@@ -53,17 +55,12 @@ export class Writer implements FlatBody {
   text(value: unknown): void {
     if (typeof value !== "string") throw odd;
     const n = value.length;
-    if (n < 32) {
-      this.room(n + 1);
-      const { bytes } = this;
-      let at = this.length;
-      bytes[at++] = n;
-      let i = 0;
-      for (let c = 0; i < n && (c = value.charCodeAt(i)) < 128; i++) bytes[at++] = c;
-      if (i === n) {
-        this.length = at;
-        return;
-      }
+    if (n <= short) {
+      this.room(1 + n * 3);
+      const from = this.length + 1;
+      this.length = utf8Write(this.bytes, value, from);
+      this.bytes[from - 1] = this.length - from;
+      return;
     }
     const size = Buffer.byteLength(value);
     this.varint(size);
@@ -112,7 +109,7 @@ function setterOf(kind: Kind): (value: unknown) => void {
   return (value) => {
     set.call(eight, 0, value, true);
     const is = get();
-    if (is === value || (is !== is && value !== value)) return;
+    if (Object.is(is, value)) return;
     // The nearest one of 32 bits.
     if (kind !== "Float32" || typeof value !== "number" || Math.abs(is as number) === Infinity) throw odd;
   };
@@ -138,11 +135,8 @@ function long(kind: Kind, zigzag = false): Scalar {
     0,
     (w, value) => {
       set(value);
-      const low = eight.getInt32(0, true);
-      const high = eight.getInt32(4, true);
-      const sign = high >> 31;
-      if (zigzag) w.long((low << 1) ^ sign, ((high << 1) | (low >>> 31)) ^ sign);
-      else w.long(low, high);
+      if (zigzag) eight.setBigInt64(0, ((value as bigint) << 1n) ^ ((value as bigint) >> 63n), true);
+      w.long(eight.getInt32(0, true), eight.getInt32(4, true));
     },
   ];
 }
