@@ -25,8 +25,8 @@ export function jsonCodec(): Codec {
       const value = body.length === 0 ? {} : goJsonDecode(body);
       return descriptor === undefined ? value : messages.fromJson(value, descriptor);
     },
-    encodeFlat: (value, descriptor) => (descriptor === undefined ? encodeFlat(value) : undefined),
-    decodeFlat: (bytes, from, to, descriptor) => (descriptor === undefined ? decodeFlat(bytes, from, to) : undefined),
+    encodeFlat,
+    decodeFlat,
     encodeText(value, descriptor) {
       if (descriptor !== undefined) return plainJsonText(messages.toJson(value, descriptor));
       if (value === undefined) return "{}";

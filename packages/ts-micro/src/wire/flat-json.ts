@@ -27,8 +27,8 @@ let busy = false;
  * Exactly what JSON.stringify gives, or undefined when the value is left to it. A getter that encodes something itself finds the buffer in
  * use, and what it throws is JSON's to throw.
  */
-export function encodeFlat(value: unknown): FlatBody | undefined {
-  if (busy || typeof value !== "object" || value === null) return undefined;
+export function encodeFlat(value: unknown, descriptor?: object): FlatBody | undefined {
+  if (busy || descriptor !== undefined || typeof value !== "object" || value === null) return undefined;
   busy = true;
   try {
     return write(value as Readonly<Record<string, unknown>>);
@@ -129,9 +129,14 @@ function special(c: number): boolean {
 const keys: (string | undefined)[] = Array.from({ length: 256 }, () => undefined);
 
 /** Exactly what JSON.parse gives for `bytes[from, to)`, or undefined when the text is left to it. A newline may follow. */
-export function decodeFlat(bytes: Buffer, from: number, to: number): Record<string, unknown> | undefined {
+export function decodeFlat(
+  bytes: Buffer,
+  from: number,
+  to: number,
+  descriptor?: object,
+): Record<string, unknown> | undefined {
   let end = to;
-  if (end - from > longest) return undefined;
+  if (end - from > longest || descriptor !== undefined) return undefined;
   if (bytes[end - 1] === 0x0a) end--;
   if (end - from < 2 || bytes[from] !== 0x7b || bytes[end - 1] !== 0x7d) return undefined;
   const out: Record<string, unknown> = {};

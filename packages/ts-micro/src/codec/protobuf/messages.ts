@@ -4,8 +4,9 @@ import { errors, isMicroError } from "../../errors.ts";
 import { loadPeer } from "../../internal/peer.ts";
 import { odd, Reader } from "../../wire/protobuf/reader.ts";
 import { Writer } from "../../wire/protobuf/writer.ts";
-import { compiledOf, type Fields } from "./compiled.ts";
+import { compiledOf } from "./compiled.ts";
 import type { MessageFormats } from "./lazy.ts";
+import { isObject } from "./kinds.ts";
 import { goStruct } from "./go-struct.ts";
 import { normalise } from "./normalise.ts";
 
@@ -34,14 +35,14 @@ class Messages implements MessageFormats {
 
   toBody(value: unknown, descriptor: MessageDescriptor): FlatBody | Uint8Array {
     const type = this.#compiled(descriptor);
-    if (type && !busy && typeof value === "object" && value !== null && !Array.isArray(value)) {
-      const { $typeName } = value as Fields;
+    if (type && !busy && isObject(value)) {
+      const { $typeName } = value;
       const init = $typeName === undefined;
       busy = true;
       try {
         writer.clear();
         if (!init && $typeName !== type.name) throw odd;
-        type.write(writer, value as Fields, init);
+        type.write(writer, value, init);
         return writer;
       } catch {
         // What protobuf-es makes of it is what counts.
@@ -100,7 +101,7 @@ class Messages implements MessageFormats {
   /** A message as it is, anything else as the init of one; nothing is the empty message. */
   #message(desc: DescMessage, value: unknown): Message {
     const init = value ?? {};
-    if (typeof init !== "object" || Array.isArray(init))
+    if (!isObject(init))
       throw errors.badRequest(
         this.#id,
         `a ${desc.typeName} is an object, not ${Array.isArray(init) ? "an array" : typeof init}`,

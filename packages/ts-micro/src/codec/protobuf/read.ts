@@ -1,6 +1,7 @@
 import type { DescField } from "@bufbuild/protobuf";
 import { odd, readers, type Reader } from "../../wire/protobuf/reader.ts";
 import type { Fields, Messages } from "./compiled.ts";
+import { isWrapper } from "./kinds.ts";
 
 /** Reads a field of the message `m`, before which stood `tag`. */
 export type FieldReader = (m: Fields, r: Reader, tag: number) => void;
@@ -11,13 +12,9 @@ function scalarReader(type: number, strict: boolean): ValueReader {
   return type === 9 ? (r) => r.text(strict) : (readers[type] as ValueReader);
 }
 
-/** Whether a field holds the value of a wrapper (google.protobuf.StringValue …) in place of it. */
+/** Whether a field holds the value of a wrapper in place of it. */
 export function isWrapped({ fieldKind, oneof, message }: DescField): boolean {
-  return (
-    fieldKind === "message" &&
-    oneof === undefined &&
-    /^google\.protobuf\.(Double|Float|U?Int(32|64)|Bool|String|Bytes)Value$/.test(message.typeName)
-  );
+  return fieldKind === "message" && oneof === undefined && isWrapper(message);
 }
 
 function valueReader(field: DescField, messages: Messages): ValueReader {

@@ -2,6 +2,7 @@ import type { DescField } from "@bufbuild/protobuf";
 import { odd } from "../../wire/protobuf/reader.ts";
 import { writers, type Writer } from "../../wire/protobuf/writer.ts";
 import type { Fields, Messages } from "./compiled.ts";
+import { isObject, wide } from "./kinds.ts";
 import { isWrapped } from "./read.ts";
 
 /** Writes a field of the message `m` if it is set. `init`: it is to be a message. */
@@ -35,7 +36,7 @@ function messageWriter(field: DescField & { message: object }, messages: Message
   if (isWrapped(field)) return (w, value) => type.write(w, { value }, false);
   return (w, value, init) => {
     const made = (value as Fields)["$typeName"] === type.name;
-    if (!made && (!init || typeof value !== "object" || Array.isArray(value))) throw odd;
+    if (!made && !(init && isObject(value))) throw odd;
     type.write(w, value as Fields, !made);
   };
 }
@@ -86,7 +87,7 @@ export function fieldWriter(field: DescField, messages: Messages, empty: Fields)
 }
 
 function mapWriter({ mapKey, number }: DescField & { fieldKind: "map" }, typed: Typed): ValueWriter {
-  const keyOf = [3, 4, 6, 16, 18].includes(mapKey) ? BigInt : mapKey === 8 ? isTrue : mapKey === 9 ? String : Number;
+  const keyOf = wide.has(mapKey) ? BigInt : mapKey === 8 ? isTrue : mapKey === 9 ? String : Number;
   const writeKey = tagged(writers[mapKey] as Typed, 1);
   const writeValue = tagged(typed, 2);
   const write = framed((w, entry, init) => {
@@ -98,8 +99,8 @@ function mapWriter({ mapKey, number }: DescField & { fieldKind: "map" }, typed: 
   });
   const each = tagged(write, number);
   return (w, record, init) => {
-    if (typeof record !== "object" || Array.isArray(record)) throw odd;
-    for (const entry of Object.entries(record as Fields)) each(w, entry, init);
+    if (!isObject(record)) throw odd;
+    for (const entry of Object.entries(record)) each(w, entry, init);
   };
 }
 
