@@ -1,5 +1,6 @@
 import type { FlatBody, MessageDescriptor } from "../../codec.ts";
 import { errors, isMicroError, type MicroError } from "../../errors.ts";
+import { bytesOf } from "../../wire/flat-json.ts";
 
 /** Messages as protobuf bytes and as proto JSON. All methods throw BAD_REQUEST for what is no such message. */
 export interface MessageFormats {
@@ -55,8 +56,7 @@ export class LazyMessages {
   }
 
   toBinary(value: unknown, descriptor: MessageDescriptor | undefined): Uint8Array {
-    const body = this.toBody(value, descriptor);
-    return body instanceof Uint8Array ? body : new Uint8Array(body.bytes.subarray(0, body.length));
+    return bytesOf(this.toBody(value, descriptor));
   }
 
   fromBinary(body: Uint8Array, descriptor: MessageDescriptor | undefined): unknown {
