@@ -1,6 +1,6 @@
-import type { FlatBody } from "./wire/flat-json.ts";
+import type { FlatBody } from "./wire/flat-body.ts";
 
-export type { FlatBody } from "./wire/flat-json.ts";
+export type { FlatBody } from "./wire/flat-body.ts";
 
 /** A protobuf message descriptor (protobuf-es `DescMessage`), named by structure so that nothing here needs that package. */
 export interface MessageDescriptor {

@@ -1,4 +1,4 @@
-import type { FlatBody } from "../wire/flat-json.ts";
+import type { FlatBody } from "../wire/flat-body.ts";
 import { utf8Slice } from "../wire/utf8.ts";
 
 /** A `Codec`, as far as bodies without an envelope are concerned. */

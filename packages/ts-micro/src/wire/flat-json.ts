@@ -1,31 +1,11 @@
-import { asciiSlice, latin1Slice, latin1Write, utf8Write } from "./utf8.ts";
+import type { FlatBody } from "./flat-body.ts";
+import { asciiSlice, latin1Slice, latin1Write } from "./utf8.ts";
 
 /**
  * JSON of flat objects (`{"name":"Ada","n":3}`), which most requests and replies are, straight from and to bytes: for them the way over a
  * string and JSON.parse costs more than all the rest of a call. Whatever is not flat and plain ASCII is left to JSON itself, and so is the
  * reading of what is not small.
  */
-
-/** A body that stands in a buffer of which there is one, written anew for each body: copy it at once. */
-export interface FlatBody {
-  bytes: Buffer;
-  length: number;
-}
-
-/** A body, written at `at`; where it ends. Text needs room for three bytes a character. */
-export function putBody(into: Buffer, body: string | Uint8Array | FlatBody, at: number): number {
-  if (typeof body === "string") return utf8Write(into, body, at);
-  if (body instanceof Uint8Array) into.set(body, at);
-  else if (body.length > 64) body.bytes.copy(into, at, 0, body.length);
-  else for (let i = 0; i < body.length; i++) into[at + i] = body.bytes[i] as number;
-  return at + body.length;
-}
-
-/** A body as bytes that stay as they are. */
-export function bytesOf(body: string | Uint8Array | FlatBody): Uint8Array {
-  if (typeof body === "string") return Buffer.from(body);
-  return body instanceof Uint8Array ? body : Buffer.from(body.bytes.subarray(0, body.length));
-}
 
 const flat: FlatBody = { bytes: Buffer.allocUnsafeSlow(1024), length: 0 };
 let words = new Int32Array(flat.bytes.buffer);

@@ -1,6 +1,6 @@
 import type { FlatBody, MessageDescriptor } from "../../codec.ts";
 import { errors, isMicroError, type MicroError } from "../../errors.ts";
-import { bytesOf } from "../../wire/flat-json.ts";
+import { bytesOf } from "../../wire/body.ts";
 
 /** Messages as protobuf bytes and as proto JSON. All methods throw BAD_REQUEST for what is no such message. */
 export interface MessageFormats {

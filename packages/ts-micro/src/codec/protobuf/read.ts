@@ -48,7 +48,7 @@ export function fieldReader(field: DescField, messages: Messages): FieldReader {
     return (m, r, tag) => {
       const items = m[name] as unknown[];
       if (unpackable || (tag & 7) !== 2) return void items.push(read(r));
-      for (const end = r.frame(); r.at < end; ) items.push(read(r));
+      for (const end = r.frame(); r.at < end;) items.push(read(r));
     };
   }
   if (field.fieldKind === "map") {

@@ -5,7 +5,7 @@ import { tickTime } from "../../internal/tick.ts";
 import type { MetadataInit } from "../../metadata.ts";
 import type { Body, OutgoingCall, ReplyListener, Route } from "../../protocol.ts";
 import { Flag, Frame, broken, decodeFailure, lastId, type Settings } from "../../wire/fast/frame.ts";
-import { bytesOf } from "../../wire/flat-json.ts";
+import { bytesOf } from "../../wire/body.ts";
 import { utf8Slice } from "../../wire/utf8.ts";
 import { hear } from "./added.ts";
 import type { ClientStream } from "./client-stream.ts";

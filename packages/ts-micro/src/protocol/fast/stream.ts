@@ -1,7 +1,7 @@
 import { MicroError, errors } from "../../errors.ts";
 import type { Body, RawStream, Receiver } from "../../protocol.ts";
 import { Flag, Frame, broken, encodeFailure, messageCost } from "../../wire/fast/frame.ts";
-import { bytesOf } from "../../wire/flat-json.ts";
+import { bytesOf } from "../../wire/body.ts";
 import type { Link } from "./link.ts";
 import { wireId } from "./link.ts";
 

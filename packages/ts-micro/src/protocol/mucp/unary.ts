@@ -4,7 +4,7 @@ import { tickTime } from "../../internal/tick.ts";
 import { Metadata } from "../../metadata.ts";
 import type { CallHead, OutgoingCall } from "../../protocol.ts";
 import type { Connection, DialOptions, Message, Receiver } from "../../transport.ts";
-import { bytesOf } from "../../wire/flat-json.ts";
+import { bytesOf } from "../../wire/body.ts";
 import { headerRecord, type HeaderList } from "../../wire/http1/headers.ts";
 import { H } from "../../wire/headers.ts";
 import { hear } from "./added.ts";

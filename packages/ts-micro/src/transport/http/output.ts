@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Body } from "../../protocol.ts";
-import { putBody } from "../../wire/flat-json.ts";
+import { putBody } from "../../wire/body.ts";
 import { utf8Write } from "../../wire/utf8.ts";
 
 const size = 16 << 10;

@@ -1,5 +1,6 @@
 import { headerSize, requestSize } from "./frame.ts";
-import { putBody, type FlatBody } from "../flat-json.ts";
+import { putBody } from "../body.ts";
+import type { FlatBody } from "../flat-body.ts";
 
 /** A body: text, which is written as UTF-8, bytes, or the bytes of a short one, which are copied at once. */
 export type Body = string | Uint8Array | FlatBody;

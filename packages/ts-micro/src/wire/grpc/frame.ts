@@ -1,5 +1,6 @@
 import { errors, type MicroError } from "../../errors.ts";
-import { putBody, type FlatBody } from "../flat-json.ts";
+import { putBody } from "../body.ts";
+import type { FlatBody } from "../flat-body.ts";
 import { Gathered } from "../http1/bytes.ts";
 import { uint32 } from "../utf8.ts";
 

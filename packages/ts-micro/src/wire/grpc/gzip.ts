@@ -1,5 +1,6 @@
 import { errors } from "../../errors.ts";
-import { bytesOf, type FlatBody } from "../flat-json.ts";
+import { bytesOf } from "../body.ts";
+import type { FlatBody } from "../flat-body.ts";
 import { compressedFlag, frame } from "./frame.ts";
 
 /** Shorter messages gain nothing, in bytes. */

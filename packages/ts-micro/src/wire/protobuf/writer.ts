@@ -1,4 +1,4 @@
-import type { FlatBody } from "../flat-json.ts";
+import type { FlatBody } from "../flat-body.ts";
 import { latin1Write, utf8Write } from "../utf8.ts";
 import { eight, getterOf, octets, odd, type Kind } from "./reader.ts";
 
