@@ -6,7 +6,7 @@ import { fieldWriter, type FieldWriter } from "./write.ts";
 
 /** A message, or its init. */
 export interface Fields extends Record<string, unknown> {
-  $unknown?: { no: number; wireType: number; data: Uint8Array }[];
+  $unknown?: { no: number; wireType: number; data: Uint8Array }[] | undefined;
 }
 
 export type Messages = (desc: DescMessage) => CompiledMessage;

@@ -110,7 +110,7 @@ class Messages implements MessageFormats {
     if ($typeName === desc.typeName) return init as Message;
     if ($typeName !== undefined)
       throw errors.badRequest(this.#id, `a message ${JSON.stringify($typeName)} where ${desc.typeName} is due`);
-    return this.#library.create(desc, init as Record<string, unknown>);
+    return this.#library.create(desc, init);
   }
 
   #decode<T>(descriptor: MessageDescriptor, decode: (desc: DescMessage) => T): T {

@@ -41,7 +41,8 @@ function valueReader(field: DescField, messages: Messages): ValueReader {
 }
 
 export function fieldReader(field: DescField, messages: Messages): FieldReader {
-  const { localName: name, oneof, message, scalar } = field;
+  const { localName: name, oneof, message } = field;
+  const scalar: number | undefined = field.scalar;
   const read = valueReader(field, messages);
   if (field.fieldKind === "list") {
     const unpackable = message !== undefined || scalar === 9 || scalar === 12;

@@ -10,6 +10,9 @@ export type FieldWriter = (w: Writer, m: Fields, init: boolean) => void;
 type ValueWriter = (w: Writer, value: unknown, init: boolean) => void;
 type Typed = readonly [wireType: number, write: ValueWriter];
 
+/** A FieldPresence. */
+const required = 3;
+
 /** With the tag of field `number`. */
 function tagged([wireType, write]: Typed, number: number): ValueWriter {
   const tag = ((number << 3) | wireType) >>> 0;
@@ -50,7 +53,9 @@ function isUnset(value: unknown, init: boolean): boolean {
 
 /** `empty`: the empty message. */
 export function fieldWriter(field: DescField, messages: Messages, empty: Fields): FieldWriter {
-  const { localName: name, number, oneof, scalar = 5 } = field;
+  const { localName: name, number, oneof } = field;
+  const scalar: number = field.scalar ?? 5;
+  const presence: number = field.presence;
   const typed = field.message === undefined ? (writers[scalar] as Typed) : framed(messageWriter(field, messages));
   let write = tagged(typed, number);
   if (oneof !== undefined) {
@@ -63,7 +68,7 @@ export function fieldWriter(field: DescField, messages: Messages, empty: Fields)
   if (!Object.hasOwn(empty, name))
     return (w, m, init) => {
       if (init ? !isUnset(m[name], init) : Object.hasOwn(m, name)) write(w, m[name], init);
-      else if (field.presence === 3) throw odd;
+      else if (presence === required) throw odd;
     };
   if (field.fieldKind === "map") write = mapWriter(field, typed);
   if (field.fieldKind === "list") {
@@ -86,7 +91,8 @@ export function fieldWriter(field: DescField, messages: Messages, empty: Fields)
   };
 }
 
-function mapWriter({ mapKey, number }: DescField & { fieldKind: "map" }, typed: Typed): ValueWriter {
+function mapWriter(field: DescField & { fieldKind: "map" }, typed: Typed): ValueWriter {
+  const { mapKey, number }: { mapKey: number; number: number } = field;
   const keyOf = wide.has(mapKey) ? BigInt : mapKey === 8 ? isTrue : mapKey === 9 ? String : Number;
   const writeKey = tagged(writers[mapKey] as Typed, 1);
   const writeValue = tagged(typed, 2);

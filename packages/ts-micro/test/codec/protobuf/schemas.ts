@@ -7,7 +7,7 @@ import {
   type FileRegistry,
   ScalarType,
 } from "@bufbuild/protobuf";
-import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
+import { FeatureSet_FieldPresence, type FileDescriptorProto, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { readFileSync } from "node:fs";
 import { compile } from "../../../../protoc-gen-micro/src/compile.ts";
 import type { Random } from "../../support/damage.ts";
@@ -16,9 +16,10 @@ const folder = new URL("../../fixtures/proto/", import.meta.url);
 const files = ["kinds.proto", "legacy.proto", "modern.proto"];
 const read = (name: string): string | undefined =>
   files.includes(name) ? readFileSync(new URL(name, folder), "utf8") : undefined;
-export const registry: FileRegistry = createFileRegistry(
-  create(FileDescriptorSetSchema, { file: compile(files, read) }),
-);
+const set = create(FileDescriptorSetSchema);
+// The compiler has a copy of protobuf-es of its own.
+set.file = compile(files, read) as unknown as FileDescriptorProto[];
+export const registry: FileRegistry = createFileRegistry(set);
 
 export function schema(name: string): DescMessage {
   const desc = registry.getMessage(name);
@@ -126,7 +127,7 @@ function keyOf(type: ScalarType, random: Random): string {
 export function initOf(desc: DescMessage, random: Random, depth: number): Record<string, unknown> {
   const init: Record<string, unknown> = {};
   for (const field of desc.fields) {
-    const required = field.presence === 3;
+    const required = field.presence === FeatureSet_FieldPresence.LEGACY_REQUIRED;
     if (!required && random(desc.fields.length) > 6) continue;
     if (field.message !== undefined && depth === 0) continue;
     const many = Array.from({ length: random(4) });
