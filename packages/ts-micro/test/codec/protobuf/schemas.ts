@@ -18,7 +18,8 @@ const read = (name: string): string | undefined =>
   files.includes(name) ? readFileSync(new URL(name, folder), "utf8") : undefined;
 const set = create(FileDescriptorSetSchema);
 // The compiler has a copy of protobuf-es of its own.
-set.file = compile(files, read) as unknown as FileDescriptorProto[];
+const made: unknown = compile(files, read);
+set.file = made as FileDescriptorProto[];
 export const registry: FileRegistry = createFileRegistry(set);
 
 export function schema(name: string): DescMessage {
