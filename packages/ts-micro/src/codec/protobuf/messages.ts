@@ -4,7 +4,7 @@ import { errors, isMicroError } from "../../errors.ts";
 import { loadPeer } from "../../internal/peer.ts";
 import { odd, Reader } from "../../wire/protobuf/reader.ts";
 import { Writer } from "../../wire/protobuf/writer.ts";
-import { compiledOf } from "./compiled.ts";
+import { compiledOf, type CompiledMessage } from "./compiled.ts";
 import type { MessageFormats } from "./lazy.ts";
 import { isObject } from "./kinds.ts";
 import { goStruct } from "./go-struct.ts";
@@ -24,17 +24,40 @@ export async function openMessages(id: string): Promise<MessageFormats> {
   return new Messages(id, await loadPeer("@bufbuild/protobuf", () => import("@bufbuild/protobuf")));
 }
 
+/** The type that was asked for last, which is most often the next. */
+class Latest {
+  readonly #library: Library;
+  #desc: DescMessage | undefined;
+  #type: CompiledMessage | false = false;
+
+  constructor(library: Library) {
+    this.#library = library;
+  }
+
+  of(desc: DescMessage): CompiledMessage | false {
+    if (desc !== this.#desc) {
+      this.#type = this.#library.protoInt64.supported && compiledOf(desc, this.#library.create);
+      this.#desc = desc;
+    }
+    return this.#type;
+  }
+}
+
 class Messages implements MessageFormats {
   readonly #id: string;
   readonly #library: Library;
+  readonly #reading: Latest;
+  readonly #writing: Latest;
 
   constructor(id: string, library: Library) {
     this.#id = id;
     this.#library = library;
+    this.#reading = new Latest(library);
+    this.#writing = new Latest(library);
   }
 
   toBody(value: unknown, descriptor: MessageDescriptor): FlatBody | Uint8Array {
-    const type = this.#compiled(descriptor);
+    const type = this.#writing.of(descriptor as DescMessage);
     if (type && !busy && isObject(value)) {
       const { $typeName } = value;
       const init = $typeName === undefined;
@@ -54,7 +77,7 @@ class Messages implements MessageFormats {
   }
 
   fromBody(bytes: Buffer, from: number, to: number, descriptor: MessageDescriptor): unknown {
-    const type = this.#compiled(descriptor);
+    const type = this.#reading.of(descriptor as DescMessage);
     if (type) {
       try {
         return type.read(type.make(), new Reader(bytes, from, to), to);
@@ -82,10 +105,6 @@ class Messages implements MessageFormats {
       // A body `null` is the empty message, as for Go v4.
       this.#library.fromJson(desc, normalise(desc, value ?? {}) as JsonValue, { ignoreUnknownFields: true }),
     );
-  }
-
-  #compiled(descriptor: MessageDescriptor): ReturnType<typeof compiledOf> {
-    return this.#library.protoInt64.supported && compiledOf(descriptor as DescMessage, this.#library.create);
   }
 
   #encode<T>(descriptor: MessageDescriptor, value: unknown, encode: (desc: DescMessage, message: Message) => T): T {
