@@ -1,5 +1,5 @@
 // What of ts-micro is published: dist/ mirrors src/ file by file, but what is loaded together is one file: by `import "ts-micro"` front.js, by the start of a
-// service start.js (and default-registry.js), by a first call first-call.js, by the first connection of a kind fast.js, mucp.js, http.js and grpc.js. A file costs Node's loader more than the code in it (docs/architecture.md, "Built"). Comments of code, and declarations that nobody can reach, stay here.
+// service start.js (and default-registry.js), by a first call first-call.js, by the first connection of a kind fast.js, mucp.js, http.js and grpc.js, by the first descriptor protobuf.js. A file costs Node's loader more than the code in it (docs/architecture.md, "Built"). Comments of code, and declarations that nobody can reach, stay here.
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, isAbsolute, posix } from "node:path";
 
@@ -13,6 +13,7 @@ const groups = [
   { name: "mucp", test: of("protocol/mucp/(server|exchange)|transport/http/server") },
   { name: "http", test: of("protocol/http/(acceptor|call)") },
   { name: "grpc", test: of("protocol/grpc/server|backends/http2/node") },
+  { name: "protobuf", test: of("codec/protobuf/messages") },
 ];
 
 /** Writes the JavaScript of the package in `folder` into its dist/, and names the files. */

@@ -1,6 +1,6 @@
-import type { FlatBody } from "./wire/flat-json.ts";
+import type { FlatBody } from "./wire/flat-body.ts";
 
-export type { FlatBody } from "./wire/flat-json.ts";
+export type { FlatBody } from "./wire/flat-body.ts";
 
 /** A protobuf message descriptor (protobuf-es `DescMessage`), named by structure so that nothing here needs that package. */
 export interface MessageDescriptor {
@@ -38,9 +38,9 @@ export interface Codec {
   /** Codecs whose bodies are text: the same between ends of ours, without the way over bytes. Both or none. */
   encodeText?(value: unknown, descriptor?: MessageDescriptor): string;
   decodeText?(text: string, descriptor?: MessageDescriptor): unknown;
-  /** The same for flat values without descriptor, straight to and from bytes; undefined for what is left to the others. */
-  encodeFlat?(value: unknown): FlatBody | undefined;
-  decodeFlat?(bytes: Buffer, from: number, to: number): unknown;
+  /** The same between ends of ours, straight to and from bytes that are others soon; undefined for what is left to the methods above. */
+  encodeFlat?(value: unknown, descriptor?: MessageDescriptor): FlatBody | Uint8Array | undefined;
+  decodeFlat?(bytes: Buffer, from: number, to: number, descriptor?: MessageDescriptor): unknown;
 }
 
 /** The codecs of one engine by content type, each loaded once. */

@@ -1,11 +1,12 @@
 import type { Codec } from "../codec.ts";
 import { errors, fromUnknown, type MicroError } from "../errors.ts";
 import { isAsyncIterable } from "../internal/async-iterable.ts";
+import { decodeBody, encodeBody } from "../internal/bodies.ts";
 import { Incoming } from "../internal/incoming.ts";
 import type { RawStream } from "../protocol.ts";
 import type { Node } from "../registry.ts";
 import { blames, ofCall } from "./attempts.ts";
-import { decodeBody, decodeReply, encodeBody, undecodable } from "./decode.ts";
+import { decodeReply, undecodable } from "./decode.ts";
 import type { ClientEngine } from "./engine.ts";
 import type { PreparedCall } from "./prepared.ts";
 import type { OpenStream } from "./stream.ts";

@@ -14,6 +14,8 @@ export function protobufCodec(): Codec {
     load: () => messages.load(),
     encode: (value, descriptor) => messages.toBinary(value, descriptor),
     decode: (body, descriptor) => messages.fromBinary(body, descriptor),
+    encodeFlat: (value, descriptor) => messages.toBody(value, descriptor),
+    decodeFlat: (bytes, from, to, descriptor) => messages.fromBody(bytes, from, to, descriptor),
   };
 }
 

@@ -1,8 +1,8 @@
 import type { Codec, MessageDescriptor } from "../codec.ts";
 import type { CallContext, Cancellation, Kind } from "../context.ts";
 import { errors, type MicroError } from "../errors.ts";
+import { decodeBody, encodeBody } from "../internal/bodies.ts";
 import type { Body, CallTarget, Route } from "../protocol.ts";
-import { utf8Slice } from "../wire/utf8.ts";
 import type { Dispatch } from "./dispatch.ts";
 import type { Running, RunningEntry } from "./running.ts";
 
@@ -15,8 +15,6 @@ export class Target implements CallTarget {
   readonly codec: Codec | undefined;
   readonly request: MessageDescriptor | undefined;
   readonly response: MessageDescriptor | undefined;
-  readonly #text: boolean;
-  readonly #short: boolean;
 
   constructor(route: Route, dispatch: Dispatch | undefined, codec: Codec | undefined) {
     this.route = route;
@@ -26,35 +24,14 @@ export class Target implements CallTarget {
     this.codec = codec;
     this.request = dispatch?.endpoint.descriptors?.request;
     this.response = dispatch?.endpoint.descriptors?.response;
-    this.#short =
-      codec?.decodeFlat !== undefined &&
-      codec.encodeFlat !== undefined &&
-      this.request === undefined &&
-      this.response === undefined;
-    this.#text = codec?.decodeText !== undefined && codec.encodeText !== undefined;
   }
 
   decode(bytes: Buffer, from: number, to: number): unknown {
-    const codec = this.codec as Codec;
-    if (this.#short) {
-      const value = (codec.decodeFlat as NonNullable<Codec["decodeFlat"]>)(bytes, from, to);
-      if (value !== undefined) return value;
-    }
-    return this.#text
-      ? (codec.decodeText as NonNullable<Codec["decodeText"]>)(utf8Slice(bytes, from, to), this.request)
-      : // The value may keep its bytes, which are the connection's and will be others.
-        codec.decode(Buffer.from(bytes.subarray(from, to)), this.request);
+    return decodeBody(this.codec as Codec, this.request, bytes, from, to);
   }
 
   encode(value: unknown): Body {
-    const codec = this.codec as Codec;
-    if (this.#short) {
-      const short = (codec.encodeFlat as NonNullable<Codec["encodeFlat"]>)(value);
-      if (short !== undefined) return short;
-    }
-    return this.#text
-      ? (codec.encodeText as NonNullable<Codec["encodeText"]>)(value, this.response)
-      : codec.encode(value, this.response);
+    return encodeBody(this.codec as Codec, this.response, value);
   }
 }
 

@@ -1,16 +1,11 @@
-import { latin1Slice, latin1Write } from "./utf8.ts";
+import type { FlatBody } from "./flat-body.ts";
+import { asciiSlice, latin1Slice, latin1Write } from "./utf8.ts";
 
 /**
  * JSON of flat objects (`{"name":"Ada","n":3}`), which most requests and replies are, straight from and to bytes: for them the way over a
  * string and JSON.parse costs more than all the rest of a call. Whatever is not flat and plain ASCII is left to JSON itself, and so is the
  * reading of what is not small.
  */
-
-/** A body that stands in a buffer of which there is one, written anew for each body: copy it at once. */
-export interface FlatBody {
-  bytes: Buffer;
-  length: number;
-}
 
 const flat: FlatBody = { bytes: Buffer.allocUnsafeSlow(1024), length: 0 };
 let words = new Int32Array(flat.bytes.buffer);
@@ -27,8 +22,8 @@ let busy = false;
  * Exactly what JSON.stringify gives, or undefined when the value is left to it. A getter that encodes something itself finds the buffer in
  * use, and what it throws is JSON's to throw.
  */
-export function encodeFlat(value: unknown): FlatBody | undefined {
-  if (busy || typeof value !== "object" || value === null) return undefined;
+export function encodeFlat(value: unknown, descriptor?: object): FlatBody | undefined {
+  if (busy || descriptor !== undefined || typeof value !== "object" || value === null) return undefined;
   busy = true;
   try {
     return write(value as Readonly<Record<string, unknown>>);
@@ -129,9 +124,14 @@ function special(c: number): boolean {
 const keys: (string | undefined)[] = Array.from({ length: 256 }, () => undefined);
 
 /** Exactly what JSON.parse gives for `bytes[from, to)`, or undefined when the text is left to it. A newline may follow. */
-export function decodeFlat(bytes: Buffer, from: number, to: number): Record<string, unknown> | undefined {
+export function decodeFlat(
+  bytes: Buffer,
+  from: number,
+  to: number,
+  descriptor?: object,
+): Record<string, unknown> | undefined {
   let end = to;
-  if (end - from > longest) return undefined;
+  if (end - from > longest || descriptor !== undefined) return undefined;
   if (bytes[end - 1] === 0x0a) end--;
   if (end - from < 2 || bytes[from] !== 0x7b || bytes[end - 1] !== 0x7d) return undefined;
   const out: Record<string, unknown> = {};
@@ -148,7 +148,7 @@ export function decodeFlat(bytes: Buffer, from: number, to: number): Record<stri
     if (c === 0x22) {
       const valueEnd = stringEnd(bytes, at + 1, end);
       if (valueEnd < 0) return undefined;
-      out[key] = textOf(bytes, at + 1, valueEnd);
+      out[key] = (valueEnd - at > 17 ? latin1Slice : asciiSlice)(bytes, at + 1, valueEnd);
       at = valueEnd + 1;
     } else if (c >= 0x30 && c <= 0x39) {
       let n = c - 0x30;
@@ -191,14 +191,6 @@ function keyOf(bytes: Buffer, from: number, to: number): string | undefined {
     if (i === n) return known;
   }
   return (keys[place] = latin1Slice(bytes, from, to));
-}
-
-function textOf(bytes: Buffer, from: number, to: number): string {
-  const n = to - from;
-  if (n > 6) return latin1Slice(bytes, from, to);
-  let text = "";
-  for (let at = from; at < to; at++) text += String.fromCharCode(bytes[at] as number);
-  return text;
 }
 
 function isWord(bytes: Buffer, from: number, word: string): boolean {

@@ -1,4 +1,5 @@
 import type { DescField, DescMessage } from "@bufbuild/protobuf";
+import { isObject, isWrapper, wide } from "./kinds.ts";
 
 type JsonObject = Record<string, unknown>;
 
@@ -44,9 +45,7 @@ function ofItem(field: DescField & { fieldKind: "list" | "map" }, item: unknown)
   return field.message === undefined ? scalar(field.scalar, item) : goStruct(field.message, item);
 }
 
-/** The numbers of ScalarType for int64, uint64, fixed64, sfixed64, sint64: the only integers that proto JSON writes as text. */
-const wide: ReadonlySet<number | undefined> = new Set([3, 4, 6, 16, 18]);
-
+/** Wide integers are the only ones that proto JSON writes as text. */
 function scalar(type: number | undefined, value: unknown): unknown {
   return wide.has(type) && typeof value === "string" ? BigInt(value) : value;
 }
@@ -62,9 +61,7 @@ function wellKnown(desc: DescMessage, value: unknown): unknown {
       return { paths: String(value).split(",").filter(Boolean).map(snake) };
     default: {
       const [field] = desc.fields;
-      // The wrappers.
-      if (desc.fields.length !== 1 || field?.name !== "value" || field.fieldKind !== "scalar") return value;
-      return { value: ofField(field, value) };
+      return isWrapper(desc) ? { value: ofField(field as DescField, value) } : value;
     }
   }
 }
@@ -91,8 +88,4 @@ function snake(path: string): string {
 /** `choice_text` → `ChoiceText`. */
 function goName(name: string): string {
   return name.replace(/(?:^|_)([a-z])/g, (_, letter: string) => letter.toUpperCase());
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

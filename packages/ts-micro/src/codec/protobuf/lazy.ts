@@ -1,10 +1,13 @@
-import type { MessageDescriptor } from "../../codec.ts";
+import type { FlatBody, MessageDescriptor } from "../../codec.ts";
 import { errors, isMicroError, type MicroError } from "../../errors.ts";
+import { bytesOf } from "../../wire/body.ts";
 
 /** Messages as protobuf bytes and as proto JSON. All methods throw BAD_REQUEST for what is no such message. */
 export interface MessageFormats {
-  toBinary(value: unknown, descriptor: MessageDescriptor): Uint8Array;
-  fromBinary(body: Uint8Array, descriptor: MessageDescriptor): unknown;
+  /** To be copied at once. */
+  toBody(value: unknown, descriptor: MessageDescriptor): FlatBody | Uint8Array;
+  /** The message in `bytes[from, to)`, of which it keeps none. */
+  fromBody(bytes: Buffer, from: number, to: number, descriptor: MessageDescriptor): unknown;
   /** Canonical proto JSON, which Go reads from v4 to v6 (wire spec §1.6). */
   toJson(value: unknown, descriptor: MessageDescriptor): unknown;
   /** The JSON of Go's generated structs, which its json-rpc reads and writes (wire spec §1.6). */
@@ -53,11 +56,19 @@ export class LazyMessages {
   }
 
   toBinary(value: unknown, descriptor: MessageDescriptor | undefined): Uint8Array {
-    return this.of(descriptor).toBinary(value, descriptor as MessageDescriptor);
+    return bytesOf(this.toBody(value, descriptor));
   }
 
   fromBinary(body: Uint8Array, descriptor: MessageDescriptor | undefined): unknown {
-    return this.of(descriptor).fromBinary(body, descriptor as MessageDescriptor);
+    return this.fromBody(Buffer.from(body.buffer, body.byteOffset, body.length), 0, body.length, descriptor);
+  }
+
+  toBody(value: unknown, descriptor: MessageDescriptor | undefined): FlatBody | Uint8Array {
+    return this.of(descriptor).toBody(value, descriptor as MessageDescriptor);
+  }
+
+  fromBody(bytes: Buffer, from: number, to: number, descriptor: MessageDescriptor | undefined): unknown {
+    return this.of(descriptor).fromBody(bytes, from, to, descriptor as MessageDescriptor);
   }
 
   toJson(value: unknown, descriptor: MessageDescriptor): unknown {

@@ -1,4 +1,5 @@
 import type { DescField, DescMessage, DescOneof } from "@bufbuild/protobuf";
+import { isObject, isWrapper } from "./kinds.ts";
 
 type JsonObject = Record<string, unknown>;
 
@@ -95,8 +96,8 @@ function wellKnown(desc: DescMessage, value: unknown): unknown {
     case "google.protobuf.Any":
       return value;
     default:
-      // The wrappers: {"value":1}.
-      if (desc.fields.length !== 1 || desc.fields[0]?.name !== "value") return undefined;
+      // {"value":1}
+      if (!isWrapper(desc)) return undefined;
       return isObject(value) ? (scalar(value["value"]) ?? zero(desc)) : scalar(value);
   }
 }
@@ -139,8 +140,4 @@ function doubles(value: unknown): unknown {
 function zero(desc: DescMessage): unknown {
   if (desc.typeName.endsWith("BoolValue")) return false;
   return /(String|Bytes)Value$/.test(desc.typeName) ? "" : 0;
-}
-
-function isObject(value: unknown): value is JsonObject {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

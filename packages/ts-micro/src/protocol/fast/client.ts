@@ -5,6 +5,7 @@ import { tickTime } from "../../internal/tick.ts";
 import type { Taken } from "../../metadata.ts";
 import type { Body, OutgoingCall, ReplyListener, Route } from "../../protocol.ts";
 import { Flag, Frame, broken, decodeFailure, lastId, type Settings } from "../../wire/fast/frame.ts";
+import { bytesOf } from "../../wire/body.ts";
 import { utf8Slice } from "../../wire/utf8.ts";
 import { hear } from "./added.ts";
 import type { ClientStream } from "./client-stream.ts";
@@ -269,9 +270,4 @@ const silent: { readonly listener?: ReplyListener } = {};
 
 function blockOf(sent: Taken | undefined): string {
   return sent === undefined ? "" : metadataBlock(sent);
-}
-
-function bytesOf(body: Body): Uint8Array {
-  if (body instanceof Uint8Array) return body;
-  return typeof body === "string" ? Buffer.from(body) : body.bytes.subarray(0, body.length);
 }

@@ -1,6 +1,7 @@
 import { MicroError, errors } from "../../errors.ts";
 import type { Body, RawStream, Receiver } from "../../protocol.ts";
 import { Flag, Frame, broken, encodeFailure, messageCost } from "../../wire/fast/frame.ts";
+import { bytesOf } from "../../wire/body.ts";
 import type { Link } from "./link.ts";
 import { wireId } from "./link.ts";
 
@@ -236,9 +237,7 @@ const nothing = new Uint8Array(0);
 
 /** The body, if need be copied out of the buffer that is used again. */
 function lasting(body: Body): string | Uint8Array {
-  return typeof body === "string" || body instanceof Uint8Array
-    ? body
-    : Buffer.from(body.bytes.subarray(0, body.length));
+  return typeof body === "string" ? body : bytesOf(body);
 }
 const resolved: Promise<undefined> = Promise.resolve(undefined);
 

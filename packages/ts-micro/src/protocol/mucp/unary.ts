@@ -2,8 +2,9 @@ import { MicroError, fromUnknown } from "../../errors.ts";
 import { nextCallId } from "../../internal/call-id.ts";
 import { tickTime } from "../../internal/tick.ts";
 import { Metadata } from "../../metadata.ts";
-import type { Body, CallHead, OutgoingCall } from "../../protocol.ts";
+import type { CallHead, OutgoingCall } from "../../protocol.ts";
 import type { Connection, DialOptions, Message, Receiver } from "../../transport.ts";
+import { bytesOf } from "../../wire/body.ts";
 import { headerRecord, type HeaderList } from "../../wire/http1/headers.ts";
 import { H } from "../../wire/headers.ts";
 import { hear } from "./added.ts";
@@ -197,11 +198,6 @@ function plain(headers: HeaderList): boolean {
     if (name === H.error || (name === H.contentType && headers[i + 1] === "text/plain")) return false;
   }
   return true;
-}
-
-function bytesOf(body: Body): Uint8Array {
-  if (typeof body === "string") return Buffer.from(body);
-  return body instanceof Uint8Array ? body : Buffer.from(body.bytes.subarray(0, body.length));
 }
 
 function bufferOf(body: Uint8Array): Buffer {

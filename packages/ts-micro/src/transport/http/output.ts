@@ -1,6 +1,7 @@
 import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { Body } from "../../protocol.ts";
+import { putBody } from "../../wire/body.ts";
 import { utf8Write } from "../../wire/utf8.ts";
 
 const size = 16 << 10;
@@ -34,9 +35,9 @@ export class Head {
     const most = this.most + this.#length;
     if (most > size || socket.writableLength > 0 || (socket as TLSSocket).encrypted) {
       const bytes = Buffer.allocUnsafe(most);
-      return void socket.write(bytes.subarray(0, putBody(bytes, this.#put(bytes), body)));
+      return void socket.write(bytes.subarray(0, putBody(bytes, body, this.#put(bytes))));
     }
-    socket.write(slab.subarray(0, putBody(slab, this.#put(slab), body)));
+    socket.write(slab.subarray(0, putBody(slab, body, this.#put(slab))));
     if (socket.writableLength > 0) slab = Buffer.allocUnsafeSlow(size);
   }
 
@@ -47,13 +48,4 @@ export class Head {
     at = utf8Write(bytes, String(this.#length), at);
     return utf8Write(bytes, "\r\n\r\n", at);
   }
-}
-
-/** Where it ends. */
-function putBody(bytes: Buffer, at: number, body: Body): number {
-  if (typeof body === "string") return utf8Write(bytes, body, at);
-  if (body instanceof Uint8Array) bytes.set(body, at);
-  else if (body.length > 64) body.bytes.copy(bytes, at, 0, body.length);
-  else for (let i = 0; i < body.length; i++) bytes[at + i] = body.bytes[i] as number;
-  return at + body.length;
 }

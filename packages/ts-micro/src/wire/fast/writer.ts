@@ -1,6 +1,6 @@
 import { headerSize, requestSize } from "./frame.ts";
-import type { FlatBody } from "../flat-json.ts";
-import { utf8Write } from "../utf8.ts";
+import { putBody } from "../body.ts";
+import type { FlatBody } from "../flat-body.ts";
 
 /** A body: text, which is written as UTF-8, bytes, or the bytes of a short one, which are copied at once. */
 export type Body = string | Uint8Array | FlatBody;
@@ -33,7 +33,7 @@ export class FrameWriter {
       return body.length;
     }
     const start = this.#begin(headerSize + most(body));
-    this.#at = write(this.#slab, body, start + headerSize);
+    this.#at = putBody(this.#slab, body, start + headerSize);
     const length = this.#at - start - headerSize;
     this.#head(start, length, type, flags, id);
     return length;
@@ -56,7 +56,7 @@ export class FrameWriter {
     slab[at++] = timeout >>> 8;
     slab[at++] = timeout;
     if (!(body instanceof Uint8Array)) {
-      this.#at = write(slab, body, at);
+      this.#at = putBody(slab, body, at);
       this.#head(start, this.#at - start - headerSize, type, flags, id);
     } else {
       this.#at = at;
@@ -134,14 +134,6 @@ export class FrameWriter {
     }
     this.#at = at;
   }
-}
-
-function write(slab: Buffer, body: string | FlatBody, at: number): number {
-  if (typeof body === "string") return utf8Write(slab, body, at);
-  const { bytes, length } = body;
-  if (length > 64) bytes.copy(slab, at, 0, length);
-  else for (let i = 0; i < length; i++) slab[at + i] = bytes[i] as number;
-  return at + length;
 }
 
 /** Bytes that are enough for a text; counted only where a third of them would be much. */

@@ -1,5 +1,6 @@
 import { errors, type MicroError } from "../../errors.ts";
-import type { FlatBody } from "../flat-json.ts";
+import { putBody } from "../body.ts";
+import type { FlatBody } from "../flat-body.ts";
 import { Gathered } from "../http1/bytes.ts";
 import { uint32 } from "../utf8.ts";
 
@@ -28,8 +29,7 @@ export function frame(body: string | Uint8Array | FlatBody, flags = 0): Buffer {
   out[3] = length >>> 8;
   out[4] = length;
   if (typeof body === "string") out.write(body, prefixBytes);
-  else if (body instanceof Uint8Array) out.set(body, prefixBytes);
-  else body.bytes.copy(out, prefixBytes, 0, body.length);
+  else putBody(out, body, prefixBytes);
   return out;
 }
 

@@ -1,5 +1,6 @@
 import { errors } from "../../errors.ts";
-import type { FlatBody } from "../flat-json.ts";
+import { bytesOf } from "../body.ts";
+import type { FlatBody } from "../flat-body.ts";
 import { compressedFlag, frame } from "./frame.ts";
 
 /** Shorter messages gain nothing, in bytes. */
@@ -17,12 +18,7 @@ export function deflated(body: Uint8Array): Uint8Array {
 
 /** A message with its prefix, compressed when that makes it shorter. */
 export function gzipFrame(body: string | Uint8Array | FlatBody): Buffer {
-  const bytes =
-    typeof body === "string"
-      ? Buffer.from(body)
-      : body instanceof Uint8Array
-        ? body
-        : body.bytes.subarray(0, body.length);
+  const bytes = bytesOf(body);
   const packed = deflated(bytes);
   return frame(packed, packed === bytes ? 0 : compressedFlag);
 }
