@@ -46,8 +46,8 @@ export async function rollCode(folder) {
     },
   });
   await bundle.close();
-  const files = new Map(output.map(({ fileName, code }) => [fileName, lean(code, parseAst)]));
-  for (const [name, code] of straight(files)) writeFileSync(`${folder}/dist/${name}`, code);
+  for (const [name, code] of straight(new Map(output.map(({ fileName, code }) => [fileName, code]))))
+    writeFileSync(`${folder}/dist/${name}`, lean(code, parseAst));
   return output.map(({ fileName }) => fileName);
 }
 
@@ -75,18 +75,43 @@ function straight(files) {
 
 /**
  * One character outside of Latin-1 would have V8 keep two bytes for each of the file: strings, templates, patterns and names take the escape
- * alike, but for what a tag sees of its template. Indentation is 45 kB; lines stay, for stack traces.
+ * alike, but for what a tag sees of its template. Indentation and the spaces around most signs are 90 kB; lines and names stay, for stack
+ * traces.
  */
 export function lean(code, parseAst) {
-  const shorter = code
+  const ascii = code
     .replaceAll(/[^\0-\x7f]/g, (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`)
     .replaceAll(/^\t+/gm, "");
+  const shorter = tight(
+    ascii,
+    textsOf(parseAst(ascii)).toSorted(([a], [b]) => a - b),
+  );
   const before = meaning(parseAst(code));
   if (meaning(parseAst(shorter)) !== before)
     throw new Error(
       "without indentation and in ASCII it would mean something else: a text has a line that begins with a tab, a backslash stands before a letter beyond ASCII, or a tag's template has one",
     );
   return shorter;
+}
+
+/** Code without the spaces around signs, but for those that would run together with their neighbours; `texts` are left as they are. */
+function tight(code, texts) {
+  let out = "";
+  let at = 0;
+  for (const [start, end] of [...texts, [code.length, code.length]]) {
+    out += code.slice(at, start).replaceAll(/ *([=!<>&|?:,;{}()[\]]+) */g, "$1") + code.slice(start, end);
+    at = end;
+  }
+  return out;
+}
+
+/** Where strings, patterns and the texts of templates stand. */
+function textsOf(node, texts = []) {
+  if (node === null || typeof node !== "object") return texts;
+  const isText = node.type === "Literal" && (typeof node.value === "string" || node.regex !== undefined);
+  if (isText || node.type === "TemplateElement") texts.push([node.start, node.end]);
+  else for (const inner of Object.values(node)) textsOf(inner, texts);
+  return texts;
 }
 
 /** A program without where things stand and how they were written. */

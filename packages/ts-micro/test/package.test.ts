@@ -173,6 +173,14 @@ describe("what is built, made lean", () => {
     expect(values(made)).toEqual(["ü\n", "ü\nö", true, { ß: "\u{1f600}" }]);
   });
 
+  it("has no spaces around signs, but where two would run together, and leaves texts alone", () => {
+    const code =
+      'const a = [1, 2];\nconst b = a[0] + +a[1] - -1;\nconst c = { d: `x = ${ b } ; y`, e: " , ", f: / = /g };\n';
+    expect(lean(code, parseAst)).toBe(
+      'const a=[1,2];\nconst b=a[0]+ +a[1]- -1;\nconst c={d:`x = ${b} ; y`,e:" , ",f:/ = /g};\n',
+    );
+  });
+
   it.each([
     ["a text over several lines", "const a = `\n\ta`;"],
     ["the raw text of a tag", "const a = String.raw`é`;"],
