@@ -9,7 +9,7 @@ import { H } from "../../wire/headers.ts";
 import { hear } from "./added.ts";
 import { isEnd, replyError, requestHeader } from "./headers.ts";
 import { requestLines } from "./lines.ts";
-import { clientId, closedPeer, silence, tooLate, type Owner, type Pending } from "./owner.ts";
+import { clientId, closedPeer, silence, tooLate, type Owner, type Entry } from "./owner.ts";
 
 const nothing = Buffer.alloc(0);
 
@@ -17,10 +17,12 @@ const nothing = Buffer.alloc(0);
  * One request and its reply on a connection leased for them alone. A connection whose reply is still owed is never given back: a late
  * reply would answer somebody else's call.
  */
-export class UnaryCall implements Receiver, DialOptions, Pending {
+export class UnaryCall implements Receiver, DialOptions, Entry {
   // Set by the constructor alone: fields that a class defines cost a step each, and there is one of these for every call.
   declare readonly deadline: number;
   declare readonly reuse: true;
+  declare previous: Entry | undefined;
+  declare next: Entry | undefined;
   declare private readonly owner: Owner;
   declare private readonly call: OutgoingCall;
   declare private readonly id: string;
@@ -34,6 +36,8 @@ export class UnaryCall implements Receiver, DialOptions, Pending {
   constructor(owner: Owner, call: OutgoingCall, id: string = nextCallId()) {
     this.deadline = call.due;
     this.reuse = true;
+    this.previous = undefined;
+    this.next = undefined;
     this.owner = owner;
     this.call = call;
     this.id = id;
@@ -178,6 +182,7 @@ export class UnaryCall implements Receiver, DialOptions, Pending {
   }
 
   #settled(): void {
+    if (this.over) return;
     this.over = true;
     this.connection = undefined;
     this.call.unlink?.();
