@@ -76,14 +76,14 @@ export class UnaryCall implements Receiver, DialOptions, Entry {
     this.#give(closedPeer(this.owner.node, !this.sent));
   }
 
-  lines(headers: HeaderList, body: Buffer): void {
+  lines(headers: HeaderList, bytes: Buffer, from: number, to: number): boolean {
     const { connection } = this;
-    if (this.over || connection === undefined || !this.sent || !plain(headers))
-      return this.message({ header: headerRecord(headers), body });
+    if (this.over || connection === undefined || !this.sent || !plain(headers)) return false;
     if (this.call.listener !== undefined) hear(this.call.listener, headerRecord(headers));
     this.#settled();
     connection.release();
-    this.#replied(body);
+    this.#replied(bytes, from, to);
+    return true;
   }
 
   message(message: Message): void {
@@ -98,7 +98,7 @@ export class UnaryCall implements Receiver, DialOptions, Entry {
       : replyError(message, this.call.route.contentType);
     this.#settled();
     connection.release();
-    if (error === undefined) this.#replied(bufferOf(message.body));
+    if (error === undefined) this.#replied(bufferOf(message.body), 0, message.body.length);
     else this.#failed(error);
   }
 
@@ -151,13 +151,13 @@ export class UnaryCall implements Receiver, DialOptions, Entry {
     const { call } = this;
     call.unlink?.();
     call.unlink = undefined;
-    this.#replied(nothing);
+    this.#replied(nothing, 0, 0);
   }
 
-  #replied(body: Buffer): void {
+  #replied(bytes: Buffer, from: number, to: number): void {
     if (this.told) return;
     this.told = true;
-    this.call.replied(body, 0, body.length);
+    this.call.replied(bytes, from, to);
   }
 
   #failed(error: MicroError): void {
