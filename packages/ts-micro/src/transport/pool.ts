@@ -81,8 +81,9 @@ export class Pool<T extends Poolable> {
     link.deadline = deadline;
     links.push(link);
     this.#aged.add(deadline);
-    const spare = links[links.length - 1 - size];
-    if (spare !== undefined && spare.deadline > now + grace) this.#aged.add((spare.deadline = now + grace));
+    if (links.length <= size) return;
+    const spare = links[links.length - 1 - size] as T;
+    if (spare.deadline > now + grace) this.#aged.add((spare.deadline = now + grace));
   }
 
   /** A connection that has died is forgotten, if it is idle. */

@@ -80,10 +80,11 @@ export class MucpPeer implements Peer, Owner {
 
   #start(call: OutgoingCall, id?: string): void {
     if (this.#closed) return call.failed(closedPeer(this.node, true));
-    if (call.due <= tickTime(this.clock)) return call.failed(tooLate(call.route, this.node, true));
+    const now = tickTime(this.clock);
+    if (call.due <= now) return call.failed(tooLate(call.route, this.node, true));
     const unary = new UnaryCall(this, call, id);
     this.#add(unary);
-    unary.start();
+    unary.start(now);
   }
 
   #add(entry: Entry): void {

@@ -54,14 +54,14 @@ export class UnaryCall implements Receiver, DialOptions, Entry {
     return this.controller.signal;
   }
 
-  start(): void {
+  start(now: number): void {
     const { call, owner } = this;
     call.unlink = call.cancellation?.onCancel((reason) => this.#give(reason));
     if (this.over) return;
     const idle = owner.transport.lease?.(owner.node);
-    if (idle !== undefined) return this.#connected(idle);
+    if (idle !== undefined) return this.#connected(idle, now);
     owner.transport.dial(owner.node, this).then(
-      (connection) => this.#connected(connection),
+      (connection) => this.#connected(connection, tickTime(owner.clock)),
       (error: unknown) => this.#dialFailed(fromUnknown(error, clientId)),
     );
   }
@@ -107,7 +107,7 @@ export class UnaryCall implements Receiver, DialOptions, Entry {
     this.#give(this.sent ? error : new MicroError({ ...error.toJSON(), refused: true }));
   }
 
-  #connected(connection: Connection): void {
+  #connected(connection: Connection, now: number): void {
     if (this.over) {
       connection.receive(silence);
       connection.destroy();
@@ -118,10 +118,9 @@ export class UnaryCall implements Receiver, DialOptions, Entry {
     if (this.over) return;
     const { call } = this;
     try {
-      const left = this.deadline - tickTime(this.owner.clock);
-      if (connection.sendLines === undefined) return this.#send(connection);
+      if (connection.sendLines === undefined) return this.#send(connection, now);
       // Behind the metadata, whose getters may call and write another body where this one is.
-      const lines = requestLines(call.route, call.sent, left, this.id);
+      const lines = requestLines(call.route, call.sent, this.deadline - now, this.id);
       connection.sendLines(lines, call.body());
       this.sent = true;
     } catch (error) {
@@ -132,11 +131,11 @@ export class UnaryCall implements Receiver, DialOptions, Entry {
     if (call.oneway) this.#written();
   }
 
-  #send(connection: Connection): void {
+  #send(connection: Connection, now: number): void {
     const { call, deadline, id } = this;
     const metadata = call.sent === undefined ? undefined : Metadata.from(call.sent);
     const head: CallHead = { ...call.route, kind: "unary", deadline, metadata, id };
-    const message = { header: requestHeader(head, this.owner.clock.now()), body: bytesOf(call.body()) };
+    const message = { header: requestHeader(head, now), body: bytesOf(call.body()) };
     this.sent = true;
     connection.send(message).then(
       () => {

@@ -3,12 +3,13 @@ import { errors, fromUnknown, type MicroError } from "../../errors.ts";
 import { exitAmbient } from "../../internal/ambient.ts";
 import { endName } from "../../internal/net-address.ts";
 import type { Inlet } from "../../internal/inlet.ts";
+import { endTurn } from "../../internal/tick.ts";
 import type { Body } from "../../protocol.ts";
 import type { Connection, Message, Receiver } from "../../transport.ts";
 import { headerRecord } from "../../wire/http1/headers.ts";
 import type { Http1Message, Http1Parser } from "../../wire/http1/parser.ts";
 import type { Ending, Home } from "./ends.ts";
-import { Head } from "./output.ts";
+import { writeMessage } from "./output.ts";
 import { id, type Settings } from "./options.ts";
 
 /** What may wait in a socket before senders are held back. */
@@ -115,10 +116,8 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
     const { maxBody, maxHeader } = settings;
     const length = typeof body === "string" ? Buffer.byteLength(body) : body.length;
     if (length > maxBody) throw errors.payloadTooLarge(id, `body of ${length} bytes, at most ${maxBody}`);
-    const head = new Head(start, lines, length);
-    if (head.most > maxHeader && head.bytes > maxHeader)
+    if (!writeMessage(socket, start, lines, body, length, maxHeader))
       throw errors.payloadTooLarge(id, `headers of more than ${maxHeader} bytes`);
-    head.write(socket, body);
   }
 
   pause(): void {
@@ -165,7 +164,10 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
   /** `lent`: others write into the chunk afterwards. */
   protected read(chunk: Buffer, length: number, lent: boolean): void {
     // A lingering socket is read to its end: closing with unread bytes would reset it, and the peer lose what we sent last.
-    if (!this.over) this.#parse(chunk, length, lent);
+    if (this.over) return;
+    endTurn();
+    this.#parse(chunk, length, lent);
+    endTurn();
   }
 
   protected drained(): void {
