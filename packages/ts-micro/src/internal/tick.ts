@@ -9,6 +9,8 @@ let scheduled = false;
 let time = 0;
 /** How often the time was asked for since a turn is known to have ended. */
 let uses = 0;
+/** Somebody will say when the turn ends. */
+let begun = false;
 /** `[0, count)`; longer, since to shorten an array costs more than to leave it. */
 let waiting: (Flushing | undefined)[] = [];
 let spare: (Flushing | undefined)[] = [];
@@ -33,7 +35,7 @@ const watched = 4;
  */
 export function tickTime(clock: Clock): number {
   if (clock !== systemClock) return clock.now();
-  if (++uses === watched && !scheduled) schedule();
+  if (++uses === watched && !scheduled && !begun) schedule();
   if (uses <= exact || uses % interval === 0) time = clock.now();
   return time;
 }
@@ -41,13 +43,15 @@ export function tickTime(clock: Clock): number {
 /** Reads the clock for a turn that begins here and ends, at the latest, with {@link endTurn}: nothing need be scheduled for it. */
 export function beginTurn(clock: Clock): number {
   if (clock !== systemClock) return clock.now();
+  begun = true;
   if (uses > exact) return time;
-  endTurn();
+  if (!scheduled) uses = 1;
   return (time = clock.now());
 }
 
 /** Between two turns, as far as whoever calls it knows: what asks next asks in a new one, unless calls of before are to be flushed. */
 export function endTurn(): void {
+  begun = false;
   if (!scheduled) uses = 0;
 }
 
