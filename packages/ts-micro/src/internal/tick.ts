@@ -44,7 +44,7 @@ export function tickTime(clock: Clock): number {
 export function beginTurn(clock: Clock): number {
   if (clock !== systemClock) return clock.now();
   begun = true;
-  if (uses > exact) return time;
+  if (scheduled && uses > exact) return time;
   if (!scheduled) uses = 1;
   return (time = clock.now());
 }

@@ -327,6 +327,7 @@ export abstract class Http1Parser<M extends Http1Message> {
 
 function closes(connection: string, minor: number): boolean {
   if (connection === "") return minor === 0;
+  if (connection === "keep-alive") return false;
   const options = connection.toLowerCase().split(",");
   const has = (name: string): boolean => options.some((option) => option.trim() === name);
   return has("close") || (minor === 0 && !has("keep-alive"));

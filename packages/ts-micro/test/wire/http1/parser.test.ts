@@ -203,7 +203,9 @@ function thrown(step: () => void): unknown {
 it("a chunk that is lent may be written into afterwards: what is kept of it is a copy", () => {
   const kept: Http1Response[] = [];
   const parser = new ResponseParser({ message: (message) => (kept.push(message.keep()), kept.length !== 1) });
-  const bytes = Buffer.from(`${["one", "two", "three"].map((body) => `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`).join("")}HTTP/1.1 200`);
+  const bytes = Buffer.from(
+    `${["one", "two", "three"].map((body) => `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`).join("")}HTTP/1.1 200`,
+  );
   const lent = Buffer.concat([bytes, Buffer.from(" OK\r\n\r\nstale")]);
   parser.push(lent, bytes.length, true);
   lent.fill("x");
