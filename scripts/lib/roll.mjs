@@ -1,5 +1,5 @@
 // What of ts-micro is published: dist/ mirrors src/ file by file, but what is loaded together is one file: by `import "ts-micro"` front.js, by the start of a
-// service start.js (and default-registry.js), by a first call first-call.js, by the first connection of a kind mucp.js, http.js and grpc.js. A file costs Node's loader more than the code in it (docs/architecture.md, "Built"). Comments of code, and declarations that nobody can reach, stay here.
+// service start.js (and default-registry.js), by a first call first-call.js, by the first connection of a kind fast.js, mucp.js, http.js and grpc.js. A file costs Node's loader more than the code in it (docs/architecture.md, "Built"). Comments of code, and declarations that nobody can reach, stay here.
 import { copyFileSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { dirname, isAbsolute, posix } from "node:path";
 
@@ -8,6 +8,7 @@ const groups = [
   { name: "front", test: of("index") },
   { name: "start", test: of("core") },
   { name: "default-registry", test: of("registry/(mdns|multi)") },
+  { name: "fast", test: of("protocol/fast/acceptor") },
   { name: "first-call", test: of("call|protocol/(fast|mucp|grpc|http)/peer|transport/http/client") },
   { name: "mucp", test: of("protocol/mucp/(server|exchange)|transport/http/server") },
   { name: "http", test: of("protocol/http/(acceptor|call)") },
@@ -44,8 +45,31 @@ export async function rollCode(folder) {
     },
   });
   await bundle.close();
-  for (const { fileName, code } of output) writeFileSync(`${folder}/dist/${fileName}`, lean(code, parseAst));
+  const files = new Map(output.map(({ fileName, code }) => [fileName, lean(code, parseAst)]));
+  for (const [name, code] of straight(files)) writeFileSync(`${folder}/dist/${name}`, code);
   return output.map(({ fileName }) => fileName);
+}
+
+/** Has what is loaded at run time load the file where it is, not the one that hands it on, which would be one more to find and to read. */
+function straight(files) {
+  const handsOn = new Map();
+  for (const [name, code] of files) {
+    const [, names, from] = /^export \{ ([^}]*) \} from "(\.[^"]+)";\n$/.exec(code) ?? [];
+    if (names === undefined) continue;
+    const pairs = names.split(", ").map((each) => each.split(" as "));
+    handsOn.set(name, { file: posix.join(posix.dirname(name), from), pairs });
+  }
+  const rewrite = (name, code) =>
+    code.replaceAll(/\bimport\("(\.[^"]+)"\)/g, (whole, path) => {
+      const { file, pairs } = handsOn.get(posix.join(posix.dirname(name), path)) ?? {};
+      if (file === undefined) return whole;
+      const relative = posix.relative(posix.dirname(name), file);
+      const direct = `import("${relative.startsWith(".") ? relative : `./${relative}`}")`;
+      return pairs.every(([, renamed]) => renamed === undefined)
+        ? direct
+        : `${direct}.then((all) => ({ ${pairs.map(([own, as = own]) => `${as}: all.${own}`).join(", ")} }))`;
+    });
+  return [...files].map(([name, code]) => [name, rewrite(name, code)]);
 }
 
 /**

@@ -82,12 +82,18 @@ export interface ServerStats {
 
 /** A service of this process. Same semantics as over a wire: deadline, metadata, interceptors, errors, cancellation. */
 export interface LocalService {
-  kindOf(endpoint: string): Kind | undefined;
+  /** The same for as long as the service is. */
+  endpoint(name: string): LocalEndpoint | undefined;
   unary(call: LocalCall, request: unknown): Promise<unknown>;
-  /** As `unary`, for a call that settles by itself. */
-  direct(call: LocalRequest, request: unknown): void;
   /** Runs a stream to its end. Each reply goes to `send`, whose promise is waited for. */
   stream(call: LocalCall, requests: AsyncIterable<unknown>, send: (value: unknown) => Promise<void>): Promise<void>;
+}
+
+/** An endpoint of a service of this process. */
+export interface LocalEndpoint {
+  readonly kind: Kind;
+  /** As {@link LocalService.unary}, for a call that settles by itself. The endpoint has to be unary. */
+  direct(call: LocalRequest, request: unknown): void;
 }
 
 /** A unary call that settles by its own methods: one of them, once. It is the source of its handler's context. */

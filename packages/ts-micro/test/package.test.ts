@@ -184,7 +184,7 @@ describe("the packed package", () => {
     const code = files.flatMap((file) => /^dist\/(.+)\.js$/.exec(file)?.[1] ?? []);
     const wanted = [...sources.keys()].map((path) => path.slice(0, -".ts".length));
     expect(code.toSorted(byText)).toEqual(
-      [...wanted, "front", "start", "default-registry", "first-call", "mucp", "http", "grpc"].toSorted(byText),
+      [...wanted, "front", "start", "default-registry", "fast", "first-call", "mucp", "http", "grpc"].toSorted(byText),
     );
   });
 

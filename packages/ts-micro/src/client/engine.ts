@@ -154,7 +154,12 @@ export class ClientEngine {
     if (options !== undefined && (options.address !== undefined || options.filters !== undefined || asks(options)))
       return undefined;
     const local = this.options.local?.(target.service);
-    if (local !== undefined) return new LocalQuick(this, target, request, options, made).start(local);
+    if (local !== undefined) {
+      const endpoint = target.within(local);
+      return endpoint?.kind === "unary"
+        ? new LocalQuick(this, target, request, options, made).start(endpoint)
+        : undefined;
+    }
     const candidates = this.know(target);
     if (candidates === undefined || candidates.nodes.length === 0) return undefined;
     const typed = this.#typed(target, options?.contentType);

@@ -2,11 +2,18 @@ import { Cancellation, type CallOptions } from "../context.ts";
 import type { MicroError } from "../errors.ts";
 import { hold, release } from "../internal/hold.ts";
 import { Metadata } from "../metadata.ts";
-import type { LocalRequest, LocalService } from "../server.ts";
+import type { LocalEndpoint, LocalRequest } from "../server.ts";
 import type { ClientEngine } from "./engine.ts";
 import type { PreparedCall } from "./prepared.ts";
 import { Bounded } from "./quick.ts";
 import type { Target } from "./target.ts";
+
+let resolves: (value: unknown) => void;
+let rejects: (error: unknown) => void;
+const take = (resolve: (value: unknown) => void, reject: (error: unknown) => void): void => {
+  resolves = resolve;
+  rejects = reject;
+};
 
 /** A unary call within the process: one object and one promise from the caller to the handler and back. */
 export class LocalQuick extends Bounded implements LocalRequest {
@@ -62,23 +69,23 @@ export class LocalQuick extends Bounded implements LocalRequest {
     return this.own;
   }
 
-  start(service: LocalService): Promise<unknown> {
+  start(endpoint: LocalEndpoint): Promise<unknown> {
     const oneway = this.options?.oneway === true;
     if (this.given?.reason !== undefined) this.failed(this.given.reason);
     else if (this.deadline <= this.began) this.failed(this.engine.tooLate(this.prepared()));
     else {
-      service.direct(this, this.request);
+      endpoint.direct(this, this.request);
       if (oneway && this.state !== "open") return Promise.resolve();
     }
     // A handler that answers at once leaves nothing to wait for.
     if (this.state === "answered") return Promise.resolve(this.early);
     if (this.state === "failed") return Promise.reject(this.early);
-    return new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-      hold();
-      if (oneway) resolve(undefined);
-    });
+    hold();
+    const promise = new Promise(take);
+    this.resolve = resolves;
+    this.reject = rejects;
+    if (oneway) resolves(undefined);
+    return promise;
   }
 
   watch(watcher: { cancelled(reason: MicroError): void }): void {

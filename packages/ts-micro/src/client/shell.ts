@@ -51,8 +51,9 @@ export class ClientShell {
 
   /** Kind of an endpoint by what is known now; `stream` when a Go node says that it streams, but not how. */
   kindNow(target: Target): EndpointFacts["kind"] | undefined {
-    const local = this.#options.local?.(target.service)?.kindOf(target.endpoint);
-    if (local !== undefined || this.#engine === undefined) return local;
+    const local = this.#options.local?.(target.service);
+    const kind = local && target.within(local)?.kind;
+    if (kind !== undefined || this.#engine === undefined) return kind;
     this.#engine.know(target);
     return target.facts?.kind;
   }

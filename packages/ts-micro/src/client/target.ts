@@ -1,5 +1,6 @@
 import type { Codec, MessageDescriptor } from "../codec.ts";
 import type { Route } from "../protocol.ts";
+import type { LocalEndpoint, LocalService } from "../server.ts";
 import type { Candidates, EndpointFacts } from "./nodes.ts";
 import type { Known } from "./options.ts";
 
@@ -24,6 +25,8 @@ export class Target {
   /** For the client's usual content type. */
   usual: TypedRoute | undefined = undefined;
   readonly #others = new Map<string, TypedRoute>();
+  #service: LocalService | undefined = undefined;
+  #served: LocalEndpoint | undefined = undefined;
 
   constructor(service: string, endpoint: string, known: Known | undefined) {
     this.service = service;
@@ -31,6 +34,13 @@ export class Target {
     this.known = known;
     this.request = known?.descriptors?.request;
     this.response = known?.descriptors?.response;
+  }
+
+  /** What serves it in this process. */
+  within(service: LocalService): LocalEndpoint | undefined {
+    if (this.#service === service && this.#served !== undefined) return this.#served;
+    this.#service = service;
+    return (this.#served = service.endpoint(this.endpoint));
   }
 
   of(contentType: string, codec: Codec): TypedRoute {

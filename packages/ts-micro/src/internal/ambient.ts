@@ -1,4 +1,4 @@
-import { AsyncLocalStorage } from "node:async_hooks";
+import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
 import type { CallContext } from "../context.ts";
 
 /**
@@ -22,18 +22,40 @@ export function runAmbient<T>(context: CallContext, fn: () => T): T {
   return storage === undefined ? fn() : storage.run(context, fn);
 }
 
-/** Calls a handler under `context`, without a closure of its own. */
+/** From Node 24 on `run` copies the map of all storages twice; the scope of a resource puts the former one back as it was. */
+const frames = Number.parseInt(process.versions.node, 10) >= 24;
+
+/** Where a handler runs besides its context: with the storages of others as they were when this was made. */
+export type Scope = AsyncResource;
+
+export function scope(): Scope {
+  return new AsyncResource("MicroHandler");
+}
+
+/** Calls a handler under `context`, without a closure of its own. `around`: default where this is called. */
 export function callAmbient<T>(
   context: CallContext,
   handler: (request: T, context: CallContext) => unknown,
   request: T,
+  around: Scope | undefined,
 ): unknown {
-  return storage === undefined ? handler(request, context) : storage.run(context, handler, request, context);
+  if (storage === undefined) return handler(request, context);
+  if (!frames) return storage.run(context, handler, request, context);
+  return (around ?? scope()).runInAsyncScope(enter<T>, undefined, context, handler, request);
 }
 
-/** The next step of a handler's iterator, under `context`. */
-export function nextAmbient<T>(context: CallContext, iterator: AsyncIterator<T>): Promise<IteratorResult<T>> {
-  return storage === undefined ? iterator.next() : storage.run(context, stepOf<T>, iterator);
+function enter<T>(context: CallContext, handler: (request: T, context: CallContext) => unknown, request: T): unknown {
+  storage?.enterWith(context);
+  return handler(request, context);
+}
+
+/** Takes the steps of a handler's iterator, each under `context`. */
+export function stepsAmbient<T>(context: CallContext, iterator: AsyncIterator<T>): () => Promise<IteratorResult<T>> {
+  const used = storage;
+  if (used === undefined) return () => iterator.next();
+  if (!frames) return () => used.run(context, stepOf<T>, iterator);
+  const within = used.run(context, scope);
+  return () => within.runInAsyncScope(stepOf<T>, undefined, iterator);
 }
 
 function stepOf<T>(iterator: AsyncIterator<T>): Promise<IteratorResult<T>> {

@@ -39,19 +39,13 @@ export function consoleLogger(options: ConsoleLoggerOptions = {}): Logger {
   const level = options.level ?? "info";
   if (rankOf(level) === undefined)
     throw errors.badRequest("logger", `unknown log level "${level}": one of ${levels.join(", ")}`);
-  const output: LogOutput = options.output ?? process.stderr;
-  const terminal = output.isTTY === true;
   const now = options.now ?? Date.now;
-  const colour = options.colour ?? (terminal && !process.env["NO_COLOR"]);
-  const line =
-    (options.format ?? (terminal ? "pretty" : "json")) === "json"
-      ? jsonLine
-      : (time: number, level: Level, message: string, fields: Readonly<Record<string, unknown>>) =>
-          prettyLine(time, level, message, fields, colour);
-  guard(output);
+  // Standard error is opened by whoever asks for it first, which a service that has nothing to say does not.
+  let opened: { readonly output: LogOutput; readonly line: Line } | undefined;
   let dropped = 0;
   const write: Write = (level, message, fields) => {
     try {
+      const { output, line } = (opened ??= open(options));
       if ((output.writableLength ?? 0) > most) {
         dropped++;
         return;
@@ -67,6 +61,22 @@ export function consoleLogger(options: ConsoleLoggerOptions = {}): Logger {
     }
   };
   return new LeveledLogger(level, { ...options.fields }, write);
+}
+
+type Line = (time: number, level: Level, message: string, fields: Readonly<Record<string, unknown>>) => string;
+
+function open(options: ConsoleLoggerOptions): { output: LogOutput; line: Line } {
+  const output: LogOutput = options.output ?? process.stderr;
+  const terminal = output.isTTY === true;
+  const colour = options.colour ?? (terminal && !process.env["NO_COLOR"]);
+  guard(output);
+  return {
+    output,
+    line:
+      (options.format ?? (terminal ? "pretty" : "json")) === "json"
+        ? jsonLine
+        : (time, level, message, fields) => prettyLine(time, level, message, fields, colour),
+  };
 }
 
 const most = 16 << 20;

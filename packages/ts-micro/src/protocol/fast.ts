@@ -2,15 +2,15 @@ import { systemClock, type Clock } from "../clock.ts";
 import { milliseconds, type Duration } from "../duration.ts";
 import { errors } from "../errors.ts";
 import { Later } from "../internal/later.ts";
+import { LazyAcceptor } from "../internal/lazy-acceptor.ts";
 import type { Acceptor, CallHandler, Peer, Protocol } from "../protocol.ts";
 import type { ClientTlsOptions } from "../tls.ts";
-import { defaults, leastPayload, requestSize, version } from "../wire/fast/frame.ts";
+import { alpnName, defaults, isFast, leastPayload, requestSize, version } from "../wire/fast/frame.ts";
 import type { Node } from "../wire/registry-record.ts";
-import { FastAcceptor } from "./fast/acceptor.ts";
-import { alpnName } from "./fast/handshake.ts";
 import type { FastPeer, PeerOptions } from "./fast/peer.ts";
 
 const client = new Later(() => import("./fast/peer.ts"));
+const server = new Later(() => import("./fast/acceptor.ts"));
 
 export interface FastOptions {
   /** Connections to one node. Default 1, which is the fastest unless both ends have CPUs to spare. */
@@ -109,7 +109,10 @@ class Fast implements Protocol {
   }
 
   acceptor(calls: CallHandler): Acceptor {
-    return new FastAcceptor(this.#options, this.#prefaceTimeout, calls);
+    return new LazyAcceptor(this.name, [alpnName], isFast, async () => {
+      await server.load();
+      return new server.now.FastAcceptor(this.#options, this.#prefaceTimeout, calls);
+    });
   }
 
   async close(): Promise<void> {

@@ -107,7 +107,7 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
     try {
       const request = target.decode(bytes, from, to);
       ctx = new CallContext(call, this.#options);
-      result = dispatch.begin(request, ctx);
+      result = dispatch.begin(request, ctx, dispatch.scope);
     } catch (error) {
       ctx?.finish();
       return this.failed(call, error);

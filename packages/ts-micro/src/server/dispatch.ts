@@ -1,6 +1,6 @@
 import { CallContext, type Cancellation, type Context, type Kind } from "../context.ts";
 import { MicroError, errors, fromUnknown, isMicroError } from "../errors.ts";
-import { callAmbient, nextAmbient, runAmbient } from "../internal/ambient.ts";
+import { callAmbient, runAmbient, stepsAmbient, scope, type Scope } from "../internal/ambient.ts";
 import { compile } from "../internal/around.ts";
 import { isAsyncIterable } from "../internal/async-iterable.ts";
 import type { HandlerInterceptor, RoutedEndpoint, ServerCall } from "../server.ts";
@@ -13,6 +13,8 @@ type Handler = (request: unknown, ctx: Context) => unknown;
 export class Dispatch {
   readonly endpoint: RoutedEndpoint;
   readonly kind: Kind;
+  /** Where calls that come over a wire run. */
+  readonly scope: Scope = scope();
   readonly #service: string;
   readonly #direct: boolean;
   readonly #run: Run;
@@ -52,17 +54,18 @@ export class Dispatch {
 
   /**
    * What the handler gives for a raw request, through its response schema: a promise, if any of it comes later, or a value;
-   * {@link Dispatch.checked} makes a reply of it. The context is not finished here. Throws and rejects with anything.
+   * {@link Dispatch.checked} makes a reply of it. The context is not finished here. Throws and rejects with anything. `around`: default the
+   * caller's.
    */
-  begin(raw: unknown, ctx: CallContext): unknown {
+  begin(raw: unknown, ctx: CallContext, around?: Scope): unknown {
     const request = this.#request(raw);
     return request instanceof Promise
-      ? request.then((parsed) => this.#begin(parsed, ctx))
-      : later(this.#begin(request, ctx));
+      ? request.then((parsed) => this.#begin(parsed, ctx, around))
+      : later(this.#begin(request, ctx, around));
   }
 
-  #begin(request: unknown, ctx: CallContext): unknown {
-    const result = this.#call(request, ctx);
+  #begin(request: unknown, ctx: CallContext, around: Scope | undefined): unknown {
+    const result = this.#call(request, ctx, around);
     if (this.endpoint.definition.response === undefined) return result;
     // What the schema waits for is part of the call: its deadline, its caller and a drain know of it.
     const settled = later(result);
@@ -96,7 +99,7 @@ export class Dispatch {
     try {
       const receives = this.kind === "client" || this.kind === "bidi";
       const request = receives ? this.#requests(raw) : await this.#first(raw);
-      const result = await this.#call(request, ctx);
+      const result = await this.#call(request, ctx, undefined);
       if (this.kind === "client") {
         await send(await this.#response(result));
         return;
@@ -128,10 +131,11 @@ export class Dispatch {
     };
     const unlink = cancellation.onCancel(end);
     const plain = this.endpoint.definition.response === undefined;
+    // A generator's body sees the context of whoever calls `next`: each one runs under the call's own.
+    const next = stepsAmbient(ctx, iterator);
     try {
       while (!over) {
-        // A generator's body sees the context of whoever calls `next`: each one runs under the call's own.
-        const step = await nextAmbient(ctx, iterator);
+        const step = await next();
         if (over) break;
         if (step.done) {
           over = true;
@@ -148,9 +152,9 @@ export class Dispatch {
     }
   }
 
-  #call(request: unknown, ctx: CallContext): unknown {
-    if (this.#direct) return callAmbient(ctx, this.endpoint.handler as Handler, request);
-    const result = callAmbient(ctx, this.#run, { ctx, kind: this.kind, request });
+  #call(request: unknown, ctx: CallContext, around: Scope | undefined): unknown {
+    if (this.#direct) return callAmbient(ctx, this.endpoint.handler as Handler, request, around);
+    const result = callAmbient(ctx, this.#run, { ctx, kind: this.kind, request }, around);
     const given = result === promised ? value : result;
     promised = value = undefined;
     return given;

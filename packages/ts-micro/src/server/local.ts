@@ -1,5 +1,5 @@
 import type { Clock } from "../clock.ts";
-import { CallContext, type Kind, type Log } from "../context.ts";
+import { CallContext, type Log } from "../context.ts";
 import { errors, type MicroError } from "../errors.ts";
 import type { LocalCall, LocalRequest, LocalService } from "../server.ts";
 import type { Calls } from "./calls.ts";
@@ -44,27 +44,27 @@ export function localService(
     },
     failed: (call, error) => call.failed(failed(error, call.endpoint)),
   };
+  const direct = (dispatch: Dispatch, call: LocalRequest, request: unknown): void => {
+    const refusal = calls.admit(false);
+    if (refusal !== undefined) return call.failed(failed(refusal, call.endpoint));
+    const ctx = new CallContext(call, host);
+    let result: unknown;
+    try {
+      result = dispatch.begin(request, ctx);
+    } catch (error) {
+      ctx.finish();
+      return outcome.failed(call, error);
+    }
+    if (result instanceof Promise) new UnderWay(outcome, running, call, dispatch, service).follow(result, ctx);
+    else {
+      ctx.finish();
+      outcome.done(call, dispatch, result);
+    }
+  };
   return {
-    kindOf: (endpoint: string): Kind | undefined => routes.kindOf(endpoint),
-    direct(call, request) {
-      const refusal = calls.admit(false);
-      if (refusal !== undefined) return call.failed(failed(refusal, call.endpoint));
-      let ctx: CallContext | undefined;
-      let result: unknown;
-      let dispatch: Dispatch;
-      try {
-        dispatch = unaryDispatch(call.endpoint);
-        ctx = new CallContext(call, host);
-        result = dispatch.begin(request, ctx);
-      } catch (error) {
-        ctx?.finish();
-        return outcome.failed(call, error);
-      }
-      if (result instanceof Promise) new UnderWay(outcome, running, call, dispatch, service).follow(result, ctx);
-      else {
-        ctx.finish();
-        outcome.done(call, dispatch, result);
-      }
+    endpoint(name) {
+      const dispatch = routes.get(name);
+      return dispatch && { kind: dispatch.kind, direct: (call, request) => direct(dispatch, call, request) };
     },
     async unary(call, request) {
       admit();

@@ -1,9 +1,9 @@
 import type { Socket } from "node:net";
 import { Deadlines, type Expiring } from "../../internal/deadlines.ts";
-import type { Acceptor, CallHandler } from "../../protocol.ts";
+import type { Accepting } from "../../internal/lazy-acceptor.ts";
+import type { CallHandler } from "../../protocol.ts";
 import { readPreface } from "../../wire/fast/frame.ts";
 import { directHandler, type DirectHandler } from "./by-unary.ts";
-import { alpnName } from "./handshake.ts";
 import type { LinkOptions } from "./link.ts";
 import { ServerLink, type ServerHome } from "./server.ts";
 
@@ -13,9 +13,7 @@ interface Newcomer extends Expiring {
 }
 
 /** Connections that begin with our preface, or that TLS has named ours. */
-export class FastAcceptor implements Acceptor, ServerHome {
-  readonly name = "fast";
-  readonly alpn: readonly string[] = [alpnName];
+export class FastAcceptor implements Accepting, ServerHome {
   readonly options: LinkOptions;
   readonly calls: DirectHandler;
   readonly #prefaceTimeout: number;
@@ -35,11 +33,6 @@ export class FastAcceptor implements Acceptor, ServerHome {
       () => [...this.#newcomers, ...this.#links],
       (one) => one.expire(),
     );
-  }
-
-  match(prefix: Buffer): boolean | undefined {
-    const found = readPreface(prefix);
-    return found === undefined ? undefined : found !== false && found.version >= 1;
   }
 
   accept(socket: Socket, bytes: Buffer): void {

@@ -2,11 +2,8 @@ import type { Socket } from "node:net";
 import type { Clock } from "../../clock.ts";
 import { errors } from "../../errors.ts";
 import type { Inlet } from "../../internal/inlet.ts";
-import { preface, readPreface, version } from "../../wire/fast/frame.ts";
+import { alpnName, preface, readPreface, version } from "../../wire/fast/frame.ts";
 import { wireId } from "./link.ts";
-
-/** TLS protocol name. */
-export const alpnName = "ts-micro";
 
 /**
  * Says the preface and waits for the peer's. The bytes that came behind it; undefined when what is there does not speak our framing: an

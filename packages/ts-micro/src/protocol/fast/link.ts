@@ -22,6 +22,8 @@ import type { Stream } from "./stream.ts";
 export const wireId = "ts.micro.protocol.fast";
 /** Gathered bytes at which a turn's writes leave at once: the peer may begin, and the slab stays in the cache. */
 const early = 64 << 10;
+/** A turn that will say more than this, as far as the one before tells, says the half of it early: both ends work at once. */
+const burst = 1 << 11;
 /** Unsent bytes in the socket at which a peer counts as slow. */
 const backlog = 1 << 20;
 
@@ -69,6 +71,8 @@ export abstract class Link implements FrameSink, Flushing {
   #asked = false;
   #choked = false;
   #sent = 0;
+  #early = early;
+  #said = 0;
   #waiting: (() => void)[] = [];
   #cause: Error | undefined;
 
@@ -136,7 +140,10 @@ export abstract class Link implements FrameSink, Flushing {
 
   /** There is something to flush. */
   dirty(): void {
-    if (this.writer.length > early) this.#send();
+    if (this.writer.length > this.#early) {
+      this.#send();
+      this.#early = early;
+    }
     if (this.#dirty) return;
     this.#dirty = true;
     // What answers at once leaves when everything that came has been looked at.
@@ -146,6 +153,8 @@ export abstract class Link implements FrameSink, Flushing {
   flush(): void {
     this.#dirty = false;
     this.#send();
+    this.#early = this.#said > burst ? Math.min(this.#said >>> 1, early) : early;
+    this.#said = 0;
   }
 
   frame(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void {
@@ -267,7 +276,10 @@ export abstract class Link implements FrameSink, Flushing {
     if (this.closed) return;
     const bytes = writer.take();
     if (!socket.destroyed) this.flushed = this.newest;
-    if (bytes !== undefined) socket.write(bytes);
+    if (bytes !== undefined) {
+      this.#said += bytes.length;
+      socket.write(bytes);
+    }
     if (this.#corked) {
       this.#corked = false;
       socket.uncork();

@@ -4,6 +4,8 @@ import { MicroError, type ErrorCode, statusOf } from "../../errors.ts";
 
 /** Version that these modules speak, and its preface. */
 export const version = 1;
+/** TLS protocol name. */
+export const alpnName = "ts-micro";
 const magic = "\0MICRO/";
 
 /** What both ends say first: the magic, the version in decimal, a newline. */
@@ -25,6 +27,12 @@ export function readPreface(bytes: Uint8Array): { version: number; end: number }
     } else if (byte < 0x30 || byte > 0x39) return false;
   }
   return bytes.length >= longestPreface ? false : undefined;
+}
+
+/** Whether a connection that begins like this is for us, of whatever version; undefined while it cannot be told. */
+export function isFast(prefix: Uint8Array): boolean | undefined {
+  const found = readPreface(prefix);
+  return found === undefined ? undefined : found !== false && found.version >= 1;
 }
 
 /** Length (4), type (1), flags (1), id (4). */

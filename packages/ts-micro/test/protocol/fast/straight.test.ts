@@ -1,4 +1,5 @@
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { Socket } from "node:net";
+import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { errors, type MicroError } from "../../../src/errors.ts";
 import type { IncomingCall, Peer, RawStream, Receiver } from "../../../src/protocol.ts";
 import { createClient } from "../../../src/index.ts";
@@ -205,5 +206,31 @@ it("a stream that the server has ended with an error is not cancelled at it, one
     expect((await wire.frame(Frame.cancel)).id).toBe(id);
   } finally {
     await client.close();
+  }
+});
+
+it("a turn's calls leave in one write; where the turn before said much, half of it leaves early", async () => {
+  await connected();
+  const write = vi.spyOn(Socket.prototype, "write");
+  try {
+    const requests = (): number => write.mock.calls.filter(([chunk]) => (chunk as Buffer)[4] === Frame.request).length;
+    const burst = async (calls: number): Promise<number> => {
+      write.mockClear();
+      const replies = Array.from({ length: calls }, () =>
+        peer.unary(world.bench.head("Test.Echo"), bytes("x".repeat(32))),
+      );
+      const gathered = requests();
+      await Promise.all(replies);
+      return requests() * 10 + gathered;
+    };
+    // The first slab is small, and full before that.
+    await burst(400);
+    expect(await burst(20)).toBe(10);
+    expect(await burst(200)).toBe(10);
+    expect(await burst(200)).toBe(21);
+    expect(await burst(20)).toBe(10);
+    expect(await burst(20)).toBe(10);
+  } finally {
+    write.mockRestore();
   }
 });
