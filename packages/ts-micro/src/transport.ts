@@ -13,8 +13,11 @@ export interface Message {
 export interface Receiver {
   /** One message, in order. */
   message(message: Message): void;
-  /** As `message`, from transports that have header lines: a flat list of canonical names, each once, and their values. */
-  lines?(headers: readonly string[], body: Buffer): void;
+  /**
+   * Asked first by transports that have header lines: a flat list of canonical names, each once, and their values; the body, which is others'
+   * when this has returned. False: it is wanted as a `message`.
+   */
+  lines?(headers: readonly string[], bytes: Buffer, from: number, to: number): boolean;
   /** The connection is over, once; `error` says why (CONNECTION_LOST for a plain end). No message follows. */
   closed(error: MicroError): void;
 }

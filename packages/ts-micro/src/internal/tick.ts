@@ -6,9 +6,11 @@ export interface Flushing {
 }
 
 let scheduled = false;
-let fresh = false;
 let time = 0;
+/** How often the time was asked for since a turn is known to have ended. */
 let uses = 0;
+/** Somebody will say when the turn ends. */
+let begun = false;
 /** `[0, count)`; longer, since to shorten an array costs more than to leave it. */
 let waiting: (Flushing | undefined)[] = [];
 let spare: (Flushing | undefined)[] = [];
@@ -23,6 +25,8 @@ export function atTickEnd(one: Flushing): void {
 /** In a turn that asks for little the clock is read each time; then each so many times. A call asks about four times. */
 const exact = 8;
 const interval = 32;
+/** To learn that a turn has ended costs more than the time: it is worth it to those that ask this often. They are exact up to there at least. */
+const watched = 4;
 
 /**
  * The time of the turn, for what is decided thousands of times in it: the clock is read for the first few, and then now and again, so
@@ -31,28 +35,24 @@ const interval = 32;
  */
 export function tickTime(clock: Clock): number {
   if (clock !== systemClock) return clock.now();
-  if (!fresh) {
-    time = clock.now();
-    fresh = true;
-    uses = 0;
-    if (!scheduled) schedule();
-  } else if (++uses < exact || uses % interval === 0) time = clock.now();
+  if (++uses === watched && !scheduled && !begun) schedule();
+  if (uses <= exact || uses % interval === 0) time = clock.now();
   return time;
 }
 
 /** Reads the clock for a turn that begins here and ends, at the latest, with {@link endTurn}: nothing need be scheduled for it. */
 export function beginTurn(clock: Clock): number {
   if (clock !== systemClock) return clock.now();
-  if (!fresh) {
-    time = clock.now();
-    fresh = true;
-    uses = 0;
-  }
-  return time;
+  begun = true;
+  if (scheduled && uses > exact) return time;
+  if (!scheduled) uses = 1;
+  return (time = clock.now());
 }
 
+/** Between two turns, as far as whoever calls it knows: what asks next asks in a new one, unless calls of before are to be flushed. */
 export function endTurn(): void {
-  if (!scheduled) fresh = false;
+  begun = false;
+  if (!scheduled) uses = 0;
 }
 
 function schedule(): void {
@@ -62,7 +62,7 @@ function schedule(): void {
 
 function end(): void {
   scheduled = false;
-  fresh = false;
+  uses = 0;
   const due = waiting;
   const last = count;
   waiting = spare;

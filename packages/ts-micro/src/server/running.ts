@@ -1,13 +1,12 @@
 import type { Clock } from "../clock.ts";
 import type { Cancellation } from "../context.ts";
 import { errors, type MicroError } from "../errors.ts";
+import { Chain, type Linked } from "../internal/chain.ts";
 import { Deadlines } from "../internal/deadlines.ts";
 
-/** Something under way. The links are {@link Running}'s own. */
-export interface RunningEntry {
+/** Something under way. */
+export interface RunningEntry extends Linked<RunningEntry> {
   readonly deadline: number;
-  previous: RunningEntry | undefined;
-  next: RunningEntry | undefined;
   expire(): void;
 }
 
@@ -16,10 +15,8 @@ export class Running {
   readonly #clock: Clock;
   readonly #service: string;
   readonly #deadlines: Deadlines<RunningEntry>;
-  // A list through the entries: to come and to go cost next to nothing.
-  #newest: RunningEntry | undefined;
+  readonly #entries = new Chain<RunningEntry>();
   #idle: (() => void)[] = [];
-  size = 0;
   /** Handlers that go on after their call has settled without them. They count as work, and a stop does not wait for them. */
   abandoned = 0;
 
@@ -28,27 +25,23 @@ export class Running {
     this.#service = service;
     this.#deadlines = new Deadlines(
       clock,
-      () => this.#entries(),
+      () => this.#entries,
       (entry) => entry.expire(),
     );
   }
 
+  get size(): number {
+    return this.#entries.size;
+  }
+
   enter(entry: RunningEntry): void {
-    const before = this.#newest;
-    entry.previous = before;
-    if (before !== undefined) before.next = entry;
-    this.#newest = entry;
-    this.size++;
+    this.#entries.enter(entry);
     if (entry.deadline !== Infinity) this.#deadlines.add(entry.deadline);
   }
 
   leave(entry: RunningEntry): void {
-    const { previous, next } = entry;
-    if (previous !== undefined) previous.next = next;
-    if (next !== undefined) next.previous = previous;
-    else this.#newest = previous;
-    entry.previous = entry.next = undefined;
-    if (--this.size === 0) this.#wake();
+    this.#entries.leave(entry);
+    if (this.size === 0) this.#wake();
   }
 
   /** Counts `work`, which nobody waits for any more, until it has settled. */
@@ -122,10 +115,6 @@ export class Running {
 
   close(): void {
     this.#deadlines.close();
-  }
-
-  *#entries(): IterableIterator<RunningEntry> {
-    for (let entry = this.#newest; entry !== undefined; entry = entry.previous) yield entry;
   }
 
   #wake(): void {

@@ -28,6 +28,7 @@ export interface PoolOptions {
 
 /** Idle connections by key, the last used first (v4:util/pool/default.go). Unlike Go's, it lets the aged and the dead go by itself. */
 export class Pool<T extends Poolable> {
+  /** A list stays while there are connections of its key, though all may be in use. */
   readonly #idle = new Map<string, T[]>();
   readonly #options: PoolOptions;
   readonly #aged: Deadlines<T>;
@@ -61,7 +62,6 @@ export class Pool<T extends Poolable> {
     if (links === undefined) return undefined;
     const now = tickTime(this.#options.clock);
     for (let link = links.pop(); link !== undefined; link = links.pop()) {
-      if (links.length === 0) this.#idle.delete(key);
       const fresh = (link.until ?? -Infinity) > now;
       link.deadline = Infinity;
       if (fresh && link.alive) return link;
@@ -81,16 +81,17 @@ export class Pool<T extends Poolable> {
     link.deadline = deadline;
     links.push(link);
     this.#aged.add(deadline);
-    const spare = links[links.length - 1 - size];
-    if (spare !== undefined && spare.deadline > now + grace) this.#aged.add((spare.deadline = now + grace));
+    if (links.length <= size) return;
+    const spare = links[links.length - 1 - size] as T;
+    if (spare.deadline > now + grace) this.#aged.add((spare.deadline = now + grace));
   }
 
-  /** An idle connection that has died is forgotten. */
+  /** A connection that has died is forgotten, if it is idle. */
   drop(link: T): void {
     const links = this.#idle.get(link.key);
-    const at = links?.indexOf(link) ?? -1;
-    if (links === undefined || at < 0) return;
-    links.splice(at, 1);
+    if (links === undefined) return;
+    const at = links.indexOf(link);
+    if (at >= 0) links.splice(at, 1);
     if (links.length === 0) this.#idle.delete(link.key);
   }
 

@@ -68,6 +68,29 @@ describe("the time of a turn", () => {
     await later();
   });
 
+  it("costs nothing to forget where few ask, or where somebody says that it ends", async () => {
+    await later();
+    const nextTick = vi.spyOn(process, "nextTick");
+    const now = vi.spyOn(systemClock, "now");
+    try {
+      for (let n = 0; n < 3; n++) tickTime(systemClock);
+      endTurn();
+      beginTurn(systemClock);
+      for (let n = 0; n < 20; n++) tickTime(systemClock);
+      endTurn();
+      // The next turn has nothing of what was read in this one.
+      for (let n = 0; n < 3; n++) tickTime(systemClock);
+      expect([nextTick.mock.calls.length, now.mock.calls.length]).toEqual([0, 3 + 8 + 3]);
+      // Of two turns without an end, the second to ask much is exact four times at least.
+      for (let n = 0; n < 6; n++) tickTime(systemClock);
+      expect([nextTick.mock.calls.length, now.mock.calls.length]).toEqual([1, 14 + 5]);
+    } finally {
+      nextTick.mockRestore();
+      now.mockRestore();
+    }
+    await later();
+  });
+
   it("that began with a chunk ends with it", async () => {
     await later();
     const now = vi.spyOn(systemClock, "now");

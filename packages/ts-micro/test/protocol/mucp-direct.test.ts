@@ -9,6 +9,7 @@ import { requestLines } from "../../src/protocol/mucp/lines.ts";
 import { ServerConnection } from "../../src/protocol/mucp/server.ts";
 import { virtualClock } from "../../src/testing/clock.ts";
 import { precompile } from "../../src/wire/http1/encode.ts";
+import { headerRecord } from "../../src/wire/http1/headers.ts";
 import { turns, Wire } from "./wire.ts";
 
 describe("the lines of a request made by template", () => {
@@ -104,7 +105,11 @@ describe("requests in a known form", () => {
     id,
     ...more,
   ];
-  const hear = (headers: string[], body = "x"): void => served.lines(headers, Buffer.from(body));
+  const hear = (headers: string[], body = "x"): void => {
+    const bytes = Buffer.from(`[${body}]`);
+    if (served.lines(headers, bytes, 1, bytes.length - 1)) return;
+    served.message({ header: headerRecord(headers), body: bytes.subarray(1, -1) });
+  };
 
   /** The first one goes the long way. */
   async function known(): Promise<void> {

@@ -10,7 +10,7 @@ import { H } from "../../wire/headers.ts";
 import { hear } from "./added.ts";
 import { errorBody, openBody } from "./bodies.ts";
 import { followHeader, isEnd, kindHeader, replyError, requestHeader, type Header } from "./headers.ts";
-import { clientId, closedPeer, silence, tooLate, type Owner, type Pending } from "./owner.ts";
+import { clientId, closedPeer, silence, tooLate, type Owner, type Entry } from "./owner.ts";
 
 interface Waiting {
   readonly body: Uint8Array;
@@ -19,9 +19,11 @@ interface Waiting {
 }
 
 /** The client's end of a stream, on a connection of its own (wire spec §3.2). */
-export class ClientStream implements RawStream, Receiver, DialOptions, Pending {
+export class ClientStream implements RawStream, Receiver, DialOptions, Entry {
   readonly deadline: number;
   readonly reuse = false;
+  previous: Entry | undefined;
+  next: Entry | undefined;
   readonly #owner: Owner;
   readonly #head: CallHead;
   readonly #header: Header;

@@ -3,6 +3,7 @@ import type { Message } from "../../transport.ts";
 import { MicroError, errors } from "../../errors.ts";
 import { EOS, decodeError } from "../../wire/error.ts";
 import { H, isPerHop } from "../../wire/headers.ts";
+import { integerOf } from "../../wire/http1/bytes.ts";
 
 export type Header = Record<string, string>;
 
@@ -46,17 +47,11 @@ function routing(header: Header, head: CallHead): Header {
   return header;
 }
 
-// Go reads it as uint64 and uses it as int64.
+// Go reads it as uint64 and uses it as int64. Numbers beyond a small integer are slow to write, so from a second on it is whole milliseconds.
 export function nanoseconds(ms: number): string {
-  const wanted = Math.min(Math.max(1, Math.round(ms * 1e6)), 9e18);
-  if (wanted === last) return text;
-  last = wanted;
-  return (text = String(wanted));
+  if (ms >= 1000 && ms < 1e9) return Math.round(ms) + "000000";
+  return String(Math.min(Math.max(1, Math.round(ms * 1e6)), 9e18));
 }
-
-// Numbers of this size are slow to write, and calls of one turn tend to have the same time left.
-let last = 0;
-let text = "0";
 
 const digits = /^\d{1,20}$/;
 const most = 2n ** 64n;
@@ -67,7 +62,10 @@ export function deadlineOf(header: Header, now: number): number {
 }
 
 export function deadlineAfter(text: string | undefined, now: number): number {
-  if (text === undefined || !digits.test(text) || (text.length === 20 && BigInt(text) >= most)) return Infinity;
+  if (text === undefined) return Infinity;
+  const short = integerOf(text);
+  if (short !== undefined) return now + short / 1e6;
+  if (!digits.test(text) || (text.length === 20 && BigInt(text) >= most)) return Infinity;
   return now + Number(text) / 1e6;
 }
 

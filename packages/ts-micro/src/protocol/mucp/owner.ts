@@ -1,5 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import { MicroError } from "../../errors.ts";
+import type { Linked } from "../../internal/chain.ts";
 import type { Expiring } from "../../internal/deadlines.ts";
 import type { Route } from "../../protocol.ts";
 import type { Receiver, Transport } from "../../transport.ts";
@@ -16,7 +17,7 @@ export interface Owner {
   /** Milliseconds that a half-closed stream of a Go node may stay silent. */
   readonly goHalfCloseGrace: number;
   /** The outcome of the entry is known. */
-  settled(entry: Pending): void;
+  settled(entry: Entry): void;
 }
 
 /** A call or stream under way. */
@@ -24,6 +25,9 @@ export interface Pending extends Expiring {
   expire(): void;
   abandon(): void;
 }
+
+/** One of a {@link Owner}'s. */
+export interface Entry extends Pending, Linked<Entry> {}
 
 /** For a connection that came too late. */
 export const silence: Receiver = { message() {}, closed() {} };

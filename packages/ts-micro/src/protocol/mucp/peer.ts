@@ -1,13 +1,14 @@
 import type { Clock } from "../../clock.ts";
 import type { Cancellation } from "../../context.ts";
 import type { MicroError } from "../../errors.ts";
+import { Chain } from "../../internal/chain.ts";
 import { Deadlines } from "../../internal/deadlines.ts";
 import { tickTime } from "../../internal/tick.ts";
 import type { CallHead, OutgoingCall, Peer, RawStream, Reply } from "../../protocol.ts";
 import type { Transport } from "../../transport.ts";
 import type { Node } from "../../wire/registry-record.ts";
 import { ClientStream } from "./client-stream.ts";
-import { closedPeer, tooLate, type Owner, type Pending } from "./owner.ts";
+import { closedPeer, tooLate, type Owner, type Entry } from "./owner.ts";
 import { PromisedCall, routeOf } from "../common/promised.ts";
 import { UnaryCall } from "./unary.ts";
 
@@ -17,8 +18,8 @@ export class MucpPeer implements Peer, Owner {
   readonly transport: Transport;
   readonly clock: Clock;
   readonly goHalfCloseGrace: number;
-  readonly #pending = new Set<Pending>();
-  readonly #deadlines: Deadlines<Pending>;
+  readonly #pending = new Chain<Entry>();
+  readonly #deadlines: Deadlines<Entry>;
   readonly #left: (peer: MucpPeer) => void;
   /** Not for registered Go nodes of old, which want envelopes. */
   readonly direct: ((call: OutgoingCall) => void) | undefined;
@@ -64,14 +65,14 @@ export class MucpPeer implements Peer, Owner {
     return stream;
   }
 
-  settled(entry: Pending): void {
-    this.#pending.delete(entry);
+  settled(entry: Entry): void {
+    this.#pending.leave(entry);
   }
 
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    for (const entry of this.#pending) entry.abandon();
+    for (const entry of [...this.#pending]) entry.abandon();
     this.#deadlines.close();
     this.transport.forget(this.node);
     this.#left(this);
@@ -79,14 +80,15 @@ export class MucpPeer implements Peer, Owner {
 
   #start(call: OutgoingCall, id?: string): void {
     if (this.#closed) return call.failed(closedPeer(this.node, true));
-    if (call.due <= tickTime(this.clock)) return call.failed(tooLate(call.route, this.node, true));
+    const now = tickTime(this.clock);
+    if (call.due <= now) return call.failed(tooLate(call.route, this.node, true));
     const unary = new UnaryCall(this, call, id);
     this.#add(unary);
-    unary.start();
+    unary.start(now);
   }
 
-  #add(entry: Pending): void {
-    this.#pending.add(entry);
+  #add(entry: Entry): void {
+    this.#pending.enter(entry);
     if (entry.deadline !== Infinity) this.#deadlines.add(entry.deadline);
   }
 }

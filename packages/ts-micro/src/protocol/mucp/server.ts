@@ -62,23 +62,20 @@ export class ServerConnection implements Receiver {
     this.#clock = clock;
   }
 
-  lines(headers: HeaderList, body: Buffer): void {
-    if (this.#form?.fits(headers) !== true) return this.#learn(headers, body);
+  lines(headers: HeaderList, bytes: Buffer, from: number, to: number): boolean {
     const form = this.#form;
+    // What comes in a new form goes the long way once.
+    if (form?.fits(headers) !== true) {
+      if (this.#direct !== undefined && this.#connection.sendLines !== undefined)
+        this.#form = formOf(headers, headerRecord(headers), this.#direct);
+      return false;
+    }
     const stream = form.stream(headers);
     // Whatever else is known by this id comes first.
-    if (this.#streams.has(stream) || !this.#free(stream) || this.#finished.has(stream))
-      return this.message({ header: headerRecord(headers), body });
+    if (this.#streams.has(stream) || !this.#free(stream) || this.#finished.has(stream)) return false;
     const call = new DirectCall(this, form, headers, stream, tickTime(this.#clock));
-    this.#direct?.direct(call, form.target, body, 0, body.length);
-  }
-
-  /** What comes in a new form goes the long way once. */
-  #learn(headers: HeaderList, body: Buffer): void {
-    const header = headerRecord(headers);
-    if (this.#direct !== undefined && this.#connection.sendLines !== undefined)
-      this.#form = formOf(headers, header, this.#direct);
-    this.message({ header, body });
+    this.#direct?.direct(call, form.target, bytes, from, to);
+    return true;
   }
 
   get local(): string {

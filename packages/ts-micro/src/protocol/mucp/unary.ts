@@ -10,7 +10,7 @@ import { H } from "../../wire/headers.ts";
 import { hear } from "./added.ts";
 import { isEnd, replyError, requestHeader } from "./headers.ts";
 import { requestLines } from "./lines.ts";
-import { clientId, closedPeer, silence, tooLate, type Owner, type Pending } from "./owner.ts";
+import { clientId, closedPeer, silence, tooLate, type Owner, type Entry } from "./owner.ts";
 
 const nothing = Buffer.alloc(0);
 
@@ -18,10 +18,12 @@ const nothing = Buffer.alloc(0);
  * One request and its reply on a connection leased for them alone. A connection whose reply is still owed is never given back: a late
  * reply would answer somebody else's call.
  */
-export class UnaryCall implements Receiver, DialOptions, Pending {
+export class UnaryCall implements Receiver, DialOptions, Entry {
   // Set by the constructor alone: fields that a class defines cost a step each, and there is one of these for every call.
   declare readonly deadline: number;
   declare readonly reuse: true;
+  declare previous: Entry | undefined;
+  declare next: Entry | undefined;
   declare private readonly owner: Owner;
   declare private readonly call: OutgoingCall;
   declare private readonly id: string;
@@ -35,6 +37,8 @@ export class UnaryCall implements Receiver, DialOptions, Pending {
   constructor(owner: Owner, call: OutgoingCall, id: string = nextCallId()) {
     this.deadline = call.due;
     this.reuse = true;
+    this.previous = undefined;
+    this.next = undefined;
     this.owner = owner;
     this.call = call;
     this.id = id;
@@ -51,14 +55,14 @@ export class UnaryCall implements Receiver, DialOptions, Pending {
     return this.controller.signal;
   }
 
-  start(): void {
+  start(now: number): void {
     const { call, owner } = this;
     call.unlink = call.cancellation?.onCancel((reason) => this.#give(reason));
     if (this.over) return;
     const idle = owner.transport.lease?.(owner.node);
-    if (idle !== undefined) return this.#connected(idle);
+    if (idle !== undefined) return this.#connected(idle, now);
     owner.transport.dial(owner.node, this).then(
-      (connection) => this.#connected(connection),
+      (connection) => this.#connected(connection, tickTime(owner.clock)),
       (error: unknown) => this.#dialFailed(fromUnknown(error, clientId)),
     );
   }
@@ -73,14 +77,14 @@ export class UnaryCall implements Receiver, DialOptions, Pending {
     this.#give(closedPeer(this.owner.node, !this.sent));
   }
 
-  lines(headers: HeaderList, body: Buffer): void {
+  lines(headers: HeaderList, bytes: Buffer, from: number, to: number): boolean {
     const { connection } = this;
-    if (this.over || connection === undefined || !this.sent || !plain(headers))
-      return this.message({ header: headerRecord(headers), body });
+    if (this.over || connection === undefined || !this.sent || !plain(headers)) return false;
     if (this.call.listener !== undefined) hear(this.call.listener, headerRecord(headers));
     this.#settled();
     connection.release();
-    this.#replied(body);
+    this.#replied(bytes, from, to);
+    return true;
   }
 
   message(message: Message): void {
@@ -95,7 +99,7 @@ export class UnaryCall implements Receiver, DialOptions, Pending {
       : replyError(message, this.call.route.contentType);
     this.#settled();
     connection.release();
-    if (error === undefined) this.#replied(bufferOf(message.body));
+    if (error === undefined) this.#replied(bufferOf(message.body), 0, message.body.length);
     else this.#failed(error);
   }
 
@@ -104,7 +108,7 @@ export class UnaryCall implements Receiver, DialOptions, Pending {
     this.#give(this.sent ? error : new MicroError({ ...error.toJSON(), refused: true }));
   }
 
-  #connected(connection: Connection): void {
+  #connected(connection: Connection, now: number): void {
     if (this.over) {
       connection.receive(silence);
       connection.destroy();
@@ -115,10 +119,9 @@ export class UnaryCall implements Receiver, DialOptions, Pending {
     if (this.over) return;
     const { call } = this;
     try {
-      const left = this.deadline - tickTime(this.owner.clock);
-      if (connection.sendLines === undefined) return this.#send(connection);
+      if (connection.sendLines === undefined) return this.#send(connection, now);
       // Behind the metadata, whose getters may call and write another body where this one is.
-      const lines = requestLines(call.route, call.sent, left, this.id);
+      const lines = requestLines(call.route, call.sent, this.deadline - now, this.id);
       connection.sendLines(lines, call.body());
       this.sent = true;
     } catch (error) {
@@ -129,11 +132,11 @@ export class UnaryCall implements Receiver, DialOptions, Pending {
     if (call.oneway) this.#written();
   }
 
-  #send(connection: Connection): void {
+  #send(connection: Connection, now: number): void {
     const { call, deadline, id } = this;
     const metadata = call.sent === undefined ? undefined : Metadata.from(call.sent);
     const head: CallHead = { ...call.route, kind: "unary", deadline, metadata, id };
-    const message = { header: requestHeader(head, this.owner.clock.now()), body: bytesOf(call.body()) };
+    const message = { header: requestHeader(head, now), body: bytesOf(call.body()) };
     this.sent = true;
     connection.send(message).then(
       () => {
@@ -148,13 +151,13 @@ export class UnaryCall implements Receiver, DialOptions, Pending {
     const { call } = this;
     call.unlink?.();
     call.unlink = undefined;
-    this.#replied(nothing);
+    this.#replied(nothing, 0, 0);
   }
 
-  #replied(body: Buffer): void {
+  #replied(bytes: Buffer, from: number, to: number): void {
     if (this.told) return;
     this.told = true;
-    this.call.replied(body, 0, body.length);
+    this.call.replied(bytes, from, to);
   }
 
   #failed(error: MicroError): void {
@@ -179,6 +182,7 @@ export class UnaryCall implements Receiver, DialOptions, Pending {
   }
 
   #settled(): void {
+    if (this.over) return;
     this.over = true;
     this.connection = undefined;
     this.call.unlink?.();

@@ -88,9 +88,9 @@ export class ClientEnd extends HttpEnd<Http1Response> implements Poolable {
       : encodeRequest({ host: this.#host, headers, body });
   }
 
-  protected override read(chunk: Buffer): void {
+  protected override read(chunk: Buffer, length: number, lent: boolean): void {
     if (this.#idle && !this.over) return this.shut("answered without being asked");
-    super.read(chunk);
+    super.read(chunk, length, lent);
   }
 
   protected override parsed(): void {

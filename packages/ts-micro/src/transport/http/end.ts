@@ -3,12 +3,13 @@ import { errors, fromUnknown, type MicroError } from "../../errors.ts";
 import { exitAmbient } from "../../internal/ambient.ts";
 import { endName } from "../../internal/net-address.ts";
 import type { Inlet } from "../../internal/inlet.ts";
+import { endTurn } from "../../internal/tick.ts";
 import type { Body } from "../../protocol.ts";
 import type { Connection, Message, Receiver } from "../../transport.ts";
 import { headerRecord } from "../../wire/http1/headers.ts";
 import type { Http1Message, Http1Parser } from "../../wire/http1/parser.ts";
 import type { Ending, Home } from "./ends.ts";
-import { Head } from "./output.ts";
+import { writeMessage } from "./output.ts";
 import { id, type Settings } from "./options.ts";
 
 /** What may wait in a socket before senders are held back. */
@@ -48,7 +49,7 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
     this.local = endName(socket.localAddress, socket.localPort);
     this.remote = remote;
     ends.add(this);
-    const data = (chunk: Buffer): void => this.read(chunk);
+    const data = (chunk: Buffer): void => this.read(chunk, chunk.length, false);
     const end = (): void => this.#ended();
     const drain = (): void => this.drained();
     const error = (cause: Error): void => void (this.#cause = cause);
@@ -60,12 +61,7 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
       socket.off("data", data).off("end", end).off("drain", drain).off("error", error).off("close", close);
     };
     if (inlet?.direct === true) {
-      // The buffer is read into again, and bodies are views of what was read.
-      inlet.reading = (bytes, length) => {
-        const chunk = Buffer.allocUnsafe(length);
-        bytes.copy(chunk, 0, 0, length);
-        this.read(chunk);
-      };
+      inlet.reading = (bytes, length) => this.read(bytes, length, true);
       socket.resume();
     } else socket.on("data", data);
     socket.on("end", end).on("drain", drain).on("error", error).on("close", close);
@@ -120,10 +116,8 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
     const { maxBody, maxHeader } = settings;
     const length = typeof body === "string" ? Buffer.byteLength(body) : body.length;
     if (length > maxBody) throw errors.payloadTooLarge(id, `body of ${length} bytes, at most ${maxBody}`);
-    const head = new Head(start, lines, length);
-    if (head.most > maxHeader && head.bytes > maxHeader)
+    if (!writeMessage(socket, start, lines, body, length, maxHeader))
       throw errors.payloadTooLarge(id, `headers of more than ${maxHeader} bytes`);
-    head.write(socket, body);
   }
 
   pause(): void {
@@ -162,14 +156,18 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
     later(() => {
       this.#flowing = false;
       if (this.over || this.held) return;
-      if (this.parser.paused) this.#parse(undefined);
+      if (this.parser.paused) this.#parse(undefined, 0, false);
       if (!this.over && !this.held) this.socket.resume();
     });
   }
 
-  protected read(chunk: Buffer): void {
+  /** `lent`: others write into the chunk afterwards. */
+  protected read(chunk: Buffer, length: number, lent: boolean): void {
     // A lingering socket is read to its end: closing with unread bytes would reset it, and the peer lose what we sent last.
-    if (!this.over) this.#parse(chunk);
+    if (this.over) return;
+    endTurn();
+    this.#parse(chunk, length, lent);
+    endTurn();
   }
 
   protected drained(): void {
@@ -181,9 +179,9 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
   /** Gives a message to the receiver. False: no more for now. */
   protected deliver(message: M): boolean {
     const { receiver } = this;
-    if (receiver === undefined) (this.#kept ??= []).push(message);
-    else if (receiver.lines !== undefined) receiver.lines(message.headers, message.body);
-    else receiver.message({ header: headerRecord(message.headers), body: message.body });
+    if (receiver === undefined) (this.#kept ??= []).push(message.keep());
+    else if (receiver.lines?.(message.headers, message.bytes, message.from, message.to) !== true)
+      receiver.message({ header: headerRecord(message.headers), body: message.body });
     return !this.held && !this.over;
   }
 
@@ -218,11 +216,11 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
     this.ends.gone(this);
   }
 
-  #parse(chunk: Buffer | undefined): void {
+  #parse(chunk: Buffer | undefined, length: number, lent: boolean): void {
     this.parsing = true;
     try {
       if (chunk === undefined) this.parser.resume();
-      else this.parser.push(chunk);
+      else this.parser.push(chunk, length, lent);
       this.parsing = false;
     } catch (error) {
       this.parsing = false;

@@ -8,44 +8,30 @@ const size = 16 << 10;
 /** Of all sockets: what the system has taken at once leaves it free for the next message. */
 let slab = Buffer.allocUnsafeSlow(size);
 
-/** The head of a message, in the pieces that it is made of: to join them would cost more than to write them. */
-export class Head {
-  /** What it cannot be longer than, in bytes. */
-  readonly most: number;
-  readonly #start: string;
-  readonly #lines: readonly string[];
-  readonly #length: number;
-
-  /** `length`: that of the body. */
-  constructor(start: string, lines: readonly string[], length: number) {
-    this.#start = start;
-    this.#lines = lines;
-    this.#length = length;
-    let characters = start.length + 40;
-    for (const line of lines) characters += line.length;
-    this.most = characters * 3;
-  }
-
-  get bytes(): number {
-    return this.#put(Buffer.allocUnsafe(this.most));
-  }
-
-  /** Writes it and the body in one system call. */
-  write(socket: Socket, body: Body): void {
-    const most = this.most + this.#length;
-    if (most > size || socket.writableLength > 0 || (socket as TLSSocket).encrypted) {
-      const bytes = Buffer.allocUnsafe(most);
-      return void socket.write(bytes.subarray(0, putBody(bytes, body, this.#put(bytes))));
-    }
-    socket.write(slab.subarray(0, putBody(slab, body, this.#put(slab))));
-    if (socket.writableLength > 0) slab = Buffer.allocUnsafeSlow(size);
-  }
-
-  #put(bytes: Buffer): number {
-    let at = utf8Write(bytes, this.#start, 0);
-    for (const line of this.#lines) at = utf8Write(bytes, line, at);
-    at = utf8Write(bytes, "Content-Length: ", at);
-    at = utf8Write(bytes, String(this.#length), at);
-    return utf8Write(bytes, "\r\n\r\n", at);
-  }
+/**
+ * Writes the head of a message, in the pieces that it is made of (to join them would cost more), and its body of `length` bytes in one
+ * system call. False: the head has more than `maxHead` bytes, and nothing was written.
+ */
+export function writeMessage(
+  socket: Socket,
+  start: string,
+  lines: readonly string[],
+  body: Body,
+  length: number,
+  maxHead: number,
+): boolean {
+  let characters = start.length + 40;
+  for (let i = 0; i < lines.length; i++) characters += (lines[i] as string).length;
+  const most = characters * 3 + length;
+  const apart = most > size || socket.writableLength > 0 || (socket as TLSSocket).encrypted;
+  const bytes = apart ? Buffer.allocUnsafe(most) : slab;
+  let at = utf8Write(bytes, start, 0);
+  for (let i = 0; i < lines.length; i++) at = utf8Write(bytes, lines[i] as string, at);
+  at = utf8Write(bytes, "Content-Length: ", at);
+  at = utf8Write(bytes, String(length), at);
+  at = utf8Write(bytes, "\r\n\r\n", at);
+  if (at > maxHead) return false;
+  socket.write(bytes.subarray(0, putBody(bytes, body, at)));
+  if (!apart && socket.writableLength > 0) slab = Buffer.allocUnsafeSlow(size);
+  return true;
 }

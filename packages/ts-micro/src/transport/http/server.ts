@@ -49,7 +49,7 @@ class ServerEnd extends HttpEnd<Http1Request> {
 
   /** Reads what the listener had read, then the socket. */
   begin(bytes: Buffer): void {
-    if (bytes.length > 0) this.read(bytes);
+    if (bytes.length > 0) this.read(bytes, bytes.length, false);
     else this.#watch();
     if (!this.over && !this.held) this.socket.resume();
   }

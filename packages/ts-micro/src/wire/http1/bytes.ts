@@ -36,3 +36,16 @@ export class Gathered {
     return bytes;
   }
 }
+
+/** The number that at most 15 digits say; undefined for any other text. Without the garbage and the time of `Number`. */
+export function integerOf(text: string): number | undefined {
+  const { length } = text;
+  if (length === 0 || length > 15) return undefined;
+  let sum = 0;
+  for (let i = 0; i < length; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit < 0 || digit > 9) return undefined;
+    sum = sum * 10 + digit;
+  }
+  return sum;
+}

@@ -1,3 +1,4 @@
+import { integerOf } from "./bytes.ts";
 import { malformed, type ResolvedLimits } from "./limits.ts";
 import { latin1Slice, utf8Slice } from "../utf8.ts";
 import { canonicalHeader, isTokenByte } from "./names.ts";
@@ -183,6 +184,8 @@ function isBlank(code: number): boolean {
 }
 
 function lengthOf(value: string): number {
+  const short = integerOf(value);
+  if (short !== undefined) return short;
   if (!digits.test(value)) throw malformed("Content-Length is not a number");
   return Number(value);
 }

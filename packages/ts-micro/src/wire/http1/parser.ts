@@ -4,16 +4,50 @@ import { HeadReader } from "./head.ts";
 import type { HeaderList } from "./headers.ts";
 import { malformed, resolveLimits, tooLarge, type Http1Limits, type ResolvedLimits } from "./limits.ts";
 
+const none: Buffer = Buffer.alloc(0);
+
 /** What requests and responses have in common. */
-export interface Http1Message {
+export class Http1Message {
+  // Set by the constructor alone: fields that a class defines cost a step each.
   /** Canonical names, each once; values decoded as UTF-8 (wire spec §10). */
-  readonly headers: HeaderList;
+  declare readonly headers: HeaderList;
   /** The sender ends the connection after this message: `Connection: close` in any case, or HTTP/1.0 without keep-alive. */
-  readonly close: boolean;
+  declare readonly close: boolean;
   /** 1 for HTTP/1.1, 0 for HTTP/1.0. */
-  readonly minor: number;
-  /** Decoded. May be a view of the chunk that it came in. Empty until the body is complete. */
-  body: Buffer;
+  declare readonly minor: number;
+  /** The decoded body is `bytes[from, to)`; empty until it is complete. */
+  declare bytes: Buffer;
+  declare from: number;
+  declare to: number;
+  /** The bytes are of a chunk that was lent. */
+  declare lent: boolean;
+
+  constructor(headers: HeaderList, close: boolean, minor: number) {
+    this.headers = headers;
+    this.close = close;
+    this.minor = minor;
+    this.bytes = none;
+    this.from = 0;
+    this.to = 0;
+    this.lent = false;
+  }
+
+  /** The decoded body, to keep. May be a view of the chunk that it came in, unless that was lent. */
+  get body(): Buffer {
+    const view = this.bytes.subarray(this.from, this.to);
+    return this.lent ? Buffer.from(view) : view;
+  }
+
+  /** For who keeps the message longer than he was told of it. */
+  keep(): this {
+    if (this.lent) {
+      this.bytes = this.body;
+      this.to -= this.from;
+      this.from = 0;
+      this.lent = false;
+    }
+    return this;
+  }
 }
 
 /** Takes what a parser reads, in order. Must not throw. To stop the parser, return `false`. */
@@ -28,7 +62,6 @@ export interface Http1Sink<M extends Http1Message> {
 }
 
 const endOfHead = Buffer.from("\r\n\r\n");
-const none: Buffer = Buffer.alloc(0);
 const LF = 10;
 const CR = 13;
 
@@ -48,6 +81,9 @@ export abstract class Http1Parser<M extends Http1Message> {
   #state: "head" | "length" | "chunked" | "until-close" = "head";
   #message: M | undefined;
   #bodyLength = 0;
+  /** Of the chunk at hand: where it ends, and whether it is lent. */
+  #stop = 0;
+  #lent = false;
   /** The last start line, with CRLF. */
   #line: Buffer = none;
   #chunked: ChunkedBody | undefined;
@@ -80,11 +116,16 @@ export abstract class Http1Parser<M extends Http1Message> {
     return this.#paused;
   }
 
-  /** Reads `chunk`, which the caller must not write into afterwards. While paused it is kept; the owner should pause its socket too. */
-  push(chunk: Buffer): void {
+  /**
+   * Reads `chunk`, up to `end`. The caller must not write into it afterwards, unless it is `lent`. While paused it is kept; the owner should
+   * pause its socket too.
+   */
+  push(chunk: Buffer, end: number = chunk.length, lent: boolean = false): void {
     if (this.#failure !== undefined) throw this.#failure;
     if (this.#ended) throw malformed("bytes after the end of the connection");
     try {
+      this.#stop = end;
+      this.#lent = lent;
       if (this.#paused) this.#hold(chunk, 0);
       else this.#run(chunk);
     } catch (error) {
@@ -97,7 +138,7 @@ export abstract class Http1Parser<M extends Http1Message> {
     if (!this.#paused || this.#failure !== undefined) return;
     this.#paused = false;
     try {
-      this.#run(this.#held.take());
+      this.#run(this.#takeHeld());
       if (this.#ended && !this.#paused) this.#finish();
     } catch (error) {
       throw this.#fail(error);
@@ -131,42 +172,50 @@ export abstract class Http1Parser<M extends Http1Message> {
   }
 
   #finish(): void {
-    if (this.#state === "until-close") this.#deliver(this.#body.take(), none, 0);
+    if (this.#state === "until-close") this.#deliverBody(this.#body.take(), none, 0);
     else if (!this.idle) throw malformed("the connection ended inside a message");
   }
 
   // Not copied when nothing is held yet: an owner may pause after each of the many messages of one chunk.
   #hold(chunk: Buffer, at: number): void {
-    if (this.#held.length === 0) return this.#held.adopt(chunk.subarray(at));
+    const stop = Math.max(at, this.#stop);
+    if (this.#held.length === 0 && !this.#lent) return this.#held.adopt(chunk.subarray(at, stop));
     const max = this.limits.maxHeadBytes + this.limits.maxBodyBytes;
     if (this.#held.length > max) throw tooLarge(`more than ${max} bytes while paused`);
-    this.#held.append(chunk, at, chunk.length);
+    this.#held.append(chunk, at, stop);
+  }
+
+  #takeHeld(): Buffer {
+    const bytes = this.#held.take();
+    this.#stop = bytes.length;
+    this.#lent = false;
+    return bytes;
   }
 
   #run(chunk: Buffer): void {
     let at = 0;
-    while (at < chunk.length && !this.#paused) {
+    while (at < this.#stop && !this.#paused) {
       if (this.#state === "head") {
         if (this.#held.length > 0) {
           const from = Math.max(0, this.#held.length - 3);
-          this.#held.append(chunk, at, chunk.length);
+          this.#held.append(chunk, at, this.#stop);
           if (this.#held.view().indexOf(endOfHead, from) < 0) return this.#checkPartial(from);
-          chunk = this.#held.take();
+          chunk = this.#takeHeld();
           at = 0;
         }
         at = this.#begin(chunk, at);
       } else if (this.#state === "length") {
         const from = at;
-        at = Math.min(chunk.length, at + this.#bodyLength - this.#body.length);
+        at = Math.min(this.#stop, at + this.#bodyLength - this.#body.length);
         this.#body.append(chunk, from, at, this.#bodyLength);
-        if (this.#body.length === this.#bodyLength) this.#deliver(this.#body.take(), chunk, at);
+        if (this.#body.length === this.#bodyLength) this.#deliverBody(this.#body.take(), chunk, at);
       } else if (this.#state === "chunked") {
         const body = this.#chunked as ChunkedBody;
-        at = body.feed(chunk, at, chunk.length);
-        if (body.done) this.#deliver(body.take(), chunk, at);
+        at = body.feed(chunk, at, this.#stop);
+        if (body.done) this.#deliverBody(body.take(), chunk, at);
       } else {
-        if (this.#body.length + chunk.length - at > this.limits.maxBodyBytes) throw this.#bodyTooLarge();
-        this.#body.append(chunk, at, chunk.length);
+        if (this.#body.length + this.#stop - at > this.limits.maxBodyBytes) throw this.#bodyTooLarge();
+        this.#body.append(chunk, at, this.#stop);
         return;
       }
     }
@@ -175,11 +224,12 @@ export abstract class Http1Parser<M extends Http1Message> {
   /** Reads the head at `chunk[at]` and as much of its body as needs no waiting; returns where it stopped. Holds an incomplete head. */
   #begin(chunk: Buffer, at: number): number {
     const fields = this.#startLine(chunk, at);
-    const headers = fields < 0 ? undefined : this.#heads.read(chunk, fields, chunk.length);
+    const stop = this.#stop;
+    const headers = fields < 0 ? undefined : this.#heads.read(chunk, fields, stop);
     if (headers === undefined) {
-      this.#held.append(chunk, at, chunk.length);
+      this.#held.append(chunk, at, stop);
       this.#checkPartial(0);
-      return chunk.length;
+      return stop;
     }
     const begin = at;
     at = this.#heads.next;
@@ -190,7 +240,7 @@ export abstract class Http1Parser<M extends Http1Message> {
     if (this.#sink.head !== undefined && this.wanted(message) && this.#sink.head(message) === false) {
       this.#paused = true;
       this.#hold(chunk, begin);
-      return chunk.length;
+      return stop;
     }
     this.#message = message;
     const rule = this.bodyOf(message);
@@ -200,14 +250,18 @@ export abstract class Http1Parser<M extends Http1Message> {
     } else if (rule !== "none" && framing.length > 0) {
       if (framing.length > this.limits.maxBodyBytes) throw this.#bodyTooLarge();
       const end = at + framing.length;
-      if (end <= chunk.length) {
-        this.#deliver(chunk.subarray(at, end), chunk, end);
+      if (end <= stop) {
+        message.bytes = chunk;
+        message.from = at;
+        message.to = end;
+        message.lent = this.#lent;
+        this.#deliver(chunk, end);
         return end;
       }
       this.#bodyLength = framing.length;
       this.#state = "length";
     } else if (rule === "until-close" && framing.length < 0) this.#state = "until-close";
-    else this.#deliver(none, chunk, at);
+    else this.#deliver(chunk, at);
     return at;
   }
 
@@ -215,10 +269,11 @@ export abstract class Http1Parser<M extends Http1Message> {
   #startLine(chunk: Buffer, at: number): number {
     const known = this.#line;
     let i = 0;
-    while (i < known.length && known[i] === chunk[at + i]) i++;
+    const most = Math.min(known.length, this.#stop - at);
+    while (i < most && known[i] === chunk[at + i]) i++;
     if (i === known.length && i > 0) return at + i;
     const lf = chunk.indexOf(LF, at);
-    if (lf < 0) return -1;
+    if (lf < 0 || lf >= this.#stop) return -1;
     if (lf - at > this.limits.maxStartLineBytes + 1) throw this.#lineTooLong();
     if (chunk[lf - 1] !== CR || lf === at) throw malformed("bare LF in a head");
     this.start(chunk.toString("latin1", at, lf - 1));
@@ -226,14 +281,20 @@ export abstract class Http1Parser<M extends Http1Message> {
     return lf + 1;
   }
 
-  /** Completes the message; `chunk[at]` is the first byte after it. */
-  #deliver(body: Buffer, chunk: Buffer, at: number): void {
+  #deliverBody(body: Buffer, chunk: Buffer, at: number): void {
+    const message = this.#message as M;
+    message.bytes = body;
+    message.to = body.length;
+    this.#deliver(chunk, at);
+  }
+
+  /** The message is complete; `chunk[at]` is the first byte after it. */
+  #deliver(chunk: Buffer, at: number): void {
     const message = this.#message as M;
     this.#message = undefined;
     this.#chunked = undefined;
     this.#state = "head";
     if (!this.wanted(message)) return;
-    message.body = body;
     if (this.#sink.message(message) !== false) return;
     this.#paused = true;
     this.#hold(chunk, at);
@@ -266,6 +327,7 @@ export abstract class Http1Parser<M extends Http1Message> {
 
 function closes(connection: string, minor: number): boolean {
   if (connection === "") return minor === 0;
+  if (connection === "keep-alive") return false;
   const options = connection.toLowerCase().split(",");
   const has = (name: string): boolean => options.some((option) => option.trim() === name);
   return has("close") || (minor === 0 && !has("keep-alive"));

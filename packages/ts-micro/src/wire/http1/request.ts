@@ -1,16 +1,21 @@
 import type { HeaderList } from "./headers.ts";
 import { malformed } from "./limits.ts";
 import { isTokenByte } from "./names.ts";
-import { Http1Parser, type Http1Message } from "./parser.ts";
+import { Http1Message, Http1Parser } from "./parser.ts";
 
-export interface Http1Request extends Http1Message {
-  readonly method: string;
+export class Http1Request extends Http1Message {
+  declare readonly method: string;
   /** As sent; printable bytes without space. Bytes above 127 stay latin1. */
-  readonly target: string;
+  declare readonly target: string;
+
+  constructor(method: string, target: string, headers: HeaderList, close: boolean, minor: number) {
+    super(headers, close, minor);
+    this.method = method;
+    this.target = target;
+  }
 }
 
 const pattern = /^([!#$%&'*+\-.^_`|~0-9A-Za-z]{1,32}) ([\x21-\x7e\x80-\xff]+) HTTP\/1\.([01])$/;
-const none: Buffer = Buffer.alloc(0);
 const SP = 32;
 
 /** Requests off a socket: the server's side (wire spec §2.5). A request without length and coding has no body. */
@@ -36,7 +41,7 @@ export class RequestParser extends Http1Parser<Http1Request> {
   }
 
   protected build(headers: HeaderList, close: boolean): Http1Request {
-    return { method: this.#method, target: this.#target, minor: this.minor, close, headers, body: none };
+    return new Http1Request(this.#method, this.#target, headers, close, this.minor);
   }
 
   protected bodyOf(): "framed" {

@@ -1,15 +1,20 @@
 import type { HeaderList } from "./headers.ts";
 import { malformed } from "./limits.ts";
-import { Http1Parser, type Http1Message } from "./parser.ts";
+import { Http1Message, Http1Parser } from "./parser.ts";
 
-export interface Http1Response extends Http1Message {
-  readonly status: number;
-  readonly reason: string;
+export class Http1Response extends Http1Message {
+  declare readonly status: number;
+  declare readonly reason: string;
+
+  constructor(status: number, reason: string, headers: HeaderList, close: boolean, minor: number) {
+    super(headers, close, minor);
+    this.status = status;
+    this.reason = reason;
+  }
 }
 
 const pattern = /^HTTP\/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?$/;
 const prefix = Buffer.from("HTTP/1.");
-const none: Buffer = Buffer.alloc(0);
 const maxInterim = 16;
 
 /**
@@ -38,7 +43,7 @@ export class ResponseParser extends Http1Parser<Http1Response> {
   protected build(headers: HeaderList, close: boolean): Http1Response {
     if (this.#status >= 200) this.#interim = 0;
     else if (++this.#interim > maxInterim) throw malformed(`more than ${maxInterim} interim responses`);
-    return { status: this.#status, reason: this.#reason, minor: this.minor, close, headers, body: none };
+    return new Http1Response(this.#status, this.#reason, headers, close, this.minor);
   }
 
   protected bodyOf(message: Http1Response): "none" | "until-close" {

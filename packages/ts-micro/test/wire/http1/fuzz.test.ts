@@ -72,6 +72,7 @@ function agree(bytes: Buffer, size: number): void {
     const whole = read(bytes, Infinity, small);
     const pieces = read(bytes, size, small);
     expect(pieces.messages).toEqual(whole.messages);
+    expect(read(bytes, size, small, true)).toEqual(pieces);
     expect(pieces.code === undefined).toBe(whole.code === undefined);
     expect([undefined, "PROTOCOL", "PAYLOAD_TOO_LARGE"]).toContain(whole.code);
     for (const message of whole.messages) expect(message.body.length).toBeLessThanOrEqual(small.maxBodyBytes);
@@ -112,7 +113,7 @@ describe("any headers and any body", () => {
       assert(
         property(text, headers, uint8Array({ maxLength: 200 }), (host, list, body) => {
           const requests = readRequests(encodeRequest({ host, headers: list, body }));
-          const responses = readResponses(encodeResponse({ headers: list, body }), 3);
+          const responses = readResponses(encodeResponse({ headers: list, body }), 3, undefined, true);
           for (const { messages, code } of [requests, responses]) {
             expect([code, messages.length]).toEqual([undefined, 1]);
             expect(Buffer.compare(messages[0]?.body ?? Buffer.from("none"), body)).toBe(0);

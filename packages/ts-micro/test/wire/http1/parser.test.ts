@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { isMicroError } from "ts-micro/errors";
 import { RequestParser, type Http1Request } from "ts-micro/wire/http1/request";
-import { ResponseParser } from "ts-micro/wire/http1/response";
+import { ResponseParser, type Http1Response } from "ts-micro/wire/http1/response";
 import { readRequests, readResponses } from "./read.ts";
 
 const post = "POST / HTTP/1.1\r\n";
@@ -199,3 +199,18 @@ function thrown(step: () => void): unknown {
   }
   throw new Error("nothing was thrown");
 }
+
+it("a chunk that is lent may be written into afterwards: what is kept of it is a copy", () => {
+  const kept: Http1Response[] = [];
+  const parser = new ResponseParser({ message: (message) => (kept.push(message.keep()), kept.length !== 1) });
+  const bytes = Buffer.from(
+    `${["one", "two", "three"].map((body) => `HTTP/1.1 200 OK\r\nContent-Length: ${body.length}\r\n\r\n${body}`).join("")}HTTP/1.1 200`,
+  );
+  const lent = Buffer.concat([bytes, Buffer.from(" OK\r\n\r\nstale")]);
+  parser.push(lent, bytes.length, true);
+  lent.fill("x");
+  parser.resume();
+  expect(kept.map(({ body }) => body.toString())).toEqual(["one", "two", "three"]);
+  parser.push(Buffer.from(" OK\r\nContent-Length: 4\r\n\r\nfour"));
+  expect(kept[3]?.body.toString()).toBe("four");
+});
