@@ -17,7 +17,7 @@ import { Metadata, ResponseMetadata, fitToSend } from "../metadata.ts";
 import type { CallHead, Peer, Reply } from "../protocol.ts";
 import type { Node } from "../registry.ts";
 import { asks } from "./answer.ts";
-import { blames, ofCall, retryable } from "./attempts.ts";
+import { blames, isElsewhere, ofCall, retryable } from "./attempts.ts";
 import { decodeReply } from "./decode.ts";
 import { Directory, type Candidates, type EndpointFacts } from "./nodes.ts";
 import type { ClientEngineOptions } from "./options.ts";
@@ -139,8 +139,17 @@ export class ClientEngine {
       release();
       unlink?.();
     };
-    result.then(settled, settled);
-    return result;
+    // What the caller gets is what comes of it: a rejection that nobody awaits is reported.
+    return result.then(
+      (value) => {
+        settled();
+        return value;
+      },
+      (error: unknown) => {
+        settled();
+        throw error;
+      },
+    );
   }
 
   /** The call at once and straight, if everything that it needs is at hand. `made`: what it is in the engine's other form. */
@@ -366,11 +375,14 @@ export class ClientEngine {
       const idempotent =
         call.options.idempotent ?? call.known?.idempotent ?? candidates.facts.get(call.endpoint)?.idempotent ?? false;
       const most = call.options.retries ?? this.options.retries;
-      if (number > most || !retryable(failure, idempotent) || call.cancellation?.reason !== undefined) throw failure;
+      const elsewhere = isElsewhere(failure, call.endpoint, candidates);
+      if (number > most || !(elsewhere || retryable(failure, idempotent)) || call.cancellation?.reason !== undefined)
+        throw failure;
       (excluded ??= new Set()).add(node.id);
       const others = candidates.nodes.some((other) => !excluded?.has(other.id));
+      if (elsewhere && !others) throw failure;
       // Another node instead of one that never got the request adds no load; everything else is bounded by the budget.
-      const free = failure.refused && others && failure.code !== "RESOURCE_EXHAUSTED";
+      const free = (failure.refused || elsewhere) && others && failure.code !== "RESOURCE_EXHAUSTED";
       if (!free && !this.#budget.retry()) throw failure;
       const pause = others ? 0 : backoff(number, { min: 20, max: 1000 }, this.options.random);
       if (clock.now() + pause >= call.deadline) throw failure;

@@ -1,6 +1,7 @@
 import type { Client } from "../client.ts";
 import type { CallOptions } from "../context.ts";
 import type { GenServiceLike } from "../endpoint.ts";
+import { holding } from "../internal/hold.ts";
 import { protobufService, typedService } from "./proxy.ts";
 import { ClientShell, type ShellOptions } from "./shell.ts";
 
@@ -10,10 +11,12 @@ export function clientHandle(options: ShellOptions, start: () => Promise<void>, 
   let closing: Promise<void> | undefined;
   const shell = (): ClientShell => (made ??= new ClientShell(options));
   const close = (): Promise<void> => {
-    closing ??= (async () => {
-      await shell().close();
-      await release();
-    })();
+    closing ??= holding(
+      (async () => {
+        await shell().close();
+        await release();
+      })(),
+    );
     return closing;
   };
   const client = {

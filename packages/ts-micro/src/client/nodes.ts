@@ -126,9 +126,12 @@ export class Directory {
     const nodes = records.flatMap((record) => record.nodes);
     if (nodes.length > 0) {
       const spoken = [...new Set(nodes.flatMap(spokenBy))].join(", ");
+      const served = this.#calling.filter((name) => nodes.some((node) => spokenBy(node).includes(name)));
       const why = nodes.some(this.#speaks)
         ? "no node is left after filters"
-        : `none of its nodes speaks ${this.#calling.join(" or ")}, by which this client calls; they speak ${spoken}`;
+        : served.length > 0
+          ? `${served.join(" and ")} can be served, not called by; its nodes speak ${spoken}`
+          : `none of its nodes speaks ${this.#calling.join(" or ")}, by which this client calls; they speak ${spoken}`;
       return errors.unavailable("go.micro.client", `service ${service}: ${why}`);
     }
     const soon: Bounds = { ...bounds, deadline: Math.min(bounds.deadline, this.#clock.now() + 300) };

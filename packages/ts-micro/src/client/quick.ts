@@ -9,7 +9,7 @@ import { tickTime } from "../internal/tick.ts";
 import { fitToSend, Metadata, type Taken } from "../metadata.ts";
 import type { Body, OutgoingCall, Peer, Reply, Route } from "../protocol.ts";
 import type { Node } from "../registry.ts";
-import { blames, ofCall, retryable } from "./attempts.ts";
+import { blames, isElsewhere, ofCall, retryable } from "./attempts.ts";
 import { undecodable } from "./decode.ts";
 import type { ClientEngine } from "./engine.ts";
 import type { Candidates } from "./nodes.ts";
@@ -193,8 +193,8 @@ export class QuickCall extends Bounded implements OutgoingCall {
     const { options } = this;
     failure.attempts = 1;
     const most = options?.retries ?? this.engine.options.retries;
-    if (most < 1 || !retryable(failure, this.idempotent) || this.cancellation?.reason !== undefined)
-      return this.#give(failure);
+    const again = retryable(failure, this.idempotent) || isElsewhere(failure, this.target.endpoint, this.candidates);
+    if (most < 1 || !again || this.cancellation?.reason !== undefined) return this.#give(failure);
     this.engine.again(this.prepared(), { failure, node: this.node, candidates: this.candidates }).then(
       (value) => {
         this.#settled();

@@ -5,7 +5,7 @@ import { decodeBody, encodeBody } from "../internal/bodies.ts";
 import { Incoming } from "../internal/incoming.ts";
 import type { RawStream } from "../protocol.ts";
 import type { Node } from "../registry.ts";
-import { blames, ofCall } from "./attempts.ts";
+import { blames, isElsewhere, ofCall } from "./attempts.ts";
 import { decodeReply, undecodable } from "./decode.ts";
 import type { ClientEngine } from "./engine.ts";
 import type { PreparedCall } from "./prepared.ts";
@@ -164,10 +164,11 @@ class RemoteStream extends Incoming implements OpenStream {
 
   /** Whether another node may be asked: this one refused before its first message. */
   #again(failure: MicroError): boolean {
-    const { kind, request, cancellation, options } = this.#call;
+    const { service, endpoint, kind, request, cancellation, options } = this.#call;
+    const among = this.#engine.directory.peek(service, options.filters);
     return (
       !this.#left &&
-      failure.refused &&
+      (failure.refused || isElsewhere(failure, endpoint, among)) &&
       this.#firstMs === undefined &&
       kind === "server" &&
       request !== undefined &&

@@ -4,7 +4,19 @@ import type { MicroError } from "../errors.ts";
 import type { Driver } from "../internal/driver.ts";
 import type { Node } from "../registry.ts";
 import type { Selector } from "../selector.ts";
-import { eject, newState, probe, readmit, warm, warmth, type HealthOptions, type NodeState } from "./p2c/node.ts";
+import {
+  apparent,
+  begun,
+  eject,
+  newState,
+  over,
+  probe,
+  readmit,
+  warm,
+  warmth,
+  type HealthOptions,
+  type NodeState,
+} from "./p2c/node.ts";
 
 export interface P2cSelectorOptions {
   /** Failures in a row after which a node is ejected. Default 3. A refused dial or a draining node is ejected at once. */
@@ -36,7 +48,8 @@ export interface P2cSelector extends Selector {
 }
 
 /**
- * Power of two choices: of two random nodes the one with the lower latency × calls in flight. Nodes that fail are ejected for a time
+ * Power of two choices: of two random nodes the one with the lower latency × calls in flight; three calls without an answer make its
+ * silence its latency. Nodes that fail are ejected for a time
  * that grows and come back by way of a single probing call and a slow start; when all are ejected, all are used. This is the default.
  */
 export function p2cSelector(options: P2cSelectorOptions = {}): P2cSelector {
@@ -105,7 +118,7 @@ class PowerOfTwo implements P2cSelector {
     const b = states === undefined ? this.#state(service, nodes[j] as Node, true) : (states[j] as NodeState);
     if (a.marked || b.marked || (exclude !== undefined && exclude.size > 0))
       return this.#selectCarefully(service, nodes, exclude ?? none, i, j);
-    const state = better(a, b);
+    const state = better(a, b, this.#clock);
     const node = nodes[state === a ? i : j] as Node;
     this.#lastNode = node;
     this.#lastState = state;
@@ -113,17 +126,17 @@ class PowerOfTwo implements P2cSelector {
   }
 
   started(service: string, node: Node): void {
-    if (node === this.#lastNode) (this.#lastState as NodeState).inflight++;
+    if (node === this.#lastNode) begun(this.#lastState as NodeState, this.#clock);
     else {
       this.#sweepIfDue();
-      this.#state(service, node, false).inflight++;
+      begun(this.#state(service, node, false), this.#clock);
     }
   }
 
   ended(service: string, node: Node, ms: number, error?: MicroError): void {
     const state = node === this.#lastNode ? this.#lastState : this.#states.get(node.id);
     if (state === undefined || state.service !== service) return;
-    if (state.inflight > 0) state.inflight--;
+    over(state);
     if (error !== undefined) this.#failed(state, error);
     else if (state.ejected || state.failures > 0) this.#recovered(state);
     // Rises fast, falls slowly: one slow answer costs less than sending many calls to a slow node.
@@ -191,7 +204,7 @@ class PowerOfTwo implements P2cSelector {
     if (b === undefined) return a;
     const first = this.#state(service, a, true);
     const second = this.#state(service, b, true);
-    return better(first, second) === first ? a : b;
+    return better(first, second, this.#clock) === first ? a : b;
   }
 
   /** Everything is ejected or excluded: an ejected one that did not fail in this call, else any. */
@@ -284,15 +297,15 @@ class PowerOfTwo implements P2cSelector {
 }
 
 /** The one with the lower latency × calls; where the latency of one is unknown, only the calls count. */
-function better(a: NodeState, b: NodeState): NodeState {
-  const x = a.ewma;
-  const y = b.ewma;
+function better(a: NodeState, b: NodeState, clock: Clock): NodeState {
+  const x = apparent(a, clock);
+  const y = apparent(b, clock);
   if (x === 0 || y === 0) return a.inflight <= b.inflight ? a : b;
   if (x * (a.inflight + 1) <= y * (b.inflight + 1)) {
-    if (y > x) b.ewma = y * forget;
+    if (y > x) b.ewma *= forget;
     return a;
   }
-  if (x > y) a.ewma = x * forget;
+  if (x > y) a.ewma *= forget;
   return b;
 }
 

@@ -137,7 +137,7 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
   #answer(call: ServedCall, target: Target, value: unknown): void {
     let body: Body;
     try {
-      body = target.encode(value ?? {});
+      body = target.encode(replyOf(value, target.response));
     } catch (error) {
       return this.failed(call, this.#unencodable(call.endpoint, error));
     }
@@ -211,7 +211,7 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
     const value = await running.run(name, head.deadline, cancellation, () => dispatch.unary(request, ctx));
     const reply: Envelope | undefined =
       envelope === undefined ? undefined : { type: "response", id: envelope.id, endpoint: name };
-    return this.#encode(name, codec, value ?? {}, descriptors?.response, reply);
+    return this.#encode(name, codec, replyOf(value, descriptors?.response, envelope), descriptors?.response, reply);
   }
 
   #send(stream: RawStream, target: Target, value: unknown, id: string): Promise<void> | undefined {
@@ -300,6 +300,11 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
     if (error.code === "INTERNAL" && !isMicroError(cause))
       this.#options.log.error(`handler ${endpoint} failed: ${error.detail}`, { endpoint, error: cause });
   }
+}
+
+/** A handler that returns nothing answers with an empty message, null only where there is one: Go takes no null in an envelope. */
+function replyOf(value: unknown, descriptor: MessageDescriptor | undefined, envelope?: Envelope): unknown {
+  return value === undefined || (value === null && (descriptor ?? envelope) !== undefined) ? {} : value;
 }
 
 /** Pre-header clients name the endpoint in the body alone. Its message may need a descriptor that nobody knows before. */

@@ -77,6 +77,32 @@ describe("p2c", () => {
     });
   }
 
+  it("a fast node that freezes gets a few calls more, not all that there are", async () => {
+    const clock = virtualClock();
+    const selector = p2cSelector({ clock, random: seeded(7) });
+    const nodes = testNodes("a", 3);
+    const running: { node: Node; due: number; began: number }[] = [];
+    let caught = 0;
+    for (let ms = 0; ms < 1500; ms++) {
+      const frozen = ms >= 500;
+      for (let i = running.length - 1; i >= 0; i--) {
+        const { node, due, began } = nth(running, i);
+        if (due > ms || (frozen && node === nodes[0])) continue;
+        selector.ended("a", node, ms - began);
+        running.splice(i, 1);
+      }
+      while (running.length < 30) {
+        const node = selector.select("a", nodes);
+        selector.started("a", node);
+        running.push({ node, due: ms + (node === nodes[0] ? 1 : 10), began: ms });
+        if (frozen && node === nodes[0]) caught++;
+      }
+      await clock.advance(1);
+    }
+    expect(caught).toBeLessThan(15);
+    expect(running.filter(({ node }) => node !== nodes[0]).length).toBeGreaterThan(5);
+  });
+
   it("a slow node that becomes fast again gets its share back", () => {
     const selector = p2cSelector({ random: seeded(3) });
     const nodes = testNodes("a", 5);

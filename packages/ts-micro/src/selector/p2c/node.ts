@@ -1,8 +1,14 @@
+import type { Clock } from "../../clock.ts";
+import { tickTime } from "../../internal/tick.ts";
+
 /** What p2c knows of one node. Monomorphic and flat: it is read on every call. */
 export interface NodeState {
   readonly id: string;
   readonly service: string;
   inflight: number;
+  /** Calls that began since it last answered one, and when the third of them did. */
+  unanswered: number;
+  silentSince: number;
   /** Moving average of the latency of successes in milliseconds; 0 until the first. */
   ewma: number;
   /** Ejected or in slow start: the hot path leaves such nodes to the slow one, which reads the clock. */
@@ -26,6 +32,8 @@ export function newState(id: string, service: string): NodeState {
     id,
     service,
     inflight: 0,
+    unanswered: 0,
+    silentSince: 0,
     ewma: 0,
     marked: false,
     failures: 0,
@@ -35,6 +43,27 @@ export function newState(id: string, service: string): NodeState {
     trial: "none",
     returned: -Infinity,
   };
+}
+
+/** Unanswered calls from which on silence says something: fewer may be calls that take long by nature. */
+const silent = 3;
+
+/** A call goes to it. */
+export function begun(state: NodeState, clock: Clock): void {
+  state.inflight++;
+  if (++state.unanswered === silent) state.silentSince = tickTime(clock);
+}
+
+/** A call has ended. */
+export function over(state: NodeState): void {
+  if (state.inflight > 0) state.inflight--;
+  state.unanswered = 0;
+}
+
+/** Its latency as it seems now: a node that says nothing is as slow as its silence is long, or a frozen one would look fast for ever. */
+export function apparent(state: NodeState, clock: Clock): number {
+  const { ewma, unanswered } = state;
+  return unanswered < silent ? ewma : Math.max(ewma, tickTime(clock) - state.silentSince);
 }
 
 /** Times in milliseconds. */
