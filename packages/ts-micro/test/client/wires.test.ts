@@ -68,7 +68,7 @@ async function pair(wire: string, client: ClientOptions = {}, server: Partial<Se
     fail: ({ code, detail }: { code: string; detail: string }) => {
       throw new MicroError({ id: "up.custom", code: code as "INTERNAL", detail });
     },
-    none: () => null,
+    nil: () => null,
     silent: () => {},
     odd: () => {
       throw new MicroError({ id: "teapot", status: 418, detail: "I am one" });
@@ -312,13 +312,13 @@ describe("fast framing and mucp give a service the same", () => {
 describe("a handler that returns null or nothing", () => {
   it.each(["fast", "mucp", "grpc", "http"])("over %s is answered with null, or an empty message", async (wire) => {
     const { client } = await pair(wire);
-    expect(await client.call("up", "Up.None", {})).toBeNull();
+    expect(await client.call("up", "Up.Nil", {})).toBeNull();
     expect(await client.call("up", "Up.Silent", {})).toEqual({});
   });
 
   it("in an envelope is answered with an empty message, since Go takes no null there", async () => {
     const { client } = await pair("mucp");
-    expect(await client.call("up", "Up.None", {}, { contentType: "application/json-rpc" })).toEqual({});
+    expect(await client.call("up", "Up.Nil", {}, { contentType: "application/json-rpc" })).toEqual({});
   });
 });
 
