@@ -143,7 +143,13 @@ export function linkSignal(signal: AbortSignal, target: Cancellation, id: string
 
 /** The reason of an aborted signal as a MicroError. */
 export function abortReason(signal: AbortSignal, id: string): MicroError {
-  const error = fromUnknown(signal.reason, id);
+  let error: MicroError;
+  try {
+    error = fromUnknown(signal.reason, id);
+  } catch {
+    // A reason that cannot even be looked at.
+    return errors.cancelled(id, "cancelled by the caller");
+  }
   return error.code === "INTERNAL"
     ? errors.cancelled(id, error.detail || "cancelled by the caller", signal.reason)
     : error;

@@ -64,8 +64,8 @@ export interface Http2Stream {
 
 /** Client: a request under way. */
 export interface Http2Request extends Http2Stream {
-  /** Nothing more is sent. */
-  end(chunk?: Uint8Array): void;
+  /** Nothing more is sent. `sent`: all of it was handed to the system. */
+  end(chunk?: Uint8Array, sent?: () => void): void;
 }
 
 /** Server: a request and its answer. */

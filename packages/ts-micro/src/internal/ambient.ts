@@ -9,7 +9,14 @@ let storage: AsyncLocalStorage<CallContext | undefined> | undefined;
 
 /** Switches it on for the process; handlers entered from now on are seen. */
 export function enableAmbient(): void {
-  storage ??= new AsyncLocalStorage();
+  if (storage !== undefined) return;
+  const made = new AsyncLocalStorage<CallContext | undefined>();
+  storage = made;
+  if (Number.parseInt(process.versions.node, 10) < 24) return;
+  const probe = scope();
+  const mark = {} as CallContext;
+  probe.runInAsyncScope(() => made.enterWith(mark));
+  frames = probe.runInAsyncScope(() => made.getStore()) !== mark;
 }
 
 /** The context of the handler that this code runs under. */
@@ -22,8 +29,11 @@ export function runAmbient<T>(context: CallContext, fn: () => T): T {
   return storage === undefined ? fn() : storage.run(context, fn);
 }
 
-/** From Node 24 on `run` copies the map of all storages twice; the scope of a resource puts the former one back as it was. */
-const frames = Number.parseInt(process.versions.node, 10) >= 24;
+/**
+ * From Node 24 on `run` copies the map of all storages twice; the scope of a resource puts the former one back as it was. Not where Node
+ * was told to do as before: there a resource keeps what was entered in it.
+ */
+let frames = false;
 
 /** Where a handler runs besides its context: with the storages of others as they were when this was made. */
 export type Scope = AsyncResource;

@@ -1,6 +1,6 @@
 import { CallContext, type Cancellation, type Context, type Kind } from "../context.ts";
 import { MicroError, errors, fromUnknown, isMicroError } from "../errors.ts";
-import { callAmbient, runAmbient, stepsAmbient, scope, type Scope } from "../internal/ambient.ts";
+import { callAmbient, exitAmbient, runAmbient, stepsAmbient, scope, type Scope } from "../internal/ambient.ts";
 import { compile } from "../internal/around.ts";
 import { isAsyncIterable } from "../internal/async-iterable.ts";
 import type { HandlerInterceptor, RoutedEndpoint, ServerCall } from "../server.ts";
@@ -14,7 +14,7 @@ export class Dispatch {
   readonly endpoint: RoutedEndpoint;
   readonly kind: Kind;
   /** Where calls that come over a wire run. */
-  readonly scope: Scope = scope();
+  readonly scope: Scope = exitAmbient(scope);
   readonly #service: string;
   readonly #direct: boolean;
   readonly #run: Run;

@@ -28,6 +28,7 @@ interface Seen {
   readonly metadata: Record<string, string>[];
   readonly contexts: { local: string; remote: string; remaining: number; service: string; endpoint: string }[];
   oneway: string[];
+  readonly noted: number[];
   aborted: number;
   waited: number;
   finish: () => void;
@@ -42,7 +43,7 @@ interface Pair {
 async function pair(wire: string, client: ClientOptions = {}, server: Partial<ServiceOptions> = {}): Promise<Pair> {
   const registry = memoryRegistry();
   const shared = { registry, env: false as const, logLevel: "fatal" as const, protocols: [wire] };
-  const seen: Seen = { metadata: [], contexts: [], oneway: [], aborted: 0, waited: 0, finish: () => {} };
+  const seen: Seen = { metadata: [], contexts: [], oneway: [], noted: [], aborted: 0, waited: 0, finish: () => {} };
   const note = (ctx: Context): void => {
     const { local, remote, service, endpoint } = ctx;
     seen.metadata.push(ctx.metadata.toObject());
@@ -91,6 +92,7 @@ async function pair(wire: string, client: ClientOptions = {}, server: Partial<Se
         else ctx.signal.addEventListener("abort", told);
       }),
     note: async ({ text }: { text: string }) => {
+      seen.noted.push(text.length);
       await new Promise<void>((resolve) => (seen.finish = resolve));
       seen.oneway.push(text);
       return {};
@@ -373,6 +375,16 @@ describe("a oneway call", () => {
       });
     });
   }
+
+  it.each(["fast", "mucp", "grpc", "http"])("over %s has left when it resolves, however long it is", async (wire) => {
+    const { client, seen } = await pair(wire);
+    const text = "x".repeat(3 << 20);
+    await client.call("up", "Up.Note", { text }, { oneway: true });
+    await client.close();
+    await eventually(() => seen.noted.length > 0, "the handler's start");
+    expect(seen.noted).toEqual([text.length]);
+    seen.finish();
+  });
 
   it("over fast framing goes on when its caller has gone", async () => {
     const { client, seen, service } = await pair("fast");

@@ -72,8 +72,8 @@ export class UnaryCall implements Entry, Http2AnswerEvents {
     } catch (error) {
       return this.#give(unsentError(this.owner, error));
     }
-    this.request.end(framed);
-    if (this.call.oneway) this.#written();
+    if (this.call.oneway) this.request.end(framed, () => this.#written());
+    else this.request.end(framed);
   }
 
   undialled(error: unknown): void {

@@ -216,9 +216,9 @@ export class HttpCall extends Exchange {
   }
 
   protected write(request: ClientRequest): void {
-    request.end(this.#body);
+    if (this.head.oneway !== true) request.end(this.#body);
     // Nobody waits for its reply; the connection does, until it comes.
-    if (this.head.oneway === true) this.#resolve({ body: nothing });
+    else request.end(this.#body, () => this.#resolve({ body: nothing }));
   }
 
   protected answered(response: IncomingMessage): void {

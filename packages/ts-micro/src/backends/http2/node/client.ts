@@ -212,9 +212,11 @@ class NodeRequest extends NodeStream implements Http2Request {
     this.read();
   }
 
-  end(chunk?: Uint8Array): void {
+  end(chunk?: Uint8Array, sent?: () => void): void {
     this.#sentAll = true;
-    if (!this.stream.destroyed && !this.stream.writableEnded) this.stream.end(chunk);
+    if (this.stream.destroyed || this.stream.writableEnded) return;
+    if (sent === undefined) this.stream.end(chunk);
+    else this.stream.end(chunk, (error?: Error | null) => void (error ?? sent()));
   }
 
   override reset(code: number): void {
