@@ -1,5 +1,7 @@
 import { MicroError } from "../errors.ts";
 import type { Node } from "../registry.ts";
+import { isOfRouter } from "../wire/error.ts";
+import { isMissing } from "../wire/grpc/status.ts";
 import type { Candidates } from "./nodes.ts";
 
 /** Of errors that name nobody: plain texts, such as the router's, and what a foreign gRPC server said. */
@@ -44,16 +46,14 @@ export function blames(error: MicroError): boolean {
   );
 }
 
-/** What mucp's router (Go's and ours) and gRPC servers say of an endpoint that they do not have; handlers' errors name their service. */
-const missing = /^(?:rpc: can't find|unknown (?:service|method)) /;
-
 /** True when the node has no such endpoint, while the registry says that some have: nodes of two editions stand side by side. */
 export function isElsewhere(
   { layer, id, detail }: MicroError,
   endpoint: string,
   among: Candidates | undefined,
 ): boolean {
-  if (layer !== "remote" || !nobody.has(id) || !missing.test(detail)) return false;
+  // Handlers' errors name their service.
+  if (layer !== "remote" || !nobody.has(id) || !(isOfRouter(detail) || isMissing(detail))) return false;
   return among !== undefined && among.nodes.length > 1 && among.facts.has(endpoint);
 }
 

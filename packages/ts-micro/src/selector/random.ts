@@ -1,7 +1,7 @@
 import type { Driver } from "../internal/driver.ts";
 import type { Node } from "../registry.ts";
 import type { Selector } from "../selector.ts";
-import { fromPlace } from "./exclude.ts";
+import { fromPlace } from "./common/exclude.ts";
 
 export interface RandomSelectorOptions {
   /** Uniform in [0, 1). Default Math.random. */

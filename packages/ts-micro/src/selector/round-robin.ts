@@ -1,6 +1,6 @@
 import type { Driver } from "../internal/driver.ts";
 import type { Selector } from "../selector.ts";
-import { fromPlace } from "./exclude.ts";
+import { fromPlace } from "./common/exclude.ts";
 
 /** At most this many services are counted; past it all counters begin anew. */
 const limit = 4096;

@@ -11,8 +11,8 @@ import type { Node } from "../wire/registry-record.ts";
 import { ClientEnd } from "./grpc/client.ts";
 import { id } from "./grpc/end.ts";
 import { settingsOf, type GrpcTransportOptions, type Settings } from "./grpc/options.ts";
-import { Lease } from "./lease.ts";
-import { Pool } from "./pool.ts";
+import { Lease } from "./common/lease.ts";
+import { Pool } from "./common/pool.ts";
 
 export type { GrpcTransportOptions } from "./grpc/options.ts";
 

@@ -11,8 +11,8 @@ import type { ClientEnd } from "./http/client.ts";
 import { Ends } from "./http/ends.ts";
 import { id, settingsOf, type HttpTransportOptions, type Settings } from "./http/options.ts";
 import { matcher } from "./http/wanted.ts";
-import { Lease } from "./lease.ts";
-import { Pool } from "./pool.ts";
+import { Lease } from "./common/lease.ts";
+import { Pool } from "./common/pool.ts";
 
 export type { HttpTransportOptions } from "./http/options.ts";
 

@@ -6,9 +6,9 @@ import type { Driver } from "../internal/driver.ts";
 import type { Listener } from "../protocol.ts";
 import type { Connection, DialOptions, Transport } from "../transport.ts";
 import type { Node } from "../wire/registry-record.ts";
-import { Lease } from "./lease.ts";
+import { Lease } from "./common/lease.ts";
 import { End } from "./memory/end.ts";
-import { Pool } from "./pool.ts";
+import { Pool } from "./common/pool.ts";
 
 export interface MemoryTransportOptions {
   /** Largest body, in bytes. Default 4 MiB. */

@@ -88,6 +88,11 @@ export function decodeError(text: string): MicroError {
     id: "",
     status: 0,
     detail: text,
-    code: text.startsWith("rpc: can't find ") ? "NOT_FOUND" : "INTERNAL",
+    code: isOfRouter(text) ? "NOT_FOUND" : "INTERNAL",
   });
+}
+
+/** Whether a text is the router's for an endpoint that is not there, Go's and ours. */
+export function isOfRouter(text: string): boolean {
+  return text.startsWith("rpc: can't find ");
 }

@@ -30,6 +30,7 @@ export interface ClientHome {
 export class ClientLink extends Link {
   readonly calls: Pending<OutgoingCall> = new Pending<OutgoingCall>();
   protected readonly yields = false;
+  protected readonly hasty = false;
   readonly #home: ClientHome;
   readonly #tables: Tables;
   #next = 1;

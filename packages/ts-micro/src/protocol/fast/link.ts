@@ -22,7 +22,7 @@ import type { Stream } from "./stream.ts";
 export const wireId = "ts.micro.protocol.fast";
 /** Gathered bytes at which a turn's writes leave at once: the peer may begin, and the slab stays in the cache. */
 const early = 64 << 10;
-/** A turn that will say more than this, as far as the one before tells, says the half of it early: both ends work at once. */
+/** A turn that will say more than this, as far as the one before tells, is much. */
 const burst = 1 << 11;
 /** Unsent bytes in the socket at which a peer counts as slow. */
 const backlog = 1 << 20;
@@ -98,6 +98,8 @@ export abstract class Link implements FrameSink, Flushing {
   protected abstract get newest(): number;
   /** Stops reading while the peer does not read. One end alone may: two would wait for each other. */
   protected abstract readonly yields: boolean;
+  /** Says the first half of a turn that will say much early, so that both ends work at once. The second end to do so gains less than it costs. */
+  protected abstract readonly hasty: boolean;
   /** There is a reason to ask whether the peer is there. */
   protected abstract get attentive(): boolean;
 
@@ -153,7 +155,7 @@ export abstract class Link implements FrameSink, Flushing {
   flush(): void {
     this.#dirty = false;
     this.#send();
-    this.#early = this.#said > burst ? Math.min(this.#said >>> 1, early) : early;
+    this.#early = this.hasty && this.#said > burst ? Math.min(this.#said >>> 1, early) : early;
     this.#said = 0;
   }
 

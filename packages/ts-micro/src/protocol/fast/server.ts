@@ -61,6 +61,7 @@ export class ServerLink extends Link {
   readonly calls: DirectHandler;
   readonly active: Pending<FastCall> = new Pending<FastCall>();
   protected readonly yields = true;
+  protected readonly hasty = true;
   readonly #home: ServerHome;
   readonly #routes: (Served | undefined)[] = [];
   readonly #blocks: (string | undefined)[] = [];

@@ -1,6 +1,6 @@
 import type { Http2Request, Http2Session, Http2Stream } from "../../backends/http2.ts";
 import { transportPath } from "../../wire/grpc/transport-message.ts";
-import type { Poolable } from "../pool.ts";
+import type { Poolable } from "../common/pool.ts";
 import { GrpcEnd } from "./end.ts";
 
 /** The client's end. */

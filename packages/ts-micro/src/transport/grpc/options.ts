@@ -1,5 +1,5 @@
 import { milliseconds, type Duration } from "../../duration.ts";
-import { pooledSettings, type PooledOptions, type PooledSettings } from "../options.ts";
+import { pooledSettings, type PooledOptions, type PooledSettings } from "../common/options.ts";
 
 export interface GrpcTransportOptions extends PooledOptions {
   /** Server: how long a connection may be without streams. Default 2 min. */

@@ -3,7 +3,7 @@ import type { Connection } from "../../transport.ts";
 import { messageType } from "../../wire/grpc/content-type.ts";
 import { plainStatus } from "../../wire/grpc/status.ts";
 import { transportPath } from "../../wire/grpc/transport-message.ts";
-import { Busyness } from "../busy.ts";
+import { Busyness } from "../common/busy.ts";
 import { GrpcEnd } from "./end.ts";
 import type { Settings } from "./options.ts";
 

@@ -4,7 +4,7 @@ import type { Inlet } from "../../internal/inlet.ts";
 import type { Message } from "../../transport.ts";
 import { encodeRequest, encodeRequestHead, requestStart } from "../../wire/http1/encode.ts";
 import { ResponseParser, type Http1Response } from "../../wire/http1/response.ts";
-import type { Poolable } from "../pool.ts";
+import type { Poolable } from "../common/pool.ts";
 import { fields, HttpEnd } from "./end.ts";
 import type { Home } from "./ends.ts";
 import { id, type Settings } from "./options.ts";

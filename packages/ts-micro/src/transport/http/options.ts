@@ -1,5 +1,5 @@
 import { milliseconds, type Duration } from "../../duration.ts";
-import { pooledSettings, type PooledOptions, type PooledSettings } from "../options.ts";
+import { pooledSettings, type PooledOptions, type PooledSettings } from "../common/options.ts";
 
 export const id = "ts.micro.transport.http";
 

@@ -10,7 +10,7 @@ import { H } from "../../wire/headers.ts";
 import { encodeResponse, encodeResponseHead, responseStart } from "../../wire/http1/encode.ts";
 import { headerValue } from "../../wire/http1/headers.ts";
 import { RequestParser, type Http1Request } from "../../wire/http1/request.ts";
-import { Busyness } from "../busy.ts";
+import { Busyness } from "../common/busy.ts";
 import { fields, HttpEnd } from "./end.ts";
 import { Ends, type Home } from "./ends.ts";
 import { id, type Settings } from "./options.ts";

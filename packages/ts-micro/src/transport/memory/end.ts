@@ -1,8 +1,8 @@
 import { errors, type MicroError } from "../../errors.ts";
 import { exitAmbient } from "../../internal/ambient.ts";
 import type { Connection, Message, Receiver } from "../../transport.ts";
-import { Busyness } from "../busy.ts";
-import type { Poolable } from "../pool.ts";
+import { Busyness } from "../common/busy.ts";
+import type { Poolable } from "../common/pool.ts";
 
 const id = "ts.micro.transport.memory";
 /** What may wait for the other end before senders are held back. */

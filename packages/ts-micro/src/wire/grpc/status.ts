@@ -132,9 +132,14 @@ function detailed(value: string | undefined): MicroError | undefined {
   }
 }
 
+/** Whether a message is Go's or grpc-js's for an endpoint that is not there. */
+export function isMissing(message: string): boolean {
+  return /^(unknown (service|method)|The server does not implement the method)/.test(message);
+}
+
 function bare(grpc: number, message: string): MicroError {
-  // Go's and grpc-js's words for an endpoint that is not there; the number is that of what is not implemented.
-  const missing = grpc === 12 && /^(unknown (service|method)|The server does not implement the method)/.test(message);
+  // The number is that of what is left undone on purpose too.
+  const missing = grpc === 12 && isMissing(message);
   const code = missing ? "NOT_FOUND" : (codes[grpc] ?? "INTERNAL");
   const detail = message || `gRPC status ${grpc}`;
   return new MicroError({ id: "go.micro.client", code, status: numbers[grpc] ?? statusOf(code), detail });

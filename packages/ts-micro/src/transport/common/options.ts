@@ -1,6 +1,6 @@
-import { systemClock, type Clock } from "../clock.ts";
-import { milliseconds, type Duration } from "../duration.ts";
-import type { ClientTlsOptions } from "../tls.ts";
+import { systemClock, type Clock } from "../../clock.ts";
+import { milliseconds, type Duration } from "../../duration.ts";
+import type { ClientTlsOptions } from "../../tls.ts";
 
 /** What transports with a pool have in common. */
 export interface PooledOptions {

@@ -1,4 +1,4 @@
-import type { Node } from "../registry.ts";
+import type { Node } from "../../registry.ts";
 
 /** The first node from `place` on, around the end, that is not excluded; the one at `place` when all are. */
 export function fromPlace(nodes: readonly Node[], place: number, exclude: ReadonlySet<string> | undefined): Node {

@@ -1,6 +1,6 @@
-import type { Clock } from "../clock.ts";
-import { Deadlines, type Expiring } from "../internal/deadlines.ts";
-import { tickTime } from "../internal/tick.ts";
+import type { Clock } from "../../clock.ts";
+import { Deadlines, type Expiring } from "../../internal/deadlines.ts";
+import { tickTime } from "../../internal/tick.ts";
 
 /** How long idle connections beyond a pool's size are kept, in milliseconds: a steady load of more callers than that dials no new ones. */
 const grace = 1000;

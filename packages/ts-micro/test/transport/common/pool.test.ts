@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { Clock } from "../../src/clock.ts";
-import { virtualClock } from "../../src/testing/clock.ts";
-import { Pool, type Poolable } from "../../src/transport/pool.ts";
+import type { Clock } from "../../../src/clock.ts";
+import { virtualClock } from "../../../src/testing/clock.ts";
+import { Pool, type Poolable } from "../../../src/transport/common/pool.ts";
 
 class Link implements Poolable {
   deadline = Infinity;

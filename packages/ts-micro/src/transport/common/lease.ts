@@ -1,6 +1,6 @@
-import { errors, type MicroError } from "../errors.ts";
-import type { Body } from "../protocol.ts";
-import type { Connection, Message, Receiver } from "../transport.ts";
+import { errors, type MicroError } from "../../errors.ts";
+import type { Body } from "../../protocol.ts";
+import type { Connection, Message, Receiver } from "../../transport.ts";
 
 /**
  * One user's hold on a pooled connection. After `release`, `close` or `destroy` it is empty, so that a former user can neither write into
