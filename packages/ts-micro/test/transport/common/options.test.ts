@@ -22,6 +22,6 @@ it("takes what is given, zeroes too", () => {
 });
 
 it("refuses a duration that is none", () => {
-  const refused = (): unknown => pooledSettings({ dialTimeout: "soon" as "1s" });
+  const refused = (): unknown => pooledSettings({ dialTimeout: "soon" });
   expect(refused).toThrow(expect.toSatisfy((error) => isMicroError(error) && error.code === "BAD_REQUEST"));
 });
