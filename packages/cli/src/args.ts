@@ -3,7 +3,7 @@ import { globalFlags, type GlobalFlag } from "./flags.ts";
 import { hint } from "./similar.ts";
 
 /** What a command line says. */
-export interface Parsed extends Pick<Invocation, "command" | "args" | "flags" | "globals" | "env"> {
+export interface Parsed extends Pick<Invocation, "command" | "args" | "flags" | "lists" | "globals" | "env"> {
   /** The names that led to the command. */
   readonly path: readonly string[];
   readonly help: boolean;
@@ -26,6 +26,7 @@ class Reader {
   readonly #path: string[] = [];
   readonly #args: string[] = [];
   readonly #flags: Record<string, string | true> = {};
+  readonly #lists: Record<string, string[]> = {};
   readonly #globals: string[] = [];
   readonly #env: Record<string, string> = {};
   #help = false;
@@ -44,7 +45,7 @@ class Reader {
       } else if (word === "-h" || word === "--help") this.#help = true;
       else if (word === "-v" || word === "--version") this.#version = true;
       else if (word.startsWith("--")) this.#flag(word);
-      else if (word.startsWith("-") && word !== "-") throw this.#unknownFlag(word);
+      else if (word.startsWith("-") && word !== "-") this.#short(word);
       else {
         this.#word(word);
         if (this.#command.passesOn === true && this.#args.length > 0) this.#passOn();
@@ -55,6 +56,7 @@ class Reader {
       path: this.#path,
       args: this.#args,
       flags: this.#flags,
+      lists: this.#lists,
       globals: this.#globals,
       env: this.#env,
       help: this.#help,
@@ -91,13 +93,20 @@ class Reader {
     const own = Object.entries(this.#ownFlags).find(([flag]) => flag.replaceAll("-", "_") === name);
     const global = globalFlags.get(name);
     if (own !== undefined) {
-      const [flag, { type = "string" }] = own;
-      if (type !== "boolean") this.#flags[flag] = value ?? this.#value(word);
+      const [flag, { type = "string", many = false }] = own;
+      if (many) (this.#lists[flag] ??= []).push(value ?? this.#value(word));
+      else if (type !== "boolean") this.#flags[flag] = value ?? this.#value(word);
       else if (value === undefined || value === "true") this.#flags[flag] = true;
       else if (value === "false") delete this.#flags[flag];
       else throw new UsageError(`${word}: true or false`, this.#command);
     } else if (global !== undefined) this.#global(global, value ?? this.#value(word));
     else throw this.#unknownFlag(word);
+  }
+
+  #short(word: string): void {
+    const own = Object.entries(this.#ownFlags).find(([, { short }]) => short !== undefined && word === `-${short}`);
+    if (own === undefined) throw this.#unknownFlag(word);
+    this.#flag(`--${own[0]}`);
   }
 
   /** Of the command, or of the one that is meant when the group's name stands alone. */

@@ -1,6 +1,14 @@
 import type { UserFlag } from "ts-micro";
 import type { Output } from "./output.ts";
 
+/** A command's own flag. */
+export interface CommandFlag extends UserFlag {
+  /** One letter: `-m` is `--metadata`. */
+  readonly short?: string;
+  /** It may be given more than once, and all values count. */
+  readonly many?: boolean;
+}
+
 /** A command, or a group of them. */
 export interface Command {
   readonly name: string;
@@ -11,7 +19,7 @@ export interface Command {
   readonly usage?: string;
   /** Whole command lines after the program's name. */
   readonly examples?: readonly string[];
-  readonly flags?: Readonly<Record<string, UserFlag>>;
+  readonly flags?: Readonly<Record<string, CommandFlag>>;
   /** Everything after the first argument belongs to another program. */
   readonly passesOn?: boolean;
   readonly commands?: readonly Command[];
@@ -27,6 +35,8 @@ export interface Invocation {
   readonly args: readonly string[];
   /** The command's own flags as they were given: `true` for booleans. */
   readonly flags: Readonly<Record<string, string | true>>;
+  /** Those that may be given more than once. */
+  readonly lists: Readonly<Record<string, readonly string[]>>;
   /** Global flags that components understand, each as `--name=value`. */
   readonly globals: readonly string[];
   /** All global flags, as the environment variables that mean the same. */

@@ -14,8 +14,8 @@ export function helpOf(command: Command, path: readonly string[]): string {
   ];
   if (commands !== undefined) sections.push(["Commands", table(commands.map(commandRow))]);
   if (flags !== undefined) {
-    const rows = Object.entries(flags).map(([flag, { type, help = "", default: value }]): [string, string] => [
-      `--${flag}${type === "boolean" ? "" : " value"}`,
+    const rows = Object.entries(flags).map(([flag, { type, short, help = "", default: value }]): [string, string] => [
+      `${short === undefined ? "" : `-${short}, `}--${flag}${type === "boolean" ? "" : " value"}`,
       `${help}${value === undefined ? "" : ` (${String(value)})`}`,
     ]);
     sections.push(["Flags", table(rows)]);

@@ -1,5 +1,26 @@
 import { createInterface } from "node:readline";
+import { addAbortSignal } from "node:stream";
+import { errors } from "ts-micro";
 import { requestBody } from "./json.ts";
+
+/** Most of one request from standard input, in bytes. */
+const most = 64 << 20;
+
+/**
+ * The one request that `words` say together, `{}` without any; for `-` all that standard input has.
+ * @throws MicroError BAD_REQUEST unless it is one JSON object
+ */
+export async function requestOf(words: readonly string[], signal: AbortSignal): Promise<Uint8Array> {
+  if (words.length !== 1 || words[0] !== "-") return requestBody(words.join(" ") || "{}");
+  const chunks: Buffer[] = [];
+  let size = 0;
+  for await (const chunk of addAbortSignal(signal, process.stdin) as AsyncIterable<Buffer>) {
+    chunks.push(chunk);
+    if ((size += chunk.length) > most)
+      throw errors.badRequest("ts-micro-cli", `the request is longer than ${most >> 20} MiB`);
+  }
+  return requestBody(Buffer.concat(chunks).toString());
+}
 
 /** What a stream sends. */
 export interface Requests extends AsyncIterable<Uint8Array> {

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { setTimeout as delay } from "node:timers/promises";
 import { bin, built, endAll, type Outcome, root, Running, Scratch, worldIn } from "./micro.ts";
 
 const scratch = new Scratch();
@@ -117,6 +118,36 @@ describe("micro call", () => {
         '{"10":1,"9":[{"a":null,"b":"\\u003c\\u0026\\u003e"}],"big":18446744073709551615,"e":1e+21,"f":1.5,"small":-9223372036854775808,"z":1}\n',
       ),
     );
+  });
+
+  it("sends metadata along, the last of a key", async () => {
+    const given = ["-m", "X-Tenant: acme", "--metadata=X-Note:a:b", "-H", "X-Tenant:other"];
+    expect(await micro("call", ...given, "greeter", "Greeter.Tenant")).toEqual(ok('{"note":"a:b","tenant":"other"}\n'));
+    expect(await micro("stream", "server", "greeter", "Greeter.Tenants", "-m", "X-Tenant:acme")).toEqual(
+      ok('{"tenant":"acme"}\n'),
+    );
+  });
+
+  it.each([
+    ["X-Tenant", 2, '--metadata "X-Tenant": Key:Value is needed'],
+    [":acme", 2, '--metadata ":acme": Key:Value is needed'],
+    ["X-Tenant:a\nb", 1, "a line end or zero byte in it"],
+  ])("refuses the metadata %j", async (entry, code, words) => {
+    const outcome = await micro("call", "greeter", "Greeter.Tenant", "--metadata", entry);
+    expect(outcome).toMatchObject({ code, stdout: "" });
+    expect(outcome.stderr).toContain(words);
+  });
+
+  it("takes its request from the input", async () => {
+    const call = start("call", "greeter", "Greeter.Hello", "-");
+    call.child.stdin?.write('{\n"name":\n');
+    call.child.stdin?.end('"Ann"\n}\n');
+    expect(await call.ended).toEqual(ok('{"msg":"Hello Ann"}\n'));
+    const waits = start("call", "greeter", "Greeter.Hello", "-");
+    waits.child.stdin?.write("{");
+    await delay(1000);
+    waits.child.kill("SIGINT");
+    expect(await waits.ended).toEqual({ code: 130, signal: null, stdout: "", stderr: "" });
   });
 
   it("prints a reply that is no object, too", async () => {

@@ -29,7 +29,7 @@ describe("a wrong command line ends with 2, with words on standard error alone",
       "--client_retries=many: a whole number is needed",
     ],
     ["a flag with no duration", ["services", "--client-request-timeout=soon"], "a duration is needed"],
-    ["no service to call", ["call"], "usage: micro call SERVICE ENDPOINT [JSON…]"],
+    ["no service to call", ["call"], "usage: micro call SERVICE ENDPOINT [JSON…|-]"],
     ["no endpoint to call", ["call", "greeter"], "ENDPOINT is missing"],
     ["nothing to describe", ["describe", "service"], "NAME is missing"],
     ["nothing to send", ["stream", "bidi", "greeter", "Greeter.Chat"], "JSON is missing"],
@@ -60,7 +60,7 @@ describe("help", () => {
   it("is the same by every way to it", async () => {
     const wanted = await micro("help", "stream", "server");
     expect(wanted.code).toBe(0);
-    expect(wanted.stdout).toContain("micro stream server SERVICE ENDPOINT [JSON…]");
+    expect(wanted.stdout).toContain("micro stream server [flags] SERVICE ENDPOINT [JSON…|-]");
     for (const args of [
       ["stream", "server", "--help"],
       ["stream", "-h", "server"],

@@ -1,8 +1,9 @@
 import { sleep, systemClock } from "ts-micro/clock";
 import { advised } from "../advised.ts";
 import { type Command, needArgs } from "../command.ts";
-import { compact, requestBody, sorted } from "../json.ts";
-import { requestsOf } from "../requests.ts";
+import { compact, sorted } from "../json.ts";
+import { requestOf, requestsOf } from "../requests.ts";
+import { sentFlags, sentMetadata } from "../sent.ts";
 import { withSession } from "../session.ts";
 
 /** How long a service may take to end a stream that we have ended, in ms. */
@@ -12,15 +13,17 @@ const server: Command = {
   name: "server",
   aliases: ["s"],
   summary: "Send one request and print each reply of the stream",
-  usage: "SERVICE ENDPOINT [JSON…]",
+  usage: "SERVICE ENDPOINT [JSON…|-]",
   examples: [`stream server greeter Greeter.Stream '{"count":3}'`],
+  flags: sentFlags,
   async run(invocation) {
     const [service, endpoint] = needArgs(invocation, "SERVICE", "ENDPOINT") as [string, string];
     const { out, args, signal } = invocation;
-    const request = requestBody(args.slice(2).join(" ") || "{}");
+    const metadata = sentMetadata(invocation);
+    const request = await requestOf(args.slice(2), signal);
     await withSession(invocation, (session) =>
       advised(session, service, endpoint, async () => {
-        await using stream = session.client.stream(service, endpoint, { stream: "server", signal });
+        await using stream = session.client.stream(service, endpoint, { stream: "server", signal, metadata });
         await stream.send(request);
         stream.end();
         for await (const reply of stream) await out.line(compact(sorted(reply)));
@@ -38,14 +41,16 @@ const client: Command = {
     `stream client greeter Greeter.Sum '{"n":1}' '{"n":2}'`,
     "stream client greeter Greeter.Sum - < numbers.jsonl",
   ],
+  flags: sentFlags,
   async run(invocation) {
     const [service, endpoint] = needArgs(invocation, "SERVICE", "ENDPOINT", "JSON") as [string, string];
     const { out, args, signal } = invocation;
+    const metadata = sentMetadata(invocation);
     const over = new AbortController();
     const requests = requestsOf(args.slice(2), AbortSignal.any([signal, over.signal]));
     const reply = await withSession(invocation, (session) =>
       advised(session, service, endpoint, async () => {
-        await using stream = session.client.stream(service, endpoint, { stream: "client", signal });
+        await using stream = session.client.stream(service, endpoint, { stream: "client", signal, metadata });
         const replied = stream[Symbol.asyncIterator]().next();
         const sent = (async () => {
           // Why sending fails, reading tells.
@@ -75,13 +80,15 @@ const bidi: Command = {
   summary: "For each JSON: send it, wait for a reply, print that",
   usage: "SERVICE ENDPOINT JSON…|-",
   examples: [`stream bidi greeter Greeter.Chat '{"text":"a"}' '{"text":"b"}'`, "stream bidi greeter Greeter.Chat -"],
+  flags: sentFlags,
   async run(invocation) {
     const [service, endpoint] = needArgs(invocation, "SERVICE", "ENDPOINT", "JSON") as [string, string];
     const { out, args, signal } = invocation;
+    const metadata = sentMetadata(invocation);
     const requests = requestsOf(args.slice(2), signal);
     return withSession(invocation, (session) =>
       advised(session, service, endpoint, async () => {
-        await using stream = session.client.stream(service, endpoint, { stream: "bidi", signal });
+        await using stream = session.client.stream(service, endpoint, { stream: "bidi", signal, metadata });
         const replies = stream[Symbol.asyncIterator]();
         let sent = 0;
         for await (const request of requests) {
