@@ -110,5 +110,10 @@ describe("Cancellation", () => {
   it("reads AbortSignal.timeout as TIMEOUT and any other reason as CANCELLED", () => {
     expect(abortReason(AbortSignal.abort(new DOMException("late", "TimeoutError")), "id").code).toBe("TIMEOUT");
     expect(abortReason(AbortSignal.abort("enough"), "id")).toMatchObject({ code: "CANCELLED", detail: "enough" });
+    const refuses = (): never => {
+      throw new Error("do not look");
+    };
+    const hidden = new Proxy({}, { get: refuses, has: refuses, getPrototypeOf: refuses });
+    expect(abortReason(AbortSignal.abort(hidden), "id")).toMatchObject({ code: "CANCELLED", id: "id" });
   });
 });

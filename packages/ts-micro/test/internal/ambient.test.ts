@@ -1,5 +1,8 @@
 import { AsyncLocalStorage } from "node:async_hooks";
+import { execFile } from "node:child_process";
 import { setImmediate as turn } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import { afterEach, describe, expect, test } from "vitest";
 import { createClient, createService, type Service } from "../../src/index.ts";
 import { memoryRegistry } from "../../src/registry/memory.ts";
@@ -84,5 +87,16 @@ describe("the ambient context", () => {
     expect(await users.run("first", () => own({}))).toEqual({ user: null });
     const replies = await Promise.all(["a", "b"].map((tenant) => outer({}, { metadata: { "X-Tenant": tenant } })));
     expect(replies.map((reply) => reply["after"])).toEqual(["a", "b"]);
+  });
+
+  // Node 24 can be told to keep contexts as before.
+  const asBefore = "--no-async-context-frame";
+  const flags = process.allowedNodeEnvironmentFlags.has(asBefore) ? [[[]], [[asBefore]]] : [[[]]];
+  test.each(flags)("leaves nothing with the caller of a handler in process, with Node's %j", async (given) => {
+    const child = fileURLToPath(new URL("ambient-child.ts", import.meta.url));
+    const args = [...given, "--import", "tsx", child];
+    const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 30_000 });
+    const inner = { tenant: "acme", user: "ada" };
+    expect(JSON.parse(stdout)).toEqual([inner, inner, { tenant: null, user: null }, null]);
   });
 });
