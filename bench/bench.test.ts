@@ -86,6 +86,15 @@ describe("the goals", () => {
     expect(first(0.8, 1.02)).toBe(false);
   });
 
+  it("allow for the ambient context from Node 24 on, where it is on", () => {
+    const layer = (node: string): unknown[] =>
+      evaluate({ node, runs: [] }).flatMap(({ id, goal }: { id: string; goal: number }) =>
+        id === "G15" ? [goal] : [],
+      );
+    expect(layer("20.20.2")).toEqual([400, 400]);
+    expect(layer("24.21.0")).toEqual([550, 550]);
+  });
+
   it("that were not measured are neither met nor missed", () => {
     expect(measured(1, 1).find(({ id }: { id: string }) => id === "G5")?.met).toBeUndefined();
   });

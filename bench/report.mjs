@@ -257,9 +257,15 @@ function conditions({ node, machine, date, runs }) {
   );
 }
 
+/** The goals as another Node reaches them. */
+function elsewhere(results) {
+  const all = evaluate(results).filter(({ met }) => met !== undefined);
+  return [`## Goals on Node ${results.node}`, conditions(results), goalsTable(all)];
+}
+
 /** docs/benchmarks.md. */
 export function page(results) {
-  const { runs } = results;
+  const { runs, others = [] } = results;
   const taking = Object.entries(peers).filter(([, { hidden }]) => !hidden);
   return `${[
     "# Benchmarks",
@@ -273,6 +279,7 @@ export function page(results) {
       "- `raw-aa` is a second copy of `raw`: how far its ratio is from 1 is the noise. A goal that is a ratio counts times the A/A of its cell.",
       "- Both ends are pinned: to one CPU, where calls a second are CPU a call, or to one each. CPU is of both processes, and of what they started (nats-server, Go).",
       "- Ours is a typed client and a typed service with default options, found in the `local` registry. Go Micro has default options too, a memory registry and its own client making the same load; its memory is of the Go processes alone.",
+      "- On Node 20 and 22 the ambient context is as it is by default: on in the client, off in the server, which calls nobody. From Node 24 on it is on in both.",
       "- In bold: goals that gate a release.",
     ].join("\n"),
     table(
@@ -281,5 +288,6 @@ export function page(results) {
       2,
     ),
     report(results),
+    ...others.flatMap(elsewhere),
   ].join("\n\n")}\n`;
 }

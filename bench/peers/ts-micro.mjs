@@ -1,5 +1,6 @@
 // Ours, as a user has it: a typed service and a typed client, defaults throughout. Found by name in the `local` registry of a folder of its own.
 import { createClient, createService, endpoint } from "ts-micro";
+import { ambientOn } from "../lib/ambient.mjs";
 
 const name = "bench";
 
@@ -27,6 +28,7 @@ export async function start(options) {
     address: "127.0.0.1:0",
     logLevel: "error",
     interceptors: wrappers(options.wrappers),
+    ...(ambientOn(process.versions.node) ? { ambient: true } : {}),
     ...componentsOf(options),
   });
   const hello = ({ name: who }) => ({ msg: `Hello ${who}` });
