@@ -152,6 +152,14 @@ export function goalsTable(evaluated) {
   );
 }
 
+/** Why goals are missed, where that is known. */
+function reasons(evaluated) {
+  const byReason = new Map();
+  for (const { id, what, met, why } of evaluated)
+    if (met === false && why !== undefined) byReason.set(why, [...(byReason.get(why) ?? []), `${id} (${what})`]);
+  return [...byReason].map(([why, whose]) => `- ${whose.join("; ")}: ${why}`).join("\n");
+}
+
 /** Cells in which another framework is ahead of ours. */
 function losses(results) {
   const lost = [];
@@ -215,9 +223,12 @@ function alone({ inProcess, parts, startup, install }) {
 /** All of it. */
 export function report(results) {
   const lost = losses(results);
+  const evaluated = evaluate(results);
+  const why = reasons(evaluated);
   return [
     "## Goals",
-    goalsTable(evaluate(results)),
+    goalsTable(evaluated),
+    ...(why === "" ? [] : ["What was not reached, and why:", why]),
     ...(results.runs.some((run) => run.peers[ours]?.cells)
       ? [
           "## Where others are ahead",
@@ -257,10 +268,10 @@ function conditions({ node, machine, date, runs }) {
   );
 }
 
-/** The goals as another Node reaches them. */
+/** The goals in another run, perhaps of another Node. */
 function elsewhere(results) {
   const all = evaluate(results).filter(({ met }) => met !== undefined);
-  return [`## Goals on Node ${results.node}`, conditions(results), goalsTable(all)];
+  return [`## Goals in another run, Node ${results.node}`, conditions(results), goalsTable(all)];
 }
 
 /** docs/benchmarks.md. */
