@@ -58,7 +58,7 @@ const atMost = (id, goal, unit, what, value, more = {}) => ({
 
 /** What nobody can go below. */
 const floor =
-  'Node itself takes what the table of in-process calls has as "the least": a context entered and, where the handler answers later, one promise that a deadline can settle before it does.';
+  'nobody can go below what the table of in-process calls has as "the least": a context entered and, where the handler answers later, one promise that a deadline can settle before it does. What is above it is ours.';
 
 const gate = true;
 const mucp = "ts-micro-mucp";
@@ -77,7 +77,7 @@ const goals = [
   toRaw("G3", 1.3, "split", "tiny:128"),
   toRaw("G4", 1.5, "shared", "tiny:128", {
     peer: "ts-micro-protobuf",
-    why: "the codec takes about 160 ns of a tiny call, deadline, cancellation, balancing and promises the rest: raw-protobuf has none of these.",
+    why: "around the codec stand the promises, checks and accounts of a call; raw-protobuf, which has the codec alone, says how much they are.",
   }),
   toRaw("G4", 2.2, "shared", "1k:128", { peer: "ts-micro-protobuf" }),
   toPeer("G5", 5, "split", "tiny:128", "moleculer-tcp", { gate }),

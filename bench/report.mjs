@@ -154,10 +154,15 @@ export function goalsTable(evaluated) {
 
 /** Why goals are missed, where that is known. */
 function reasons(evaluated) {
+  const unknown = "not explained yet.";
   const byReason = new Map();
   for (const { id, what, met, why } of evaluated)
-    if (met === false && why !== undefined) byReason.set(why, [...(byReason.get(why) ?? []), `${id} (${what})`]);
-  return [...byReason].map(([why, whose]) => `- ${whose.join("; ")}: ${why}`).join("\n");
+    if (met === false) byReason.set(why ?? unknown, [...(byReason.get(why ?? unknown) ?? []), `${id} (${what})`]);
+  if (byReason.size === 0) return [];
+  return [
+    "What was not reached, and why:",
+    [...byReason].map(([why, whose]) => `- ${whose.join("; ")}: ${why}`).join("\n"),
+  ];
 }
 
 /** Cells in which another framework is ahead of ours. */
@@ -224,11 +229,10 @@ function alone({ inProcess, parts, startup, install }) {
 export function report(results) {
   const lost = losses(results);
   const evaluated = evaluate(results);
-  const why = reasons(evaluated);
   return [
     "## Goals",
     goalsTable(evaluated),
-    ...(why === "" ? [] : ["What was not reached, and why:", why]),
+    ...reasons(evaluated),
     ...(results.runs.some((run) => run.peers[ours]?.cells)
       ? [
           "## Where others are ahead",
@@ -271,7 +275,7 @@ function conditions({ node, machine, date, runs }) {
 /** The goals in another run, perhaps of another Node. */
 function elsewhere(results) {
   const all = evaluate(results).filter(({ met }) => met !== undefined);
-  return [`## Goals in another run, Node ${results.node}`, conditions(results), goalsTable(all)];
+  return [`## Goals in another run, Node ${results.node}`, conditions(results), goalsTable(all), ...reasons(all)];
 }
 
 /** docs/benchmarks.md. */

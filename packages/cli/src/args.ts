@@ -104,9 +104,10 @@ class Reader {
   }
 
   #short(word: string): void {
-    const own = Object.entries(this.#ownFlags).find(([, { short }]) => short !== undefined && word === `-${short}`);
-    if (own === undefined) throw this.#unknownFlag(word);
-    this.#flag(`--${own[0]}`);
+    const letter = word.slice(1, 2);
+    const own = Object.entries(this.#ownFlags).find(([, { short }]) => short === letter);
+    if (own === undefined || !(word.length === 2 || word[2] === "=")) throw this.#unknownFlag(word);
+    this.#flag(`--${own[0]}${word.slice(2)}`);
   }
 
   /** Of the command, or of the one that is meant when the group's name stands alone. */

@@ -10,17 +10,22 @@ const json = jsonCodec();
  * The request that a command line says: checked, and otherwise left as it is, so that no digit of a number is lost on the way.
  * @throws MicroError BAD_REQUEST unless it is one JSON object.
  */
-export function requestBody(text: string): Uint8Array {
+export function requestBody(text: string, from: "words" | "input" = "words"): Uint8Array {
+  // What comes by a pipe may be long, and is not for everybody's eyes.
+  const [subject, said, advice] =
+    from === "words"
+      ? ["the request", `: ${text}`, '\n  quote it for the shell: \'{"name":"John"}\'']
+      : ["standard input", "", ""];
   const bytes = Buffer.from(`${text}\n`);
   let value: unknown;
   try {
     value = json.decode(bytes);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw bad(`the request is not JSON: ${why}: ${text}\n  quote it for the shell: '{"name":"John"}'`);
+    throw bad(text.trim() === "" ? `${subject} is empty` : `${subject} is not JSON: ${why}${said}${advice}`);
   }
   if (typeof value !== "object" || value === null || Array.isArray(value))
-    throw bad(`the request must be a JSON object: ${text}`);
+    throw bad(`${subject} must be a JSON object${said}`);
   return bytes;
 }
 

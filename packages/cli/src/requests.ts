@@ -1,17 +1,20 @@
+import { isUtf8 } from "node:buffer";
 import { createInterface } from "node:readline";
 import { addAbortSignal } from "node:stream";
 import { errors } from "ts-micro";
+import { UsageError } from "./command.ts";
 import { requestBody } from "./json.ts";
 
-/** Most of one request from standard input, in bytes. */
-const most = 64 << 20;
+/** Most of one request from standard input, in bytes: what the client sends at most. */
+const most = 4 << 20;
 
 /**
  * The one request that `words` say together, `{}` without any; for `-` all that standard input has.
- * @throws MicroError BAD_REQUEST unless it is one JSON object
+ * @throws MicroError BAD_REQUEST unless it is one JSON object; UsageError for words after `-`
  */
 export async function requestOf(words: readonly string[], signal: AbortSignal): Promise<Uint8Array> {
-  if (words.length !== 1 || words[0] !== "-") return requestBody(words.join(" ") || "{}");
+  if (words[0] !== "-") return requestBody(words.join(" ") || "{}");
+  if (words.length > 1) throw new UsageError(`- stands for the whole request: unexpected ${JSON.stringify(words[1])}`);
   const chunks: Buffer[] = [];
   let size = 0;
   for await (const chunk of addAbortSignal(signal, process.stdin) as AsyncIterable<Buffer>) {
@@ -19,7 +22,9 @@ export async function requestOf(words: readonly string[], signal: AbortSignal): 
     if ((size += chunk.length) > most)
       throw errors.badRequest("ts-micro-cli", `the request is longer than ${most >> 20} MiB`);
   }
-  return requestBody(Buffer.concat(chunks).toString());
+  const bytes = Buffer.concat(chunks);
+  if (!isUtf8(bytes)) throw errors.badRequest("ts-micro-cli", "standard input is no UTF-8");
+  return requestBody(bytes.toString().replace(/^\uFEFF/, ""), "input");
 }
 
 /** What a stream sends. */
@@ -35,7 +40,7 @@ export interface Requests extends AsyncIterable<Uint8Array> {
 export function requestsOf(words: readonly string[], signal: AbortSignal): Requests {
   if (words.length === 1 && words[0] === "-")
     return { count: undefined, [Symbol.asyncIterator]: () => fromLines(signal) };
-  const bodies = words.map(requestBody);
+  const bodies = words.map((word) => requestBody(word));
   return { count: bodies.length, [Symbol.asyncIterator]: () => fromWords(bodies) };
 }
 
@@ -46,7 +51,7 @@ async function* fromWords(bodies: readonly Uint8Array[]): AsyncGenerator<Uint8Ar
 async function* fromLines(signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
   const lines = createInterface({ input: process.stdin, crlfDelay: Infinity, signal });
   try {
-    for await (const line of lines) if (line.trim() !== "") yield requestBody(line);
+    for await (const line of lines) if (line.trim() !== "") yield requestBody(line, "input");
     // Aborted is not at its end.
     signal.throwIfAborted();
   } finally {

@@ -6,8 +6,8 @@ export const sentFlags: Readonly<Record<string, CommandFlag>> = {
   header: { short: "H", many: true, help: "the same" },
 };
 
-/** @throws UsageError for an entry without a key. Of entries with the same key the last counts. */
-export function sentMetadata({ lists, command }: Invocation): Record<string, string> {
+/** @throws UsageError for an entry without a key. Of entries with the same key, in any case, the last counts, headers after metadata. */
+export function sentMetadata({ lists, command }: Invocation): Iterable<[string, string]> {
   const entries = Object.keys(sentFlags).flatMap((flag) =>
     (lists[flag] ?? []).map((entry): [string, string] => {
       const [key = "", ...value] = entry.split(":");
@@ -16,5 +16,5 @@ export function sentMetadata({ lists, command }: Invocation): Record<string, str
       return [key.trim(), value.join(":").trim()];
     }),
   );
-  return Object.fromEntries(entries);
+  return new Map(entries.map((entry) => [entry[0].toLowerCase(), entry])).values();
 }

@@ -121,7 +121,7 @@ describe("micro call", () => {
   });
 
   it("sends metadata along, the last of a key", async () => {
-    const given = ["-m", "X-Tenant: acme", "--metadata=X-Note:a:b", "-H", "X-Tenant:other"];
+    const given = ["-H", "x-tenant:other", "-m=X-Tenant: acme", "--metadata=X-Note:a:b", "-H", "X-NOTE:a:b"];
     expect(await micro("call", ...given, "greeter", "Greeter.Tenant")).toEqual(ok('{"note":"a:b","tenant":"other"}\n'));
     expect(await micro("stream", "server", "greeter", "Greeter.Tenants", "-m", "X-Tenant:acme")).toEqual(
       ok('{"tenant":"acme"}\n'),
@@ -143,11 +143,29 @@ describe("micro call", () => {
     call.child.stdin?.write('{\n"name":\n');
     call.child.stdin?.end('"Ann"\n}\n');
     expect(await call.ended).toEqual(ok('{"msg":"Hello Ann"}\n'));
+    const marked = start("call", "greeter", "Greeter.Hello", "-");
+    marked.child.stdin?.end('\uFEFF{"name":"Bob"}');
+    expect(await marked.ended).toEqual(ok('{"msg":"Hello Bob"}\n'));
     const waits = start("call", "greeter", "Greeter.Hello", "-");
     waits.child.stdin?.write("{");
     await delay(1000);
     waits.child.kill("SIGINT");
     expect(await waits.ended).toEqual({ code: 130, signal: null, stdout: "", stderr: "" });
+  });
+
+  it.each([
+    ["nothing", "", "micro: standard input is empty\n"],
+    ["no JSON", '{"password":"secret",}', "micro: standard input is not JSON: invalid JSON at position"],
+    ["no object", "[1]", "micro: standard input must be a JSON object\n"],
+    ["no UTF-8", Buffer.from('{"name":"\xff"}', "latin1"), "micro: standard input is no UTF-8\n"],
+    ["too much", Buffer.alloc((4 << 20) + 1, " "), "micro: the request is longer than 4 MiB\n"],
+  ])("refuses %s from the input, and does not print it", async (_, input, words) => {
+    const call = start("call", "greeter", "Greeter.Hello", "-");
+    call.child.stdin?.end(input);
+    const { code, stdout, stderr } = await call.ended;
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(stderr.startsWith(words)).toBe(true);
+    expect(stderr).not.toContain("secret");
   });
 
   it("prints a reply that is no object, too", async () => {
@@ -326,7 +344,7 @@ describe("micro stream client", () => {
     run.child.stdin?.write('{"n":1}\n{\n');
     const { code, stdout, stderr } = await run.ended;
     expect([code, stdout]).toEqual([1, ""]);
-    expect(stderr).toMatch(/^micro: the request is not JSON/);
+    expect(stderr).toMatch(/^micro: standard input is not JSON/);
   });
 
   it("ends at INT while it waits for its input", async () => {
