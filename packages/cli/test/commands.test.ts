@@ -191,6 +191,9 @@ describe("micro call", () => {
     const { code, stderr } = await micro("call", "greeter", "Greeter.Nope");
     expect(code).toBe(1);
     expect(stderr).toContain("rpc: can't find method Nope");
+    expect(stderr).toMatch(/\nmicro: greeter has .*Greeter\.Hello, /);
+    const typo = await micro("call", "greeter", "greeter.helo");
+    expect(typo.stderr).toContain(`did you mean "Greeter.Hello"`);
   });
 
   it.each([
@@ -339,6 +342,14 @@ describe("micro stream client", () => {
     expect(await early.ended).toEqual(ok('{"total":7}\n'));
   });
 
+  it.each([
+    ["client", "Greeter.Owner"],
+    ["bidi", "Greeter.Owners"],
+  ])("sends metadata along, %s too", async (command, endpoint) => {
+    const args = ["stream", command, "greeter", endpoint, "{}", "-m", "X-Tenant: acme"];
+    expect(await micro(...args)).toEqual(ok('{"tenant":"acme"}\n'));
+  });
+
   it("fails when one of them is no JSON", async () => {
     const run = start("stream", "client", ...target, "-");
     run.child.stdin?.write('{"n":1}\n{\n');
@@ -367,5 +378,20 @@ describe("an endpoint of another kind", () => {
     expect([code, stdout]).toEqual([1, ""]);
     expect(stderr).toMatch(/^\{"id":"go\.micro\.server","code":405,.*\}\nmicro: use: /);
     expect(stderr).toContain(words);
+  });
+
+  it.each([
+    ["server", "Greeter.Chat", "bidi"],
+    ["server", "Greeter.Sum", "client"],
+    ["client", "Greeter.Count", "server"],
+    ["client", "Greeter.Chat", "bidi"],
+    ["bidi", "Greeter.Count", "server"],
+    ["bidi", "Greeter.Sum", "client"],
+  ])("is not opened by stream %s: %s, a %s stream", async (command, endpoint, kind) => {
+    const { code, stdout, stderr } = await micro("stream", command, "greeter", endpoint, "{}");
+    expect([code, stdout]).toEqual([1, ""]);
+    expect(stderr).toMatch(
+      new RegExp(`^micro: greeter ${endpoint} is a ${kind} stream\nmicro: use: micro stream ${kind} `),
+    );
   });
 });

@@ -35,7 +35,7 @@ describe("micro new service", () => {
       "npm install",
       "npm start",
       "npm run client",
-      `npx micro call hello-world HelloWorld.Hello '{"name":"Ada"}'`,
+      `npx ts-micro-cli call hello-world HelloWorld.Hello '{"name":"Ada"}'`,
     ]);
 
     install(project);

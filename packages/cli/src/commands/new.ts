@@ -27,7 +27,7 @@ const service: Command = {
 and in a second terminal, in the same folder
 
   npm run client
-  npx micro call ${name} ${groupOf(name)}.Hello '{"name":"Ada"}'
+  npx ts-micro-cli call ${name} ${groupOf(name)}.Hello '{"name":"Ada"}'
 `);
   },
 };

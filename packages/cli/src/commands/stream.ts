@@ -1,13 +1,30 @@
+import type { Duplex } from "ts-micro";
 import { sleep, systemClock } from "ts-micro/clock";
 import { advised } from "../advised.ts";
-import { type Command, needArgs } from "../command.ts";
+import type { Command, Invocation } from "../command.ts";
 import { compact, sorted } from "../json.ts";
 import { requestOf, requestsOf } from "../requests.ts";
-import { sentFlags, sentMetadata } from "../sent.ts";
 import { withSession } from "../session.ts";
+import { type Target, targetFlags, targetOf } from "../target.ts";
 
 /** How long a service may take to end a stream that we have ended, in ms. */
 const farewell = 2000;
+
+/** Opens a stream to the target, for `work`, and closes it. */
+function opened<T>(
+  invocation: Invocation,
+  kind: "server" | "client" | "bidi",
+  target: Target,
+  work: (stream: Duplex<Uint8Array, unknown>) => Promise<T>,
+): Promise<T> {
+  const { service, endpoint, options } = target;
+  return withSession(invocation, (session) =>
+    advised(session, kind, target, async () => {
+      await using stream = session.client.stream(service, endpoint, { ...options, stream: kind });
+      return await work(stream);
+    }),
+  );
+}
 
 const server: Command = {
   name: "server",
@@ -15,20 +32,15 @@ const server: Command = {
   summary: "Send one request and print each reply of the stream",
   usage: "SERVICE ENDPOINT [JSON…|-]",
   examples: [`stream server greeter Greeter.Stream '{"count":3}'`],
-  flags: sentFlags,
+  flags: targetFlags,
   async run(invocation) {
-    const [service, endpoint] = needArgs(invocation, "SERVICE", "ENDPOINT") as [string, string];
-    const { out, args, signal } = invocation;
-    const metadata = sentMetadata(invocation);
-    const request = await requestOf(args.slice(2), signal);
-    await withSession(invocation, (session) =>
-      advised(session, service, endpoint, async () => {
-        await using stream = session.client.stream(service, endpoint, { stream: "server", signal, metadata });
-        await stream.send(request);
-        stream.end();
-        for await (const reply of stream) await out.line(compact(sorted(reply)));
-      }),
-    );
+    const target = targetOf(invocation);
+    const request = await requestOf(target.words, target.options.signal);
+    await opened(invocation, "server", target, async (stream) => {
+      await stream.send(request);
+      stream.end();
+      for await (const reply of stream) await invocation.out.line(compact(sorted(reply)));
+    });
   },
 };
 
@@ -41,35 +53,30 @@ const client: Command = {
     `stream client greeter Greeter.Sum '{"n":1}' '{"n":2}'`,
     "stream client greeter Greeter.Sum - < numbers.jsonl",
   ],
-  flags: sentFlags,
+  flags: targetFlags,
   async run(invocation) {
-    const [service, endpoint] = needArgs(invocation, "SERVICE", "ENDPOINT", "JSON") as [string, string];
-    const { out, args, signal } = invocation;
-    const metadata = sentMetadata(invocation);
+    const target = targetOf(invocation, "JSON");
     const over = new AbortController();
-    const requests = requestsOf(args.slice(2), AbortSignal.any([signal, over.signal]));
-    const reply = await withSession(invocation, (session) =>
-      advised(session, service, endpoint, async () => {
-        await using stream = session.client.stream(service, endpoint, { stream: "client", signal, metadata });
-        const replied = stream[Symbol.asyncIterator]().next();
-        const sent = (async () => {
-          // Why sending fails, reading tells.
-          for await (const request of requests) await stream.send(request).catch(() => over.abort());
-          stream.end();
-        })();
-        try {
-          // A request that is none ends it; so does a service that has heard enough.
-          await Promise.race([replied, sent]);
-          return await replied;
-        } finally {
-          replied.catch(() => {});
-          sent.catch(() => {});
-          over.abort();
-        }
-      }),
-    );
+    const requests = requestsOf(target.words, AbortSignal.any([target.options.signal, over.signal]));
+    const reply = await opened(invocation, "client", target, async (stream) => {
+      const replied = stream[Symbol.asyncIterator]().next();
+      const sent = (async () => {
+        // Why sending fails, reading tells.
+        for await (const request of requests) await stream.send(request).catch(() => over.abort());
+        stream.end();
+      })();
+      try {
+        // A request that is none ends it; so does a service that has heard enough.
+        await Promise.race([replied, sent]);
+        return await replied;
+      } finally {
+        replied.catch(() => {});
+        sent.catch(() => {});
+        over.abort();
+      }
+    });
     if (reply.done === true) return endedEarly(undefined);
-    await out.line(compact(sorted(reply.value)));
+    await invocation.out.line(compact(sorted(reply.value)));
     return 0;
   },
 };
@@ -80,34 +87,30 @@ const bidi: Command = {
   summary: "For each JSON: send it, wait for a reply, print that",
   usage: "SERVICE ENDPOINT JSON…|-",
   examples: [`stream bidi greeter Greeter.Chat '{"text":"a"}' '{"text":"b"}'`, "stream bidi greeter Greeter.Chat -"],
-  flags: sentFlags,
+  flags: targetFlags,
   async run(invocation) {
-    const [service, endpoint] = needArgs(invocation, "SERVICE", "ENDPOINT", "JSON") as [string, string];
-    const { out, args, signal } = invocation;
-    const metadata = sentMetadata(invocation);
-    const requests = requestsOf(args.slice(2), signal);
-    return withSession(invocation, (session) =>
-      advised(session, service, endpoint, async () => {
-        await using stream = session.client.stream(service, endpoint, { stream: "bidi", signal, metadata });
-        const replies = stream[Symbol.asyncIterator]();
-        let sent = 0;
-        for await (const request of requests) {
-          // Why sending fails, reading tells.
-          await stream.send(request).catch(() => {});
-          const { done, value } = await replies.next();
-          sent++;
-          if (done === true) return endedEarly(requests.count === undefined ? undefined : requests.count - sent);
-          await out.line(compact(sorted(value)));
-        }
-        stream.end();
-        // The reference does not read on either; but a failure at the end is one.
-        const ended = (async () => {
-          while ((await replies.next()).done !== true);
-        })();
-        await Promise.race([ended, sleep(systemClock, farewell, signal)]);
-        return 0;
-      }),
-    );
+    const target = targetOf(invocation, "JSON");
+    const { signal } = target.options;
+    const requests = requestsOf(target.words, signal);
+    return opened(invocation, "bidi", target, async (stream) => {
+      const replies = stream[Symbol.asyncIterator]();
+      let sent = 0;
+      for await (const request of requests) {
+        // Why sending fails, reading tells.
+        await stream.send(request).catch(() => {});
+        const { done, value } = await replies.next();
+        sent++;
+        if (done === true) return endedEarly(requests.count === undefined ? undefined : requests.count - sent);
+        await invocation.out.line(compact(sorted(value)));
+      }
+      stream.end();
+      // The reference does not read on either; but a failure at the end is one.
+      const ended = (async () => {
+        while ((await replies.next()).done !== true);
+      })();
+      await Promise.race([ended, sleep(systemClock, farewell, signal)]);
+      return 0;
+    });
   },
 };
 
