@@ -191,9 +191,6 @@ describe("micro call", () => {
     const { code, stderr } = await micro("call", "greeter", "Greeter.Nope");
     expect(code).toBe(1);
     expect(stderr).toContain("rpc: can't find method Nope");
-    expect(stderr).toMatch(/\nmicro: greeter has .*Greeter\.Hello, /);
-    const typo = await micro("call", "greeter", "greeter.helo");
-    expect(typo.stderr).toContain(`did you mean "Greeter.Hello"`);
   });
 
   it.each([
