@@ -1,4 +1,4 @@
-// npm run bench -- --peers all --rounds 3 [--pin=shared|split|both|none] [--cells=tiny:16,chat] [--ms=160] [--json FILE] [--gate]
+// npm run bench -- --peers all --rounds 3 [--pin=shared|split|both|none] [--cells=tiny:16,chat] [--ms=50] [--json FILE] [--gate]
 // Installs and builds what is missing, runs, and prints the figures. `--gate` fails when a gate of goals.mjs is not met.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -22,7 +22,7 @@ const { values } = parseArgs({
     rounds: { type: "string" },
     pin: { type: "string", default: "both" },
     cells: { type: "string" },
-    ms: { type: "string", default: "160" },
+    ms: { type: "string", default: "50" },
     json: { type: "string" },
     gate: { type: "boolean", default: false },
   },

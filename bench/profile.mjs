@@ -26,7 +26,8 @@ if (peers[name].needs === "npm") await installRivals();
 
 const peer = await openPeer(name, values.pin);
 try {
-  await peer.client.ask("warm", { ms });
+  const [sizes, kinds] = kind === undefined ? [[size], []] : [[], [kind]];
+  await peer.client.ask("warm", { sizes, kinds, ms });
   const [task, how] = kind === undefined ? ["cell", { size, inFlight, ms }] : ["flow", { kind, ms }];
   await peer.client.ask(task, { ...how, ms: ms / 3 });
   const ends = [peer.client, peer.server];

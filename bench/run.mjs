@@ -1,5 +1,5 @@
-// The rounds. All peers stay up; in a round each has its turn: warm, then its cells, with the same cells of the reference right before and
-// right after. Odd rounds go backwards.
+// The rounds. All peers stay up; in a round each has its turn: warm, then its cells, each in short slices between slices of the reference.
+// Odd rounds go backwards.
 import { fork } from "node:child_process";
 import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -87,10 +87,12 @@ export async function openPeer(name, pin) {
   }
 }
 
-/** One cell of one peer; CPU in microseconds a call. The first quarter is not counted. */
+/** A pause of the machine spoils one slice of a cell, not the cell. */
+const slices = 3;
+
+/** One slice of a cell of a peer; CPU in microseconds a call. What comes before it is not counted. */
 async function measure({ server, client }, { kind, size, inFlight }, ms) {
   if (kind !== undefined) {
-    await client.ask("flow", { kind, ms: ms / 4 });
     const { calls, rate, cpu } = await client.ask("flow", { kind, ms });
     return { rate, client: cpu / calls };
   }
@@ -100,26 +102,46 @@ async function measure({ server, client }, { kind, size, inFlight }, ms) {
   return { rate, p50, p99, client: cpu / calls, server: ((await server.ask("cpu")) - before) / calls };
 }
 
-/** A turn: each cell of the peer between two of the reference, and beside their mean. */
+const medians = (all) =>
+  Object.fromEntries(Object.keys(all[0]).map((key) => [key, median(all.map((each) => each[key]))]));
+
+/** A cell of a peer, its slices between those of the reference. */
+async function beside(peer, raw, cell, ms) {
+  const referred = cell.kind === undefined ? cell : { kind: referredFlow(cell.kind) };
+  const theirs = [await measure(raw, referred, ms)];
+  const own = [];
+  for (let slice = 0; slice < slices; slice++) {
+    own.push(await measure(peer, cell, ms));
+    theirs.push(await measure(raw, referred, ms));
+  }
+  return { figure: medians(own), reference: medians(theirs) };
+}
+
+/** Cells that a peer has. */
+const cellsOf = (peer, cells) =>
+  cells.filter(
+    ({ cell, kind }) =>
+      (kind === undefined || peer.flows.includes(kind)) && peers[peer.name].only?.includes(cell) !== false,
+  );
+
+async function warm(peer, cells, ms) {
+  const taken = cellsOf(peer, cells);
+  const sizes = [...new Set(taken.flatMap(({ size }) => size ?? []))];
+  await peer.client.ask("warm", { sizes, kinds: taken.flatMap(({ kind }) => kind ?? []), ms });
+}
+
+/** A turn: each cell of the peer beside the reference's. */
 async function turn(peer, raw, cells, { ms, warmMs }) {
-  await peer.client.ask("warm", { ms: warmMs });
-  await raw.client.ask("warm", { ms: Math.min(warmMs, 600) });
+  await warm(peer, cells, warmMs);
   const figures = {};
-  for (const cell of cells) {
-    if (cell.kind !== undefined && !peer.flows.includes(cell.kind)) continue;
-    if (peers[peer.name].only?.includes(cell.cell) === false) continue;
-    const referred = cell.kind === undefined ? cell : { kind: referredFlow(cell.kind) };
-    const before = await measure(raw, referred, ms);
-    const figure = await measure(peer, cell, ms);
-    const after = await measure(raw, referred, ms);
-    const beside = {};
-    for (const key of Object.keys(before)) beside[key] = (before[key] + after[key]) / 2;
-    figure.ratio = figure.rate / beside.rate;
+  for (const cell of cellsOf(peer, cells)) {
+    const { figure, reference } = await beside(peer, raw, cell, ms);
+    figure.ratio = figure.rate / reference.rate;
     if (cell.kind === undefined) {
-      figure.p99Ratio = figure.p99 / beside.p99;
-      figure.layer = figure.client + figure.server - beside.client - beside.server;
+      figure.p99Ratio = figure.p99 / reference.p99;
+      figure.layer = figure.client + figure.server - reference.client - reference.server;
     }
-    figure.raw = beside;
+    figure.raw = reference;
     figures[cell.cell] = figure;
   }
   return figures;
@@ -155,12 +177,13 @@ export async function runPeers(names, { pin, rounds, cells, ms, say = () => {} }
     const raw = opened[0];
     const taking = opened.filter(({ name }) => names.includes(name) && name !== reference);
     const figures = new Map(taking.map(({ name }) => [name, []]));
+    const scale = Math.min(1, ms / 50);
+    await warm(raw, parsed, 3000 * scale);
     for (let round = 0; round < rounds; round++) {
       for (const peer of round % 2 === 0 ? taking : taking.toReversed()) {
         if (peer.failed) continue;
         try {
-          const scale = Math.min(1, ms / 100);
-          const done = await turn(peer, raw, parsed, { ms, warmMs: (round === 0 ? 8000 : 4000) * scale });
+          const done = await turn(peer, raw, parsed, { ms, warmMs: (round === 0 ? 3000 : 300) * scale });
           figures.get(peer.name).push(done);
           say(`${pin} round ${round + 1} ${peer.name}: ${inShort(done)}`);
         } catch (error) {

@@ -49,9 +49,12 @@ async function loop(client, name, length, inFlight, ms) {
   return { calls, elapsed: performance.now() - began };
 }
 
+/** How many messages of a kind took about as long as was asked for. */
+const enough = new Map();
+
 /** Messages a second of a stream, or deliveries: `n` grows until it takes about `ms`. */
 export async function flow(client, { kind, ms }) {
-  let n = 100;
+  let n = enough.get(kind) ?? 100;
   for (;;) {
     const cpu = process.cpuUsage();
     const began = performance.now();
@@ -59,22 +62,33 @@ export async function flow(client, { kind, ms }) {
     const elapsed = performance.now() - began;
     if (got < n) throw new Error(`${kind}: ${got} of ${n} messages came`);
     // A pause of the machine makes little look long enough.
-    const enough = n >= 2000 || elapsed >= 4 * ms;
-    if ((elapsed >= ms / 2 && enough) || n >= 4_000_000)
+    const long = n >= 2000 || elapsed >= 4 * ms;
+    if ((elapsed >= ms / 2 && long) || n >= 4_000_000) {
+      enough.set(kind, Math.min(4_000_000, Math.max(100, Math.ceil((n * ms) / elapsed))));
       return { calls: got, rate: got / (elapsed / 1000), cpu: microseconds(process.cpuUsage(cpu)) };
+    }
     n = Math.ceil(n * Math.min(20, Math.max(2, ms / Math.max(elapsed, 0.01))));
   }
 }
 
-/** Calls until the rate rises no more, `ms` at most. */
-export async function warm(client, { ms }) {
+/** Calls of each size, and streams of each kind, until the rate rises no more, `ms` at most for each. */
+export async function warm(client, { sizes: names, kinds, ms }) {
+  for (const size of names) {
+    const { length } = (await client.call(sizes[size])).msg;
+    await untilFlat(ms, async () => {
+      const { calls, elapsed } = await loop(client, sizes[size], length, 16, 120);
+      return calls / elapsed;
+    });
+  }
+  for (const kind of kinds) await untilFlat(ms, async () => (await flow(client, { kind, ms: 60 })).rate);
+}
+
+async function untilFlat(ms, rateNow) {
   const end = performance.now() + ms;
   let best = 0;
   for (let flat = 0; flat < 3 && performance.now() < end;) {
-    const { calls, elapsed } = await loop(client, sizes.tiny, sizes.tiny.length + 6, 16, 120);
-    const rate = calls / elapsed;
+    const rate = await rateNow();
     flat = rate > best * 1.03 ? 0 : flat + 1;
     best = Math.max(best, rate);
   }
-  return best * 1000;
 }

@@ -43,7 +43,7 @@ export async function connect(address, { version, protocol }) {
     foreign: true,
     cell: ask,
     /** No compiler to wait for: connections only. */
-    warm: async () => (await ask({ size: "tiny", inFlight: 16, ms: 300 })).rate,
+    warm: () => ask({ size: "tiny", inFlight: 16, ms: 300 }),
     close: () => client.stdin.end(),
   };
 }
