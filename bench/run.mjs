@@ -88,7 +88,7 @@ export async function openPeer(name, pin) {
 }
 
 /** A pause of the machine spoils one slice of a cell, not the cell. */
-const slices = 3;
+const slices = 5;
 
 /** One slice of a cell of a peer; CPU in microseconds a call. What comes before it is not counted. */
 async function measure({ server, client }, { kind, size, inFlight }, ms) {

@@ -40,6 +40,8 @@ const fresh = 1000;
 /** Targets of calls without types that are remembered. */
 const mostTargets = 10_000;
 const noFacts: ReadonlyMap<string, EndpointFacts> = new Map();
+/** What the innermost of interceptors has just handed out: when they hand it on, nothing need be done behind it. */
+let handed: Promise<unknown> | undefined;
 
 /** Resolves, selects, encodes, sends, decodes, retries. One per client; everything it uses is given to it. */
 export class ClientEngine {
@@ -127,14 +129,18 @@ export class ClientEngine {
       unlink?.();
       return Promise.reject(call.cancellation.reason);
     }
-    hold();
     const { listener } = call;
     let result: Promise<unknown>;
     try {
-      result = listener === undefined ? this.#run(call) : listener.around(this.#run(call));
+      result = this.#run(call);
+      const same = result === handed;
+      handed = undefined;
+      if (same && listener === undefined && unlink === undefined) return result;
+      if (listener !== undefined) result = listener.around(result);
     } catch (error) {
       result = Promise.reject(fromUnknown(error, id));
     }
+    hold();
     const settled = (): void => {
       release();
       unlink?.();
@@ -327,7 +333,7 @@ export class ClientEngine {
       target.service === call.service
     ) {
       const quick = this.#quick(target, call.request, call.options, call);
-      if (quick !== undefined) return quick;
+      if (quick !== undefined) return (handed = quick);
     }
     const local = call.options.address === undefined ? this.options.local?.(call.service) : undefined;
     if (local === undefined) return call.kind === "unary" ? this.#withRetries(call) : openRemote(this, call);
