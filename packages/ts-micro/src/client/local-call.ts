@@ -8,13 +8,6 @@ import type { PreparedCall } from "./prepared.ts";
 import { Bounded } from "./quick.ts";
 import type { Target } from "./target.ts";
 
-let resolves: (value: unknown) => void;
-let rejects: (error: unknown) => void;
-const take = (resolve: (value: unknown) => void, reject: (error: unknown) => void): void => {
-  resolves = resolve;
-  rejects = reject;
-};
-
 /** A unary call within the process: one object and one promise from the caller to the handler and back. */
 export class LocalQuick extends Bounded implements LocalRequest {
   declare private seen: Metadata | undefined;
@@ -81,11 +74,11 @@ export class LocalQuick extends Bounded implements LocalRequest {
     if (this.state === "answered") return Promise.resolve(this.early);
     if (this.state === "failed") return Promise.reject(this.early);
     hold();
-    const promise = new Promise(take);
-    this.resolve = resolves;
-    this.reject = rejects;
-    if (oneway) resolves(undefined);
-    return promise;
+    return new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+      if (oneway) resolve(undefined);
+    });
   }
 
   watch(watcher: { cancelled(reason: MicroError): void }): void {
