@@ -83,7 +83,14 @@ async function alone() {
       rmSync(folder, { recursive: true, force: true });
     }
   };
-  results.inProcess = { auto: script("in-process"), off: script("in-process", "off") };
+  results.inProcess = {
+    auto: { ...script("in-process", "ours"), ...script("in-process", "least") },
+    off: {
+      ...script("in-process", "ours", "off"),
+      ...script("in-process", "least", "off"),
+      ...(names.includes("moleculer-tcp") ? script("in-process", "moleculer") : {}),
+    },
+  };
   results.parts = script("parts");
   const available = names.filter((name) => !peers[name].clientFile && !results.runs[0].peers[name]?.unavailable);
   results.startup = await startups(

@@ -74,6 +74,21 @@ export class Dispatch {
       : this.#response(this.checked(settled));
   }
 
+  /**
+   * As `begin`, for a caller who wants a promise anyway: of a value that is there already it may be the one that the interceptors saw,
+   * which is no other than {@link taken} then.
+   */
+  beginWithin(raw: unknown, ctx: CallContext): unknown {
+    const { request, response } = this.endpoint.definition;
+    if (this.#direct || request !== undefined || response !== undefined) return this.begin(raw, ctx);
+    const result = callAmbient(ctx, this.#run, { ctx, kind: this.kind, request: raw }, undefined);
+    const given = result === promised ? value : undefined;
+    ready = result === promised ? promised : undefined;
+    promised = value = undefined;
+    if (ready !== undefined) this.checked(given);
+    return result;
+  }
+
   /** The reply that a handler's value stands for. */
   checked(value: unknown): unknown {
     if (isAsyncIterable(value)) {
@@ -197,6 +212,15 @@ export class Dispatch {
 /** What a handler behind interceptors answered at once, and the promise that they see of it: it need not be waited for when they hand it on. */
 let promised: Promise<unknown> | undefined;
 let value: unknown;
+/** One that has its value already, and goes to the caller. */
+let ready: unknown;
+
+/** The promise that {@link Dispatch.beginWithin} has just given, when there is nothing to wait for; asked once. */
+export function taken(): unknown {
+  const one = ready;
+  ready = undefined;
+  return one;
+}
 
 /** The innermost of the chain: the handler. What it throws is a rejection. */
 function answer(handler: RoutedEndpoint["handler"], call: ServerCall): Promise<unknown> {

@@ -4,7 +4,7 @@ import { errors, type MicroError } from "../errors.ts";
 import type { LocalCall, LocalRequest, LocalService } from "../server.ts";
 import type { Calls } from "./calls.ts";
 import { UnderWay, type Outcome } from "./direct.ts";
-import { contained, type Dispatch } from "./dispatch.ts";
+import { contained, taken, type Dispatch } from "./dispatch.ts";
 import type { Routes } from "./routes.ts";
 import type { Running } from "./running.ts";
 
@@ -50,16 +50,18 @@ export function localService(
     const ctx = new CallContext(call, host);
     let result: unknown;
     try {
-      result = dispatch.begin(request, ctx);
+      result = dispatch.beginWithin(request, ctx);
     } catch (error) {
       ctx.finish();
       return outcome.failed(call, error);
     }
-    if (result instanceof Promise) new UnderWay(outcome, running, call, dispatch, service).follow(result, ctx);
-    else {
+    if (!(result instanceof Promise)) {
       ctx.finish();
       outcome.done(call, dispatch, result);
-    }
+    } else if (result === taken()) {
+      ctx.finish();
+      call.answered(result);
+    } else new UnderWay(outcome, running, call, dispatch, service).follow(result, ctx);
   };
   return {
     endpoint(name) {
