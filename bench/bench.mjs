@@ -61,8 +61,11 @@ for (const pin of pins) {
     }),
   );
 }
+const keep = () => values.json && writeFileSync(values.json, `${JSON.stringify(results)}\n`);
+keep();
 // Some cells are a look at them; all of them are the whole.
 if (values.cells === undefined) await alone();
+keep();
 
 /** What is measured of one process by itself. */
 async function alone() {
@@ -83,16 +86,14 @@ async function alone() {
       rmSync(folder, { recursive: true, force: true });
     }
   };
+  const available = names.filter((name) => !peers[name].clientFile && !results.runs[0].peers[name]?.unavailable);
+  // It has no ambient context of its own.
+  const moleculer = available.includes("moleculer-tcp") ? script("in-process", "moleculer") : {};
   results.inProcess = {
-    auto: { ...script("in-process", "ours"), ...script("in-process", "least") },
-    off: {
-      ...script("in-process", "ours", "off"),
-      ...script("in-process", "least", "off"),
-      ...(names.includes("moleculer-tcp") ? script("in-process", "moleculer") : {}),
-    },
+    auto: { ...script("in-process", "ours"), ...script("in-process", "least"), ...moleculer },
+    off: { ...script("in-process", "ours", "off"), ...script("in-process", "least", "off"), ...moleculer },
   };
   results.parts = script("parts");
-  const available = names.filter((name) => !peers[name].clientFile && !results.runs[0].peers[name]?.unavailable);
   results.startup = await startups(
     available.filter((name) => peers[name].needs !== "go" && (!peers[name].ours || name === "ts-micro")),
     { pinned: pins[0] !== "none" },
@@ -104,7 +105,6 @@ async function alone() {
   );
 }
 
-if (values.json) writeFileSync(values.json, `${JSON.stringify(results)}\n`);
 console.log(report(results));
 if (values.gate) {
   const missed = evaluate(results).filter(({ gate, met }) => gate && met !== true);

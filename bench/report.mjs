@@ -178,6 +178,11 @@ function losses(results) {
       }
     }
   }
+  const { auto = {} } = results.inProcess ?? {};
+  for (const handler of ["sync handler", "async handler"]) {
+    const share = auto[`moleculer: ${handler}`] / auto[handler];
+    if (share < 1) lost.push(["moleculer", "in process", handler, ratio(share)]);
+  }
   return lost;
 }
 
@@ -290,7 +295,7 @@ export function page(results) {
     [
       '- A call is `Hello({ name })` answered by `{ msg: "Hello " + name }`, `name` of 4 bytes (tiny), 1 KiB or 64 KiB, its reply checked. One server process, one client process, loopback. `tiny:16` is 16 closed loops on one client.',
       "- **R** is `raw`: one multiplexed `node:net` socket, a 10-byte header, a JSON body, one write a tick, and no deadline, cancellation, metadata or balancing.",
-      "- All peers stay up. In each round each has a turn: every size and stream of it is used until its rate rises no more, then each cell is measured in five slices, each between two of `raw`. A ratio is of the median slice of one to that of the other: a pause of the machine spoils one of them. Odd rounds go backwards. Figures are medians over rounds.",
+      "- All peers stay up. Before its first turn every size and stream of a peer is used until its rate rises no more, for 3 s at most; before later ones for a moment (Go, which compiles nothing, with tiny calls alone). In each round each has a turn: a cell is measured in five slices, each between two of `raw`, and its figures, p99 too, are those of the median slice: what happens less often than in every second slice, a pause of the machine or of a collector, is not in them. Odd rounds go backwards. Figures are medians over rounds.",
       "- `raw-aa` is a second copy of `raw`: how far its ratio is from 1 is the noise. A goal that is a ratio counts times the A/A of its cell.",
       "- Both ends are pinned: to one CPU, where calls a second are CPU a call, or to one each. CPU is of both processes, and of what they started (nats-server, Go).",
       "- Ours is a typed client and a typed service with default options, found in the `local` registry. Go Micro has default options too, a memory registry and its own client making the same load; its memory is of the Go processes alone.",

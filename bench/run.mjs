@@ -90,12 +90,13 @@ export async function openPeer(name, pin) {
 /** A pause of the machine spoils one slice of a cell, not the cell. */
 const slices = 5;
 
-/** One slice of a cell of a peer; CPU in microseconds a call. What comes before it is not counted. */
+/** One slice of a cell of a peer; CPU in microseconds a call. */
 async function measure({ server, client }, { kind, size, inFlight }, ms) {
   if (kind !== undefined) {
     const { calls, rate, cpu } = await client.ask("flow", { kind, ms });
     return { rate, client: cpu / calls };
   }
+  // After the other peer's turn on the processor; not counted.
   await client.ask("cell", { size, inFlight, ms: ms / 4 });
   const before = await server.ask("cpu");
   const { calls, rate, p50, p99, cpu } = await client.ask("cell", { size, inFlight, ms });
@@ -127,7 +128,8 @@ const cellsOf = (peer, cells) =>
 async function warm(peer, cells, ms) {
   const taken = cellsOf(peer, cells);
   const sizes = [...new Set(taken.flatMap(({ size }) => size ?? []))];
-  await peer.client.ask("warm", { sizes, kinds: taken.flatMap(({ kind }) => kind ?? []), ms });
+  const kinds = [...new Set(taken.flatMap(({ kind }) => kind ?? []))];
+  await peer.client.ask("warm", { sizes, kinds, ms });
 }
 
 /** A turn: each cell of the peer beside the reference's. */
@@ -178,7 +180,8 @@ export async function runPeers(names, { pin, rounds, cells, ms, say = () => {} }
     const taking = opened.filter(({ name }) => names.includes(name) && name !== reference);
     const figures = new Map(taking.map(({ name }) => [name, []]));
     const scale = Math.min(1, ms / 50);
-    await warm(raw, parsed, 3000 * scale);
+    const referred = parsed.map((cell) => (cell.kind === undefined ? cell : { kind: referredFlow(cell.kind) }));
+    await warm(raw, referred, 3000 * scale);
     for (let round = 0; round < rounds; round++) {
       for (const peer of round % 2 === 0 ? taking : taking.toReversed()) {
         if (peer.failed) continue;

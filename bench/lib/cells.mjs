@@ -10,6 +10,7 @@ export const allCells = [...sizeNames.flatMap((size) => flights.map((inFlight) =
 export function parseCell(cell) {
   if (flows.includes(cell)) return { cell, kind: cell };
   const [size, inFlight] = cell.split(":");
-  if (!sizeNames.includes(size) || !(Number(inFlight) > 0)) throw new Error(`no cell ${cell}: ${allCells.join(", ")}`);
+  if (!sizeNames.includes(size) || !/^[1-9]\d{0,2}$/.test(inFlight ?? ""))
+    throw new Error(`no cell ${cell}: ${allCells.join(", ")}`);
   return { cell, size, inFlight: Number(inFlight) };
 }

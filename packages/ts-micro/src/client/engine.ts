@@ -40,7 +40,8 @@ const fresh = 1000;
 /** Targets of calls without types that are remembered. */
 const mostTargets = 10_000;
 const noFacts: ReadonlyMap<string, EndpointFacts> = new Map();
-/** What the innermost of interceptors has just handed out: when they hand it on, nothing need be done behind it. */
+/** While interceptors run, what the innermost of them was handed: when they hand it on, nothing need be done behind it. */
+let handing = false;
 let handed: Promise<unknown> | undefined;
 
 /** Resolves, selects, encodes, sends, decodes, retries. One per client; everything it uses is given to it. */
@@ -132,12 +133,15 @@ export class ClientEngine {
     const { listener } = call;
     let result: Promise<unknown>;
     try {
+      handing = true;
       result = this.#run(call);
       const same = result === handed;
+      handing = false;
       handed = undefined;
-      if (same && listener === undefined && unlink === undefined) return result;
+      if (same && unlink === undefined) return result;
       if (listener !== undefined) result = listener.around(result);
     } catch (error) {
+      handing = false;
       result = Promise.reject(fromUnknown(error, id));
     }
     hold();
@@ -333,7 +337,8 @@ export class ClientEngine {
       target.service === call.service
     ) {
       const quick = this.#quick(target, call.request, call.options, call);
-      if (quick !== undefined) return (handed = quick);
+      if (handing) handed = quick;
+      if (quick !== undefined) return quick;
     }
     const local = call.options.address === undefined ? this.options.local?.(call.service) : undefined;
     if (local === undefined) return call.kind === "unary" ? this.#withRetries(call) : openRemote(this, call);

@@ -258,7 +258,7 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
   admit(retries: boolean): MicroError | undefined {
     const { running, service, maxInFlight } = this.#options;
     this.requests++;
-    if (this.refusing && retries) {
+    if ((this.refusing && retries) || running.closed) {
       return new MicroError({ ...stopping(service).toJSON(), refused: true });
     }
     // A handler that goes on is work, whether anybody waits for it or not: who calls and cancels without end gets no more of it.

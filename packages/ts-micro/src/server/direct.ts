@@ -99,11 +99,14 @@ export class UnderWay<C extends Watched, T> implements RunningEntry {
   }
 
   expire(): void {
+    this.cut(errors.timeout(this.service, `${this.call.endpoint}: the deadline has passed`));
+  }
+
+  cut(reason: MicroError): void {
     if (!this.#settle()) return;
     this.#outlives(true);
-    const error = errors.timeout(this.service, `${this.call.endpoint}: the deadline has passed`);
-    this.outcome.failed(this.call, error);
-    this.call.cancellation.cancel(error);
+    this.outcome.failed(this.call, reason);
+    this.call.cancellation.cancel(reason);
   }
 
   cancelled(reason: MicroError): void {

@@ -81,11 +81,14 @@ export class Dispatch {
   beginWithin(raw: unknown, ctx: CallContext): unknown {
     const { request, response } = this.endpoint.definition;
     if (this.#direct || request !== undefined || response !== undefined) return this.begin(raw, ctx);
-    const result = callAmbient(ctx, this.#run, { ctx, kind: this.kind, request: raw }, undefined);
-    const given = result === promised ? value : undefined;
-    ready = result === promised ? promised : undefined;
+    const result = this.#around(raw, ctx, undefined);
+    const same = result === promised;
+    const given = value;
     promised = value = undefined;
-    if (ready !== undefined) this.checked(given);
+    if (same) {
+      this.checked(given);
+      ready = result;
+    }
     return result;
   }
 
@@ -169,10 +172,18 @@ export class Dispatch {
 
   #call(request: unknown, ctx: CallContext, around: Scope | undefined): unknown {
     if (this.#direct) return callAmbient(ctx, this.endpoint.handler as Handler, request, around);
-    const result = callAmbient(ctx, this.#run, { ctx, kind: this.kind, request }, around);
+    const result = this.#around(request, ctx, around);
     const given = result === promised ? value : result;
     promised = value = undefined;
     return given;
+  }
+
+  #around(request: unknown, ctx: CallContext, around: Scope | undefined): unknown {
+    promised = value = undefined;
+    asked = true;
+    const result = callAmbient(ctx, this.#run, { ctx, kind: this.kind, request }, around);
+    asked = false;
+    return result;
   }
 
   #request(raw: unknown): unknown {
@@ -212,6 +223,8 @@ export class Dispatch {
 /** What a handler behind interceptors answered at once, and the promise that they see of it: it need not be waited for when they hand it on. */
 let promised: Promise<unknown> | undefined;
 let value: unknown;
+/** Somebody asks for it. */
+let asked = false;
 /** One that has its value already, and goes to the caller. */
 let ready: unknown;
 
@@ -231,8 +244,12 @@ function answer(handler: RoutedEndpoint["handler"], call: ServerCall): Promise<u
     return Promise.reject(error);
   }
   if (result instanceof Promise) return result;
-  value = result;
-  return (promised = Promise.resolve(result));
+  const promise = Promise.resolve(result);
+  if (asked) {
+    value = result;
+    promised = promise;
+  }
+  return promise;
 }
 
 /** The result, as a promise if it comes later: a promise, or any thenable (query builders are). */

@@ -8,6 +8,8 @@ import { Deadlines } from "../internal/deadlines.ts";
 export interface RunningEntry extends Linked<RunningEntry> {
   readonly deadline: number;
   expire(): void;
+  /** Settles with `reason`, of which the handler is told. */
+  cut(reason: MicroError): void;
 }
 
 /** Calls under way: each settles by its deadline at the latest, whatever its handler does. */
@@ -19,6 +21,7 @@ export class Running {
   #idle: (() => void)[] = [];
   /** Handlers that go on after their call has settled without them. They count as work, and a stop does not wait for them. */
   abandoned = 0;
+  closed = false;
 
   constructor(clock: Clock, service: string) {
     this.#clock = clock;
@@ -75,10 +78,10 @@ export class Running {
         deadline,
         previous: undefined,
         next: undefined,
-        expire: () => {
-          const error = errors.timeout(this.#service, `${endpoint}: the deadline has passed`);
-          abandon(error);
-          cancellation.cancel(error);
+        expire: () => entry.cut(errors.timeout(this.#service, `${endpoint}: the deadline has passed`)),
+        cut: (reason) => {
+          abandon(reason);
+          cancellation.cancel(reason);
         },
       };
       let unlink: (() => void) | undefined;
@@ -113,8 +116,11 @@ export class Running {
     return this.size === 0 ? Promise.resolve() : new Promise((resolve) => this.#idle.push(resolve));
   }
 
+  /** What is still under way is cut off: nobody else would settle a call within the process. */
   close(): void {
+    this.closed = true;
     this.#deadlines.close();
+    for (const entry of [...this.#entries]) entry.cut(stopping(this.#service));
   }
 
   #wake(): void {

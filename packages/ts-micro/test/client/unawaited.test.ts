@@ -25,3 +25,7 @@ it.each(["service", "address"])(
 it("a client closed right after it has published, beside a registry that is slow to close, keeps the process till it is", async () => {
   expect(await run("publish")).toEqual({ code: 0, stdout: "closed\n" });
 });
+
+it("a call whose interceptor waits keeps the process till it has settled", async () => {
+  expect(await run("interceptor")).toEqual({ code: 0, stdout: "settled\n" });
+});

@@ -1,6 +1,6 @@
 // A process that does one thing with a client and has to end by itself.
 import { setTimeout as delay } from "node:timers/promises";
-import { createClient, createService } from "../../src/index.ts";
+import { createClient, createService, type ClientInterceptor } from "../../src/index.ts";
 import { memoryRegistry } from "../../src/registry/memory.ts";
 
 const say = (line: string): void => void process.stdout.write(`${line}\n`);
@@ -22,6 +22,19 @@ if (process.argv[2] === "publish") {
   await client.publish("topic", {});
   await client.close();
   say("closed");
+} else if (process.argv[2] === "interceptor") {
+  const service = createService({ ...shared, name: "there", settle: 0 }).handle("A", { b: () => ({}) });
+  await service.start();
+  const patient: ClientInterceptor = async (call, next) => {
+    // Nothing but the call keeps the process.
+    await delay(100, undefined, { ref: false });
+    return next(call);
+  };
+  const client = createClient({ ...shared, interceptors: [patient] });
+  await client.call("there", "A.B", {});
+  say("settled");
+  await client.close();
+  await service.stop();
 } else {
   const service = createService({ ...shared, name: "there", address: "127.0.0.1:0", settle: 0 });
   service.handle("A", { b: () => ({}) });

@@ -1,5 +1,5 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { createGroup, errors, type MicroError } from "../../src/index.ts";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { createGroup, errors, type Context, type HandlerInterceptor, type MicroError } from "../../src/index.ts";
 import type { Broker } from "../../src/broker.ts";
 import type { Registry } from "../../src/registry.ts";
 import { testMesh, type Mesh } from "../../src/testing/mesh.ts";
@@ -53,6 +53,45 @@ describe("a service", () => {
     expect(order).toEqual(["after stop"]);
     const call = mesh.client().call("stuck", "Stuck.Hello", {}, { address, retries: 0 });
     expect(await failure(call)).toMatchObject({ code: "UNAVAILABLE" });
+  });
+
+  it("cuts off what does not end, calls of its own process too, and tells its handlers", async () => {
+    const told: string[] = [];
+    const waits = (what: string, signal: AbortSignal): Promise<never> =>
+      new Promise((_, reject) => {
+        signal.addEventListener("abort", () => {
+          told.push(what);
+          reject(signal.reason as Error);
+        });
+      });
+    const never: HandlerInterceptor = async (call, next) => next(call);
+    for (const interceptors of [[], [never]]) {
+      const service = mesh.service("long", { drain: "5s", settle: 0, interceptors }).handle("Long", {
+        deaf: () => new Promise<void>(() => {}),
+        unary: (_: unknown, ctx) => waits("unary", ctx.signal),
+        async *stream(_: unknown, ctx: Context) {
+          yield 1;
+          await waits("stream", ctx.signal);
+        },
+      });
+      service.subscribe("long", (_, ctx) => waits("subscriber", ctx.signal));
+      await service.start();
+      const long = service.client.service<typeof service>("long").Long;
+      const stream = (async () => {
+        for await (const one of long.stream({})) expect(one).toBe(1);
+      })();
+      const calls = [failure(long.deaf({})), failure(long.unary({})), failure(stream)];
+      await service.client.publish("long", {}).catch(() => {});
+      await vi.waitFor(() => expect(service.server.stats.inFlight).toBe(4));
+      const stopped = service.stop();
+      await mesh.advance("6s");
+      await stopped;
+      for (const error of await Promise.all(calls))
+        expect(error).toMatchObject({ code: "DRAINING", detail: "the server is stopping" });
+      expect(service.server.stats.inFlight).toBe(0);
+      expect(told.toSorted()).toEqual(["stream", "subscriber", "unary"]);
+      told.length = 0;
+    }
   });
 
   it("stops while it starts, though its registry does not answer", async () => {
