@@ -22,7 +22,7 @@ import { decodeReply } from "./decode.ts";
 import { Directory, type Candidates, type EndpointFacts } from "./nodes.ts";
 import type { ClientEngineOptions } from "./options.ts";
 import { Peers } from "./peers.ts";
-import { prepare, tooLate, type PreparedCall } from "./prepared.ts";
+import { prepare, preparedAnew, tooLate, type PreparedCall } from "./prepared.ts";
 import { LocalQuick } from "./local-call.ts";
 import { QuickCall } from "./quick.ts";
 import type { OpenStream } from "./stream.ts";
@@ -328,7 +328,8 @@ export class ClientEngine {
   }
 
   #perform(call: PreparedCall): Promise<unknown> {
-    const { target } = call;
+    const { target, options, by } = call;
+    if (options !== by && (options.timeout !== by.timeout || options.signal !== by.signal)) return this.#anew(call);
     // An interceptor may have sent it elsewhere.
     if (
       this.#straight &&
@@ -353,6 +354,19 @@ export class ClientEngine {
         if (response !== undefined) listener?.local(response);
       },
     );
+  }
+
+  /** A call that an interceptor gave other bounds. */
+  #anew(given: PreparedCall): Promise<unknown> {
+    const { call, unlink } = preparedAnew(this.options.clock, given);
+    if (call.kind === "unary") return this.#perform(call).finally(unlink);
+    return this.#perform({
+      ...call,
+      over: () => {
+        unlink();
+        call.over?.();
+      },
+    });
   }
 
   /** `first`: the first attempt was made already, in vain. */

@@ -19,6 +19,9 @@ export interface Candidates {
   readonly facts: ReadonlyMap<string, EndpointFacts>;
 }
 
+/** Services that are remembered. */
+const most = 10_000;
+
 /** Finds nodes by service name; remembers what it made of a record until the record changes. */
 export class Directory {
   readonly #registry: CachedRegistry;
@@ -28,6 +31,8 @@ export class Directory {
   /** What the client calls by, for its errors. */
   readonly #calling: readonly string[];
   readonly #memo = new Map<string, { records: readonly ServiceRecord[]; candidates: Candidates }>();
+  /** Services that had nodes at some time. */
+  readonly #known = new Set<string>();
 
   constructor(
     registry: CachedRegistry,
@@ -57,7 +62,8 @@ export class Directory {
 
   /**
    * The nodes of `service`; waits up to `waitFor` ms for a first one.
-   * @throws MicroError NOT_FOUND without nodes, UNAVAILABLE when none speaks a protocol of ours, REGISTRY_UNAVAILABLE, TIMEOUT, CANCELLED.
+   * @throws MicroError NOT_FOUND for one that never had nodes, UNAVAILABLE for one whose nodes are gone, or when none speaks a protocol of ours,
+   * REGISTRY_UNAVAILABLE, TIMEOUT, CANCELLED.
    */
   async find(
     service: string,
@@ -100,8 +106,12 @@ export class Directory {
       }
     }
     const candidates = { nodes: [...nodes.values()], facts };
+    if (nodes.size > 0 && !this.#known.has(service)) {
+      if (this.#known.size >= most) this.#known.clear();
+      this.#known.add(service);
+    }
     if (filters === undefined) {
-      if (this.#memo.size >= 10_000) this.#memo.clear();
+      if (this.#memo.size >= most) this.#memo.clear();
       this.#memo.set(service, { records, candidates });
     }
     return candidates;
@@ -134,6 +144,13 @@ export class Directory {
           : `none of its nodes speaks ${this.#calling.join(" or ")}, by which this client calls; they speak ${spoken}`;
       return errors.unavailable("go.micro.client", `service ${service}: ${why}`);
     }
+    const waited = waitFor > 0 ? ` within ${Math.round(waitFor)} ms` : "";
+    const later = waitFor > 0 ? "" : "; a call with waitFor waits for one";
+    if (this.#known.has(service))
+      return errors.unavailable(
+        "go.micro.client",
+        `service ${service}: its last node is gone, and no other came${waited} (asked: ${this.#registry.name})${later}`,
+      );
     const soon: Bounds = { ...bounds, deadline: Math.min(bounds.deadline, this.#clock.now() + 300) };
     const names = await bounded(soon, (signal) => this.#registry.listServices({ signal })).then(
       (list) => list.map((record) => record.name),
@@ -143,7 +160,6 @@ export class Directory {
       (name) =>
         name !== service && distance(name.toLowerCase(), service.toLowerCase()) <= Math.max(1, service.length / 3),
     );
-    const waited = waitFor > 0 ? ` within ${Math.round(waitFor)} ms` : "";
     const where = `asked: ${this.#registry.name}${names?.length === 0 ? ", where nothing is registered" : ""}`;
     const hint =
       like.length > 0

@@ -14,6 +14,8 @@ export interface PreparedCall extends ClientCall {
   readonly listener?: Answer | undefined;
   readonly known: Known | undefined;
   readonly target?: Target | undefined;
+  /** The options that it was prepared by. */
+  readonly by: CallOptions;
   /** What bounded it, for the error when time is up. */
   readonly limit: number;
   readonly inherited: boolean;
@@ -76,6 +78,7 @@ export function prepare(
       metadata,
       deadline: inherited ? from.deadline : own,
       options,
+      by: options,
       cancellation,
       listener: Answer.of(options),
       known: call.known,
@@ -84,6 +87,34 @@ export function prepare(
       inherited,
     },
     unlink,
+  };
+}
+
+/**
+ * `call` by options that an interceptor gave it, with another time limit or signal; what bounded it before goes on to, but for the limit.
+ * Returns the way to unlink, as {@link prepare}.
+ */
+export function preparedAnew(clock: Clock, call: PreparedCall): { call: PreparedCall; unlink: () => void } {
+  const { by, options, deadline, metadata, cancellation: above } = call;
+  const { call: anew, unlink } = prepare(clock, Infinity, call);
+  const cancellation = new Cancellation();
+  const unlinks = [
+    unlink,
+    ...[above, anew.cancellation].map((each) => each?.onCancel((why) => cancellation.cancel(why))),
+  ];
+  const limited = options.timeout !== by.timeout;
+  const { limit, inherited } = limited ? anew : call;
+  return {
+    call: {
+      ...call,
+      by: options,
+      metadata,
+      cancellation,
+      deadline: limited ? anew.deadline : deadline,
+      limit,
+      inherited,
+    },
+    unlink: () => unlinks.forEach((each) => each?.()),
   };
 }
 

@@ -18,6 +18,7 @@ import type { Target, TypedRoute } from "./target.ts";
 
 /** Limits below it, in milliseconds, count from the true time. */
 const exact = 5000;
+const none: CallOptions = {};
 
 /** What bounds a call and goes with it: made once, from its options and the calling context. */
 export abstract class Bounded {
@@ -96,7 +97,8 @@ export abstract class Bounded {
       request: this.request,
       metadata: Metadata.from(this.sent),
       deadline: this.deadline,
-      options: this.options ?? {},
+      options: this.options ?? none,
+      by: this.options ?? none,
       cancellation: this.given,
       known,
       limit: this.limit,

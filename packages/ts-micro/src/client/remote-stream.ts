@@ -1,6 +1,6 @@
 import type { Codec } from "../codec.ts";
 import { errors, fromUnknown, type MicroError } from "../errors.ts";
-import { isAsyncIterable } from "../internal/async-iterable.ts";
+import { isAsyncIterable, iterateOnce } from "../internal/async-iterable.ts";
 import { decodeBody, encodeBody } from "../internal/bodies.ts";
 import { Incoming } from "../internal/incoming.ts";
 import type { RawStream } from "../protocol.ts";
@@ -25,7 +25,7 @@ export async function openRemote(engine: ClientEngine, call: PreparedCall): Prom
 
 class RemoteStream extends Incoming implements OpenStream {
   /** For the stream that the user holds: nothing need stand between its reader and this one. */
-  readonly direct = true;
+  readonly direct: unknown = this;
   readonly #engine: ClientEngine;
   readonly #call: PreparedCall;
   #codec!: Codec;
@@ -188,7 +188,8 @@ class RemoteStream extends Incoming implements OpenStream {
 
   async #pump(source: AsyncIterable<unknown>): Promise<void> {
     try {
-      for await (const message of source) await this.#post(message);
+      const iterator = iterateOnce(source, () => consumed(this.#call));
+      for await (const message of { [Symbol.asyncIterator]: () => iterator }) await this.#post(message);
       this.#raw.end();
     } catch (error) {
       // Either the source failed, which is the call's failure, or the stream is over and its reader is told why.
@@ -217,4 +218,8 @@ class RemoteStream extends Incoming implements OpenStream {
     const ms = this.#firstMs ?? clock.now() - this.#began;
     selector.ended(this.#call.service, this.#node, ms, failure !== undefined && blames(failure) ? failure : undefined);
   }
+}
+
+function consumed({ service, endpoint }: PreparedCall): MicroError {
+  return errors.streamConsumed(id, `${service} ${endpoint}: the source of its requests was iterated before`);
 }

@@ -1,6 +1,7 @@
 import type { ClientCall } from "../client.ts";
 import type { Duplex } from "../endpoint.ts";
-import { errors, fromUnknown, type MicroError } from "../errors.ts";
+import { errors, fromUnknown, isMicroError, type MicroError } from "../errors.ts";
+import { isAsyncIterable } from "../internal/async-iterable.ts";
 import { hold, release } from "../internal/hold.ts";
 import { Cancellation } from "../context.ts";
 import type { Answer } from "./answer.ts";
@@ -13,7 +14,8 @@ export type OpenStream = Omit<Duplex<unknown, unknown>, "forEach">;
 
 /** A stream that tells its own end (`PreparedCall.told`): its reader need not be watched. */
 interface Direct extends Duplex<unknown, unknown>, AsyncIterator<unknown> {
-  readonly direct: true;
+  /** Itself: what stands before it has it, too, and is another. */
+  readonly direct: unknown;
   forEach(each: (message: unknown) => unknown): Promise<void>;
 }
 
@@ -58,7 +60,7 @@ export class ClientStream implements Duplex<unknown, unknown> {
   end(): void {
     const direct = this.#ready;
     if (direct !== undefined) direct.end();
-    else this.#opened((inner) => inner.end()).catch(() => {});
+    else this.#opened((inner) => inner.end()).catch((error: unknown) => this.#stop(fromUnknown(error, id)));
   }
 
   cancel(reason?: unknown): void {
@@ -144,7 +146,16 @@ export class ClientStream implements Duplex<unknown, unknown> {
     } finally {
       this.#early--;
     }
-    return work(inner);
+    if (this.#direct !== undefined) return work(inner);
+    try {
+      return await work(inner);
+    } catch (error) {
+      if (isMicroError(error)) throw error;
+      // What an interceptor made of it fails by mistake, not on purpose: nobody would end it.
+      const failure = fromUnknown(error, id);
+      this.#stop(failure);
+      throw failure;
+    }
   }
 
   #tell(listener: Answer, over: boolean): void {
@@ -168,7 +179,7 @@ export class ClientStream implements Duplex<unknown, unknown> {
     if (this.#over) return Promise.reject(this.#cancellation.reason ?? errors.cancelled(id, "the stream is over"));
     this.#held = true;
     hold();
-    this.#inner = this.#open(this.#call);
+    this.#inner = this.#open(this.#call).then((inner) => this.#fit(inner));
     this.#inner.then(
       (inner) => {
         if (this.#isDirect(inner)) this.#direct = inner;
@@ -176,6 +187,24 @@ export class ClientStream implements Duplex<unknown, unknown> {
       () => this.#finish(),
     );
     return this.#inner;
+  }
+
+  /** What an interceptor stands before it has all that is used of it. */
+  #fit(inner: OpenStream | null | undefined): OpenStream {
+    const { direct } = (inner ?? {}) as Partial<Direct>;
+    if (inner && direct === inner) return inner;
+    const { service, endpoint, kind, request } = this.#call;
+    const sends = kind === "server" || isAsyncIterable(request) ? [] : ["send", "end"];
+    const missing = [...sends, Symbol.asyncIterator].find(
+      (name) => typeof (inner as Partial<Record<string | symbol, unknown>> | null | undefined)?.[name] !== "function",
+    );
+    if (inner && missing === undefined) return inner;
+    const error = errors.internal(
+      id,
+      `${service} ${endpoint}: what an interceptor made of the stream has no ${String(missing)}: give an object with send, end, cancel, [Symbol.asyncIterator] and [Symbol.asyncDispose], or what next gave`,
+    );
+    this.#cancellation.cancel(error);
+    throw error;
   }
 
   #stop(reason: MicroError): void {
@@ -200,6 +229,6 @@ export class ClientStream implements Duplex<unknown, unknown> {
 
   /** Whoever listens is told before each message. */
   #isDirect(stream: OpenStream): stream is Direct {
-    return this.#call.listener === undefined && (stream as Partial<Direct>).direct === true;
+    return this.#call.listener === undefined && (stream as Partial<Direct>).direct === stream;
   }
 }

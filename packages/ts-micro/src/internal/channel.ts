@@ -6,7 +6,7 @@ interface Waiting<T> {
 }
 
 /** A bounded hand-over from a sender to a reader, who may ask ahead: `send` waits while `room` values are unread. */
-export class Channel<T> implements AsyncIterable<T> {
+export class Channel<T> implements AsyncIterableIterator<T, undefined> {
   readonly #room: number;
   readonly #values: T[] = [];
   #senders: Waiting<void>[] = [];
@@ -67,13 +67,12 @@ export class Channel<T> implements AsyncIterable<T> {
     return new Promise((resolve, reject) => this.#readers.push({ resolve, reject }));
   }
 
-  [Symbol.asyncIterator](): AsyncIterator<T, undefined> {
-    return {
-      next: () => this.next(),
-      return: () => {
-        this.fail(errors.cancelled("stream", "the reader left"));
-        return Promise.resolve({ done: true, value: undefined });
-      },
-    };
+  return(): Promise<IteratorResult<T, undefined>> {
+    this.fail(errors.cancelled("stream", "the reader left"));
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
   }
 }

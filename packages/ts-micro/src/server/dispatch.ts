@@ -2,7 +2,7 @@ import { CallContext, type Cancellation, type Context, type Kind } from "../cont
 import { MicroError, errors, fromUnknown, isMicroError } from "../errors.ts";
 import { callAmbient, exitAmbient, runAmbient, stepsAmbient, scope, type Scope } from "../internal/ambient.ts";
 import { compile } from "../internal/around.ts";
-import { isAsyncIterable } from "../internal/async-iterable.ts";
+import { isAsyncIterable, iterateOnce } from "../internal/async-iterable.ts";
 import type { HandlerInterceptor, RoutedEndpoint, ServerCall } from "../server.ts";
 import { parse } from "./validate.ts";
 
@@ -211,8 +211,15 @@ export class Dispatch {
     return this.#request(step.value);
   }
 
+  /** Once: a handler, or an interceptor that calls it again, would take what is left for all there is. */
   #requests(raw: AsyncIterable<unknown>): AsyncIterable<unknown> {
-    return this.endpoint.definition.request === undefined ? raw : this.#parsed(raw);
+    const source = this.endpoint.definition.request === undefined ? raw : this.#parsed(raw);
+    return {
+      [Symbol.asyncIterator]: () =>
+        iterateOnce(source, () =>
+          errors.streamConsumed(this.#service, `${this.endpoint.name}: the requests of a stream can be iterated once`),
+        ),
+    };
   }
 
   async *#parsed(raw: AsyncIterable<unknown>): AsyncGenerator<unknown, void, undefined> {
@@ -278,6 +285,10 @@ async function leave(iterator: AsyncIterator<unknown>, ctx: CallContext): Promis
 export function contained(error: unknown, service: string): MicroError {
   // The router's own words go as Go's do: plain text, without an id.
   if (isMicroError(error) && error.layer === "router") return error;
+  if (isMicroError(error) && error.layer === "remote" && error.id === "") {
+    // Words without a name, of a callee's: with the message it is told whose they are.
+    return new MicroError({ id: service, code: error.code, detail: error.message, cause: error });
+  }
   const failure = fromUnknown(undeclared(error) ?? error, service);
   if (!failure.refused) return failure;
   const { id, code, status, detail } = failure;

@@ -107,7 +107,7 @@ it("waits for one, when none is left, as long as its caller does", async () => {
     () =>
       client.call("s", "S.Hello", {}).then(
         () => false,
-        (error: unknown) => (error as { code: string }).code === "NOT_FOUND",
+        (error: unknown) => (error as { code: string }).code === "UNAVAILABLE",
       ),
     "the client knows of none",
   );
