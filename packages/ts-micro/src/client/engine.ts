@@ -360,13 +360,13 @@ export class ClientEngine {
   #anew(given: PreparedCall): Promise<unknown> {
     const { call, unlink } = preparedAnew(this.options.clock, given);
     if (call.kind === "unary") return this.#perform(call).finally(unlink);
-    return this.#perform({
-      ...call,
-      over: () => {
-        unlink();
-        call.over?.();
-      },
-    });
+    const over = (): void => {
+      unlink();
+      call.over?.();
+    };
+    const opened = this.#perform({ ...call, over });
+    opened.catch(unlink);
+    return opened;
   }
 
   /** `first`: the first attempt was made already, in vain. */
