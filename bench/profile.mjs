@@ -26,8 +26,7 @@ if (peers[name].needs === "npm") await installRivals();
 
 const peer = await openPeer(name, values.pin);
 try {
-  const [sizes, kinds] = kind === undefined ? [[size], []] : [[], [kind]];
-  await peer.client.ask("warm", { sizes, kinds, ms });
+  await peer.client.ask("warm", { cells: [{ kind, size, inFlight }], ms });
   const [task, how] = kind === undefined ? ["cell", { size, inFlight, ms }] : ["flow", { kind, ms }];
   // A stream learns how much takes so long: the profiled run makes no second attempt.
   await peer.client.ask(task, how);

@@ -126,10 +126,7 @@ const cellsOf = (peer, cells) =>
   );
 
 async function warm(peer, cells, ms) {
-  const taken = cellsOf(peer, cells);
-  const sizes = [...new Set(taken.flatMap(({ size }) => size ?? []))];
-  const kinds = [...new Set(taken.flatMap(({ kind }) => kind ?? []))];
-  await peer.client.ask("warm", { sizes, kinds, ms });
+  await peer.client.ask("warm", { cells: cellsOf(peer, cells), ms });
 }
 
 /** A turn: each cell of the peer beside the reference's. */

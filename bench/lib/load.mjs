@@ -71,16 +71,19 @@ export async function flow(client, { kind, ms }) {
   }
 }
 
-/** Calls of each size, and streams of each kind, until the rate rises no more, `ms` at most for each. */
-export async function warm(client, { sizes: names, kinds, ms }) {
-  for (const size of names) {
+/** Each cell until its rate rises no more, `ms` at most: what goes alone takes other ways than what goes with others, and is compiled by itself. */
+export async function warm(client, { cells, ms }) {
+  for (const { kind, size, inFlight } of cells) {
+    if (kind !== undefined) {
+      await untilFlat(ms, async () => (await flow(client, { kind, ms: 60 })).rate);
+      continue;
+    }
     const { length } = (await client.call(sizes[size])).msg;
     await untilFlat(ms, async () => {
-      const { calls, elapsed } = await loop(client, sizes[size], length, 16, 120);
+      const { calls, elapsed } = await loop(client, sizes[size], length, inFlight, 100);
       return calls / elapsed;
     });
   }
-  for (const kind of kinds) await untilFlat(ms, async () => (await flow(client, { kind, ms: 60 })).rate);
 }
 
 async function untilFlat(ms, rateNow) {
