@@ -62,7 +62,7 @@ const floor =
 
 /** What a call or message that goes alone meets. */
 const alone =
-  "each process wakes for one message, and finds the other's code in the processor's caches. By perf the kernel and Node take as much as with raw; our JavaScript takes about 2 µs of a call's 20, raw's 1.";
+  "each process wakes for one message, and finds the other's code in the processor's caches. By perf the kernel and Node take as much as with raw; our JavaScript takes about 2 µs of a call's 20, raw's 1. And it is compiled late: on Node 24 the CPU of a call made alone has settled after some 36,000 of them, of which a cell here has fewer.";
 
 const gate = true;
 const mucp = "ts-micro-mucp";

@@ -108,7 +108,7 @@ const medians = (all) =>
 
 /** A cell of a peer, its slices between those of the reference. */
 async function beside(peer, raw, cell, ms) {
-  const referred = cell.kind === undefined ? cell : { kind: referredFlow(cell.kind) };
+  const referred = referredCell(cell);
   const theirs = [await measure(raw, referred, ms)];
   const own = [];
   for (let slice = 0; slice < slices; slice++) {
@@ -147,6 +147,7 @@ async function turn(peer, raw, cells, { ms, warmMs }) {
 }
 
 /** What of the reference a flow is held against: it has one way to consume a stream, and one to reach four. */
+const referredCell = (cell) => (cell.kind === undefined ? cell : { kind: referredFlow(cell.kind) });
 const referredFlow = (kind) => ({ stream: "streamCallback", fanoutStreams: "fanout" })[kind] ?? kind;
 
 const firstLine = (error) =>
@@ -176,14 +177,13 @@ export async function runPeers(names, { pin, rounds, cells, ms, say = () => {} }
     const raw = opened[0];
     const taking = opened.filter(({ name }) => names.includes(name) && name !== reference);
     const figures = new Map(taking.map(({ name }) => [name, []]));
-    const scale = Math.min(1, ms / 50);
-    const referred = parsed.map((cell) => (cell.kind === undefined ? cell : { kind: referredFlow(cell.kind) }));
-    await warm(raw, referred, 3000 * scale);
+    const warmMs = Math.min(3000, 60 * ms);
+    await warm(raw, parsed.map(referredCell), warmMs);
     for (let round = 0; round < rounds; round++) {
       for (const peer of round % 2 === 0 ? taking : taking.toReversed()) {
         if (peer.failed) continue;
         try {
-          const done = await turn(peer, raw, parsed, { ms, warmMs: (round === 0 ? 3000 : 300) * scale });
+          const done = await turn(peer, raw, parsed, { ms, warmMs: round === 0 ? warmMs : warmMs / 10 });
           figures.get(peer.name).push(done);
           say(`${pin} round ${round + 1} ${peer.name}: ${inShort(done)}`);
         } catch (error) {

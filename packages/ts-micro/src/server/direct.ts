@@ -103,9 +103,8 @@ export class UnderWay<C extends Watched, T> implements RunningEntry {
   }
 
   cut(reason: MicroError): void {
-    if (!this.#settle()) return;
-    this.#outlives(true);
-    this.outcome.failed(this.call, reason);
+    if (!this.open) return;
+    this.cancelled(reason);
     this.call.cancellation.cancel(reason);
   }
 
