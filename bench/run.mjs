@@ -129,11 +129,19 @@ async function warm(peer, cells, ms) {
   await peer.client.ask("warm", { cells: cellsOf(peer, cells), ms });
 }
 
+/** All that it will be asked for, twice: what each cell takes for the first time undoes what was compiled for those before it. */
+async function warmUp(peer, cells, ms) {
+  const began = performance.now();
+  await warm(peer, cells, ms);
+  await warm(peer, cells, ms / 2);
+  return `${((performance.now() - began) / 1000).toFixed(1)} s`;
+}
+
 /** A turn: each cell of the peer beside the reference's. */
 async function turn(peer, raw, cells, { ms, warmMs }) {
-  await warm(peer, cells, warmMs);
   const figures = {};
   for (const cell of cellsOf(peer, cells)) {
+    await warm(peer, [cell], warmMs);
     const { figure, reference } = await beside(peer, raw, cell, ms);
     figure.ratio = figure.rate / reference.rate;
     if (cell.kind === undefined) {
@@ -164,6 +172,16 @@ export async function runPeers(names, { pin, rounds, cells, ms, say = () => {} }
   const parsed = cells.map(parseCell);
   const opened = [];
   const results = {};
+  /** A peer that fails once is left out from then on. */
+  const attempt = async (peer, what, act) => {
+    if (peer.failed) return;
+    try {
+      say(`${pin} ${what} ${peer.name}: ${await act()}`);
+    } catch (error) {
+      peer.failed = firstLine(error);
+      say(`${pin} ${what} ${peer.name}: ${error.message}`);
+    }
+  };
   try {
     for (const name of new Set([reference, ...names])) {
       try {
@@ -177,19 +195,16 @@ export async function runPeers(names, { pin, rounds, cells, ms, say = () => {} }
     const raw = opened[0];
     const taking = opened.filter(({ name }) => names.includes(name) && name !== reference);
     const figures = new Map(taking.map(({ name }) => [name, []]));
-    const warmMs = Math.min(3000, 60 * ms);
-    await warm(raw, parsed.map(referredCell), warmMs);
+    const warmMs = Math.min(4000, 200 * ms);
+    await warmUp(raw, parsed.map(referredCell), warmMs);
+    for (const peer of taking) await attempt(peer, "warm-up", () => warmUp(peer, parsed, warmMs));
     for (let round = 0; round < rounds; round++) {
       for (const peer of round % 2 === 0 ? taking : taking.toReversed()) {
-        if (peer.failed) continue;
-        try {
-          const done = await turn(peer, raw, parsed, { ms, warmMs: round === 0 ? warmMs : warmMs / 10 });
+        await attempt(peer, `round ${round + 1}`, async () => {
+          const done = await turn(peer, raw, parsed, { ms, warmMs: warmMs / 10 });
           figures.get(peer.name).push(done);
-          say(`${pin} round ${round + 1} ${peer.name}: ${inShort(done)}`);
-        } catch (error) {
-          peer.failed = firstLine(error);
-          say(`${pin} round ${round + 1} ${peer.name}: ${error.message}`);
-        }
+          return inShort(done);
+        });
       }
     }
     for (const peer of taking) {

@@ -43,7 +43,7 @@ export async function connect(address, { version, protocol }) {
     foreign: true,
     cell: ask,
     /** No compiler to wait for: connections only. */
-    warm: () => ask({ size: "tiny", inFlight: 16, ms: 300 }),
+    warm: ({ ms }) => ask({ size: "tiny", inFlight: 16, ms: Math.min(ms, 200) }),
     close: () => client.stdin.end(),
   };
 }
