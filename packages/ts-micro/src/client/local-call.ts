@@ -1,6 +1,7 @@
 import { Cancellation, type CallOptions } from "../context.ts";
 import type { MicroError } from "../errors.ts";
 import { hold, release } from "../internal/hold.ts";
+import { tickTime } from "../internal/tick.ts";
 import { Metadata } from "../metadata.ts";
 import type { LocalEndpoint, LocalRequest } from "../server.ts";
 import type { ClientEngine } from "./engine.ts";
@@ -27,7 +28,7 @@ export class LocalQuick extends Bounded implements LocalRequest {
     options: CallOptions | undefined,
     made?: PreparedCall,
   ) {
-    super(engine, target, request, options, made);
+    super(engine, target, request, options, made, tickTime(engine.options.clock));
     this.seen = undefined;
     this.own = undefined;
     this.unlink = undefined;

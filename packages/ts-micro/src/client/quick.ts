@@ -42,14 +42,15 @@ export abstract class Bounded {
     target: Target,
     request: unknown,
     options: CallOptions | undefined,
-    made?: PreparedCall,
+    made: PreparedCall | undefined,
+    began: number,
   ) {
     const { clock, requestTimeout } = engine.options;
     this.engine = engine;
     this.target = target;
     this.request = request;
     this.options = options;
-    this.began = tickTime(clock);
+    this.began = began;
     if (made !== undefined) {
       this.limit = made.limit;
       this.deadline = made.deadline;
@@ -126,9 +127,10 @@ export class QuickCall extends Bounded implements OutgoingCall {
     typed: TypedRoute,
     request: unknown,
     options: CallOptions | undefined,
-    made?: PreparedCall,
+    made: PreparedCall | undefined,
+    began: number,
   ) {
-    super(engine, target, request, options, made);
+    super(engine, target, request, options, made, began);
     this.typed = typed;
     this.unlink = undefined;
     this.due = this.idempotent ? Math.min(this.deadline, this.began + engine.options.attemptTimeout) : this.deadline;
