@@ -129,11 +129,10 @@ async function warm(peer, cells, ms) {
   await peer.client.ask("warm", { cells: cellsOf(peer, cells), ms });
 }
 
-/** All that it will be asked for, twice: what each cell takes for the first time undoes what was compiled for those before it. */
+/** All that it will be asked for: each way that is taken for the first time undoes some of what was compiled for those before it. */
 async function warmUp(peer, cells, ms) {
   const began = performance.now();
   await warm(peer, cells, ms);
-  await warm(peer, cells, ms / 2);
   return `${((performance.now() - began) / 1000).toFixed(1)} s`;
 }
 
@@ -195,13 +194,13 @@ export async function runPeers(names, { pin, rounds, cells, ms, say = () => {} }
     const raw = opened[0];
     const taking = opened.filter(({ name }) => names.includes(name) && name !== reference);
     const figures = new Map(taking.map(({ name }) => [name, []]));
-    const warmMs = Math.min(4000, 200 * ms);
+    const warmMs = Math.min(3000, 200 * ms);
     await warmUp(raw, parsed.map(referredCell), warmMs);
     for (const peer of taking) await attempt(peer, "warm-up", () => warmUp(peer, parsed, warmMs));
     for (let round = 0; round < rounds; round++) {
       for (const peer of round % 2 === 0 ? taking : taking.toReversed()) {
         await attempt(peer, `round ${round + 1}`, async () => {
-          const done = await turn(peer, raw, parsed, { ms, warmMs: warmMs / 10 });
+          const done = await turn(peer, raw, parsed, { ms, warmMs: warmMs / 5 });
           figures.get(peer.name).push(done);
           return inShort(done);
         });
