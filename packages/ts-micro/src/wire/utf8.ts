@@ -38,12 +38,34 @@ const characters = String.fromCharCode as (...codes: (number | undefined)[]) => 
 /** The text of a few bytes, at half the cost of {@link utf8Slice}; undefined when one of them is not ASCII. */
 export function asciiSlice(b: Buffer, from: number, to: number): string | undefined {
   for (let i = from; i < to; i++) if ((b[i] as number) > 127) return undefined;
-  let text = "";
   let i = from;
+  if (to - i < 8) return few(b, i, to - i);
+  let text = "";
   for (; to - i > 7; i += 8)
     text += characters(b[i], b[i + 1], b[i + 2], b[i + 3], b[i + 4], b[i + 5], b[i + 6], b[i + 7]);
-  for (; i < to; i++) text += characters(b[i]);
-  return text;
+  return i === to ? text : text + few(b, i, to - i);
+}
+
+/** Less than eight: each string that is put together makes another one. */
+function few(b: Buffer, i: number, n: number): string {
+  switch (n) {
+    case 0:
+      return "";
+    case 1:
+      return characters(b[i]);
+    case 2:
+      return characters(b[i], b[i + 1]);
+    case 3:
+      return characters(b[i], b[i + 1], b[i + 2]);
+    case 4:
+      return characters(b[i], b[i + 1], b[i + 2], b[i + 3]);
+    case 5:
+      return characters(b[i], b[i + 1], b[i + 2], b[i + 3], b[i + 4]);
+    case 6:
+      return characters(b[i], b[i + 1], b[i + 2], b[i + 3], b[i + 4], b[i + 5]);
+    default:
+      return characters(b[i], b[i + 1], b[i + 2], b[i + 3], b[i + 4], b[i + 5], b[i + 6]);
+  }
 }
 
 /** Writes `text`, a byte a character. */
