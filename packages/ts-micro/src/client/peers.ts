@@ -11,6 +11,9 @@ export class Peers {
   readonly #peers = new Map<string, Peer>();
   /** Their node is gone, their last calls are not. */
   readonly #leaving = new Set<Peer>();
+  /** The node that was asked for last, as it was given, and its peer. */
+  #lastNode: Node | undefined;
+  #lastPeer: Peer | undefined;
   #closed = false;
 
   /** In order of preference. Of a node that only has an address nothing is known: mucp, or what there is. */
@@ -24,6 +27,14 @@ export class Peers {
   }
 
   of(node: Node): Peer {
+    if (node === this.#lastNode) return this.#lastPeer as Peer;
+    const peer = this.#of(node);
+    this.#lastNode = node;
+    this.#lastPeer = peer;
+    return peer;
+  }
+
+  #of(node: Node): Peer {
     const known = this.#peers.get(node.id);
     if (known !== undefined && known.node.address === node.address) return known;
     if (this.#closed) throw errors.invalidState("go.micro.client", "the client is closed");
@@ -43,6 +54,7 @@ export class Peers {
 
   async close(): Promise<void> {
     this.#closed = true;
+    this.#lastNode = this.#lastPeer = undefined;
     const peers = [...this.#peers.values(), ...this.#leaving];
     this.#peers.clear();
     this.#leaving.clear();
@@ -54,6 +66,7 @@ export class Peers {
   }
 
   #retire(peer: Peer): void {
+    this.#lastNode = this.#lastPeer = undefined;
     if (this.#peers.get(peer.node.id) === peer) this.#peers.delete(peer.node.id);
     if (peer.pending > 0) {
       this.#leaving.add(peer);

@@ -1,5 +1,5 @@
 import type { FlatBody } from "./flat-body.ts";
-import { asciiSlice, latin1Slice, latin1Write } from "./utf8.ts";
+import { knownAscii, latin1Slice, latin1Write } from "./utf8.ts";
 
 /**
  * JSON of flat objects (`{"name":"Ada","n":3}`), which most requests and replies are, straight from and to bytes: for them the way over a
@@ -37,7 +37,8 @@ export function encodeFlat(value: unknown, descriptor?: object): FlatBody | unde
 }
 
 function write(object: Readonly<Record<string, unknown>>): FlatBody | undefined {
-  if (Object.getPrototypeOf(object) !== Object.prototype || Array.isArray(object)) return undefined;
+  // Of whatever else has this constructor JSON writes the own members as well; the prototype V8 would have to be asked for.
+  if (object["constructor"] !== Object || Array.isArray(object)) return undefined;
   if (typeof object["toJSON"] === "function") return undefined;
   let at = 0;
   for (const key in object) {
@@ -151,7 +152,7 @@ export function decodeFlat(
     if (c === 0x22) {
       const valueEnd = stringEnd(bytes, at + 1, end);
       if (valueEnd < 0) return undefined;
-      out[key] = (valueEnd - at > 17 ? latin1Slice : asciiSlice)(bytes, at + 1, valueEnd);
+      out[key] = (valueEnd - at > 17 ? latin1Slice : knownAscii)(bytes, at + 1, valueEnd);
       at = valueEnd + 1;
     } else if (c >= 0x30 && c <= 0x39) {
       let n = c - 0x30;

@@ -38,6 +38,11 @@ const characters = String.fromCharCode as (...codes: (number | undefined)[]) => 
 /** The text of a few bytes, at half the cost of {@link utf8Slice}; undefined when one of them is not ASCII. */
 export function asciiSlice(b: Buffer, from: number, to: number): string | undefined {
   for (let i = from; i < to; i++) if ((b[i] as number) > 127) return undefined;
+  return knownAscii(b, from, to);
+}
+
+/** As {@link asciiSlice}, of bytes that were looked at. */
+export function knownAscii(b: Buffer, from: number, to: number): string {
   let i = from;
   if (to - i < 8) return few(b, i, to - i);
   let text = "";
