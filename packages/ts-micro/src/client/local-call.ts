@@ -14,9 +14,6 @@ export class LocalQuick extends Bounded implements LocalRequest {
   declare private seen: Metadata | undefined;
   declare private own: Cancellation | undefined;
   declare private unlink: (() => void) | undefined;
-  /** Set while somebody waits. */
-  declare private resolve: ((value: unknown) => void) | undefined;
-  declare private reject: ((error: unknown) => void) | undefined;
   declare private state: "open" | "answered" | "failed";
   /** A reply that came before anybody waited, or the error. */
   declare private early: unknown;
@@ -32,8 +29,6 @@ export class LocalQuick extends Bounded implements LocalRequest {
     this.seen = undefined;
     this.own = undefined;
     this.unlink = undefined;
-    this.resolve = undefined;
-    this.reject = undefined;
     this.state = "open";
     this.early = undefined;
   }
@@ -75,11 +70,9 @@ export class LocalQuick extends Bounded implements LocalRequest {
     if (this.state === "answered") return Promise.resolve(this.early);
     if (this.state === "failed") return Promise.reject(this.early);
     hold();
-    return new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-      if (oneway) resolve(undefined);
-    });
+    const promise = this.promise();
+    if (oneway) this.resolve?.(undefined);
+    return promise;
   }
 
   watch(watcher: { cancelled(reason: MicroError): void }): void {

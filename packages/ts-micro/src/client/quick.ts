@@ -20,6 +20,14 @@ import type { Target, TypedRoute } from "./target.ts";
 const exact = 5000;
 const none: CallOptions = {};
 
+let resolving: ((value: unknown) => void) | undefined;
+let rejecting: ((error: unknown) => void) | undefined;
+/** One for all promises: V8 makes and looks up each executor anew otherwise. */
+const executor = (resolve: (value: unknown) => void, reject: (error: unknown) => void): void => {
+  resolving = resolve;
+  rejecting = reject;
+};
+
 /** What bounds a call and goes with it: made once, from its options and the calling context. */
 export abstract class Bounded {
   // Set by the constructor alone: fields that a class defines cost a step each, and there is one of these for every call.
@@ -35,6 +43,9 @@ export abstract class Bounded {
   declare protected readonly inherited: boolean;
   declare protected readonly unlinkCaller: (() => void) | undefined;
   declare protected readonly began: number;
+  /** Set while somebody waits. */
+  declare protected resolve: ((value: unknown) => void) | undefined;
+  declare protected reject: ((error: unknown) => void) | undefined;
 
   /** `made`: resolved already, by somebody who will also unlink it. */
   constructor(
@@ -51,6 +62,8 @@ export abstract class Bounded {
     this.request = request;
     this.options = options;
     this.began = began;
+    this.resolve = undefined;
+    this.reject = undefined;
     if (made !== undefined) {
       this.limit = made.limit;
       this.deadline = made.deadline;
@@ -88,6 +101,15 @@ export abstract class Bounded {
     }
   }
 
+  /** What its caller waits for, and `resolve` and `reject` settle. */
+  protected promise(): Promise<unknown> {
+    const promise = new Promise(executor);
+    this.resolve = resolving;
+    this.reject = rejecting;
+    resolving = rejecting = undefined;
+    return promise;
+  }
+
   /** As the rest of the engine knows calls. */
   protected prepared(): PreparedCall {
     const { service, endpoint, known } = this.target;
@@ -118,8 +140,8 @@ export class QuickCall extends Bounded implements OutgoingCall {
   declare unlink: (() => void) | undefined;
   declare private candidates: Candidates;
   declare private node: Node;
-  declare private resolve: (value: unknown) => void;
-  declare private reject: (error: unknown) => void;
+  declare protected resolve: (value: unknown) => void;
+  declare protected reject: (error: unknown) => void;
 
   constructor(
     engine: ClientEngine,
@@ -154,21 +176,20 @@ export class QuickCall extends Bounded implements OutgoingCall {
 
   /** Sends it to `node`. */
   start(peer: Peer, node: Node, candidates: Candidates): Promise<unknown> {
-    return new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-      this.node = node;
-      this.candidates = candidates;
-      hold();
-      try {
-        this.engine.options.selector.started(this.target.service, node);
-      } catch (error) {
-        return this.#give(error);
-      }
-      if (this.cancellation?.reason !== undefined) this.failed(this.cancellation.reason);
-      else if (this.due <= this.began) this.#late();
-      else (peer.direct as NonNullable<Peer["direct"]>)(this);
-    });
+    const promise = this.promise();
+    this.node = node;
+    this.candidates = candidates;
+    hold();
+    try {
+      this.engine.options.selector.started(this.target.service, node);
+    } catch (error) {
+      this.#give(error);
+      return promise;
+    }
+    if (this.cancellation?.reason !== undefined) this.failed(this.cancellation.reason);
+    else if (this.due <= this.began) this.#late();
+    else (peer.direct as NonNullable<Peer["direct"]>)(this);
+    return promise;
   }
 
   body(): Body {

@@ -28,6 +28,11 @@ export function hold(): void {
 export function release(): void {
   if (held === 0 || --held > 0 || leaving) return;
   leaving = true;
+  // Not at once: what is due in this tick comes before whoever waited goes on, and makes the next call.
+  queueMicrotask(leave);
+}
+
+function leave(): void {
   atTickEnd(letGo);
 }
 

@@ -16,8 +16,6 @@ const longest = 128;
 /** Strings of at least this length are written by the system, and looked through four bytes at a time. */
 const long = 40;
 
-const hasOwn = Object.prototype.hasOwnProperty;
-
 let busy = false;
 
 /**
@@ -43,7 +41,7 @@ function write(object: Readonly<Record<string, unknown>>): FlatBody | undefined 
   let at = 0;
   for (const key in object) {
     // In such a loop V8 knows the answer; that of Object.hasOwn it looks up.
-    if (!hasOwn.call(object, key)) continue;
+    if (!Object.prototype.hasOwnProperty.call(object, key)) continue;
     const member = object[key];
     flat.bytes[at] = at === 0 ? 0x7b : 0x2c;
     at = writeString(at + 1, key);
