@@ -218,14 +218,14 @@ export class CallContext implements Context {
   }
 
   get responseHeader(): Metadata {
-    return this.#reply.header;
+    return this.#reply().header;
   }
 
   get responseTrailer(): Metadata {
-    return this.#reply.trailer;
+    return this.#reply().trailer;
   }
 
-  get #reply(): ResponseMetadata {
+  #reply(): ResponseMetadata {
     return (this.#response ??= this.#source.response ?? new ResponseMetadata());
   }
 

@@ -40,7 +40,7 @@ export class Metadata implements Iterable<[string, string]> {
     return metadata;
   }
 
-  get #map(): Map<string, [name: string, value: string]> {
+  #map(): Map<string, [name: string, value: string]> {
     if (this.#entries === undefined) {
       this.#entries = new Map();
       const init = this.#pristine;
@@ -51,15 +51,15 @@ export class Metadata implements Iterable<[string, string]> {
   }
 
   get size(): number {
-    return this.#map.size;
+    return this.#map().size;
   }
 
   get(name: string): string | undefined {
-    return this.#map.get(name.toLowerCase())?.[1];
+    return this.#map().get(name.toLowerCase())?.[1];
   }
 
   has(name: string): boolean {
-    return this.#map.has(name.toLowerCase());
+    return this.#map().has(name.toLowerCase());
   }
 
   /** @throws MicroError BAD_REQUEST for a name or value that is no text, or has a line end or zero byte in it */
@@ -69,17 +69,17 @@ export class Metadata implements Iterable<[string, string]> {
   }
 
   #put(name: string, value: string): this {
-    this.#map.set(name.toLowerCase(), [name, value]);
+    this.#map().set(name.toLowerCase(), [name, value]);
     return this;
   }
 
   delete(name: string): boolean {
-    return this.#map.delete(name.toLowerCase());
+    return this.#map().delete(name.toLowerCase());
   }
 
   /** Sets every entry of `init` here; later ones win. */
   merge(init: MetadataInit): this {
-    if (init instanceof Metadata) for (const [key, entry] of init.#map) this.#map.set(key, entry);
+    if (init instanceof Metadata) for (const [key, entry] of init.#map()) this.#map().set(key, entry);
     else if (init instanceof Snapshot) for (const [name, value] of init) this.#put(name, value);
     else if (isIterable(init))
       for (const entry of init) {
@@ -100,17 +100,17 @@ export class Metadata implements Iterable<[string, string]> {
    */
   forwarded(): Metadata {
     const out = new Metadata();
-    for (const [key, entry] of this.#map) if (key !== "authorization" && !isPerHop(key)) out.#map.set(key, entry);
+    for (const [key, entry] of this.#map()) if (key !== "authorization" && !isPerHop(key)) out.#map().set(key, entry);
     return out;
   }
 
   *[Symbol.iterator](): Iterator<[string, string]> {
-    for (const [name, value] of this.#map.values()) yield [canonicalName(name), value];
+    for (const [name, value] of this.#map().values()) yield [canonicalName(name), value];
   }
 
   /** Entries in the spelling they were given, for envelopes that keep case. */
   *original(): IterableIterator<[string, string]> {
-    for (const [name, value] of this.#map.values()) yield [name, value];
+    for (const [name, value] of this.#map().values()) yield [name, value];
   }
 
   /** A plain object with canonical names. */

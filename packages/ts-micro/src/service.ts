@@ -182,7 +182,7 @@ export class MicroService {
   #parsed: ParsedFlags | undefined;
   #setup: Setup[] = [];
   #local: (service: string) => LocalService | undefined = (service) =>
-    service === this.name ? this.#serving : undefined;
+    service === this.name ? this.#serving() : undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
   #stopped = false;
@@ -197,7 +197,7 @@ export class MicroService {
   }
 
   get name(): string {
-    return this.#settings.serverName ?? this.options.name;
+    return this.#settings().serverName ?? this.options.name;
   }
 
   handle(group: string, handlers: object, options?: HandleOptions): this {
@@ -238,7 +238,7 @@ export class MicroService {
   }
 
   get client(): Client {
-    const parts = this.#components;
+    const parts = this.#components();
     this.#client ??= clientHandle(
       clientOptions(parts, this.options.client ?? {}, (service) => this.#local(service)),
       () => parts.start(),
@@ -256,10 +256,10 @@ export class MicroService {
         return service.#engine?.address ?? "";
       },
       get id() {
-        return service.#id;
+        return service.#id();
       },
       get version() {
-        return service.#version;
+        return service.#version();
       },
       get stats() {
         return service.#engine?.stats ?? { requests: 0, failures: 0, inFlight: 0 };
@@ -272,15 +272,15 @@ export class MicroService {
   }
 
   get registry(): Registry {
-    return this.#components.registry;
+    return this.#components().registry;
   }
 
   get broker(): Broker {
-    return this.#components.broker;
+    return this.#components().broker;
   }
 
   get logger(): Logger {
-    return this.#components.logger;
+    return this.#components().logger;
   }
 
   start(): Promise<void> {
@@ -316,28 +316,28 @@ export class MicroService {
   /** A group gives its services one way to each other; the way to this one comes back. */
   joinGroup(local: (service: string) => LocalService | undefined): () => LocalService | undefined {
     this.#local = local;
-    return () => this.#serving;
+    return () => this.#serving();
   }
 
-  get #serving(): LocalService | undefined {
+  #serving(): LocalService | undefined {
     return this.#stopped ? undefined : this.#engine?.local;
   }
 
-  get #settings(): Settings {
+  #settings(): Settings {
     return this.#parts?.settings ?? this.#flags;
   }
 
-  get #components(): Parts {
+  #components(): Parts {
     this.#parts ??= assemble(this.options, this.#flags, this.options.client ?? {}, this.options);
     return this.#parts;
   }
 
-  get #id(): string {
-    return this.#components.settings.serverId ?? this.options.id ?? (this.#madeId ??= randomUuid());
+  #id(): string {
+    return this.#components().settings.serverId ?? this.options.id ?? (this.#madeId ??= randomUuid());
   }
 
-  get #version(): string {
-    return this.#components.settings.serverVersion ?? this.options.version ?? "latest";
+  #version(): string {
+    return this.#components().settings.serverVersion ?? this.options.version ?? "latest";
   }
 
   #add(endpoints: ReturnType<typeof endpointsOf>): this {
@@ -352,7 +352,7 @@ export class MicroService {
 
   async #makeEngine(): Promise<ServerEngine> {
     const { options } = this;
-    const parts = this.#components;
+    const parts = this.#components();
     const { settings } = parts;
     const [{ ServerEngine, recordOf, debugEndpoints, httpParts }, { serving, codecs }] = await Promise.all([
       import("./core.ts"),
@@ -364,7 +364,7 @@ export class MicroService {
       this.#endpoints.length === 0,
       {
         service: this.name,
-        version: this.#version,
+        version: this.#version(),
         stats: () => engine.stats,
         ports: () => engine.ports,
         unready: () => engine.unready(),
@@ -372,8 +372,8 @@ export class MicroService {
     );
     const engine: ServerEngine = new ServerEngine({
       name: settings.serverName ?? options.name,
-      version: this.#version,
-      id: this.#id,
+      version: this.#version(),
+      id: this.#id(),
       address: settings.serverAddress ?? options.address ?? ":0",
       advertise: settings.serverAdvertise ?? options.advertise,
       metadata: { ...options.metadata, ...settings.serverMetadata },

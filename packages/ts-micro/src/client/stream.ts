@@ -53,12 +53,12 @@ export class ClientStream implements Duplex<unknown, unknown> {
   }
 
   send(message: unknown): Promise<void> {
-    const direct = this.#ready;
+    const direct = this.#ready();
     return direct === undefined ? this.#opened((inner) => inner.send(message)) : direct.send(message);
   }
 
   end(): void {
-    const direct = this.#ready;
+    const direct = this.#ready();
     if (direct !== undefined) direct.end();
     else this.#opened((inner) => inner.end()).catch((error: unknown) => this.#stop(fromUnknown(error, id)));
   }
@@ -78,7 +78,7 @@ export class ClientStream implements Duplex<unknown, unknown> {
 
   async forEach(each: (message: unknown) => unknown): Promise<void> {
     this.#take();
-    if (this.#unopened) return;
+    if (this.#unopened()) return;
     try {
       const inner = await this.#opened((opened) => opened);
       if (this.#isDirect(inner)) await inner.forEach(each);
@@ -99,7 +99,7 @@ export class ClientStream implements Duplex<unknown, unknown> {
     let iterator: AsyncIterator<unknown> | undefined;
     return {
       next: () =>
-        this.#ready?.next() ??
+        this.#ready()?.next() ??
         this.#next(() => this.#opened((inner) => (iterator ??= inner[Symbol.asyncIterator]()).next())),
       return: async (value?: unknown) => {
         // Not awaited before the cancel: a generator suspended in `next` would make `return` wait for the message that never comes.
@@ -111,17 +111,17 @@ export class ClientStream implements Duplex<unknown, unknown> {
   }
 
   /** Given up before its first use. */
-  get #unopened(): boolean {
+  #unopened(): boolean {
     return this.#over && this.#inner === undefined;
   }
 
   /** The open stream, if it is one that needs nothing in between and nothing waits before it. */
-  get #ready(): Direct | undefined {
+  #ready(): Direct | undefined {
     return this.#early === 0 ? this.#direct : undefined;
   }
 
   async #next(read: () => Promise<IteratorResult<unknown>>): Promise<IteratorResult<unknown>> {
-    if (this.#unopened) return { done: true, value: undefined };
+    if (this.#unopened()) return { done: true, value: undefined };
     // What the wire has brought may be read after its end; who waits for it keeps the process.
     hold();
     try {

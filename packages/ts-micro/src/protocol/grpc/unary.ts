@@ -134,7 +134,7 @@ export class UnaryCall implements Entry, Http2AnswerEvents {
 
   #take(body: Buffer, flags: number): void {
     if (this.message !== undefined)
-      throw errors.protocol(clientId, `${this.#where}: more than one reply to a unary call`);
+      throw errors.protocol(clientId, `${this.#where()}: more than one reply to a unary call`);
     this.message = unpack(body, flags, this.encoding, this.owner.settings.maxMessage);
   }
 
@@ -145,7 +145,7 @@ export class UnaryCall implements Entry, Http2AnswerEvents {
     const error = decodeStatus(this.status as Http2Headers);
     if (error !== undefined) return this.#give(error);
     if (this.message === undefined)
-      return this.#give(errors.protocol(clientId, `${this.#where}: no reply in the answer`));
+      return this.#give(errors.protocol(clientId, `${this.#where()}: no reply in the answer`));
     this.#finish();
     this.#replied(this.message);
   }
@@ -178,7 +178,7 @@ export class UnaryCall implements Entry, Http2AnswerEvents {
     this.owner.settled(this);
   }
 
-  get #where(): string {
+  #where(): string {
     return `${this.owner.node.address} ${this.call.route.endpoint}`;
   }
 }

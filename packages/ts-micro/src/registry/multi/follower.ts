@@ -67,7 +67,7 @@ export class Follower {
     for await (const event of watcher) {
       if (signal.aborted) return;
       const { name } = event.service;
-      const known = this.#table.of(this.#key) ?? [];
+      const known = this.#table.of(this.#key()) ?? [];
       if (event.service.nodes.length > 0) {
         this.#set(applyEvent(known, event));
       } else {
@@ -78,12 +78,12 @@ export class Follower {
     }
   }
 
-  get #key(): string {
+  #key(): string {
     return String(this.#rank);
   }
 
   #set(records: readonly ServiceRecord[]): void {
-    this.#table.set(this.#key, this.#rank, records);
+    this.#table.set(this.#key(), this.#rank, records);
   }
 }
 

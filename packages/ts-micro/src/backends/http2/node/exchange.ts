@@ -50,12 +50,12 @@ export class NodeExchange extends NodeStream implements Http2Exchange {
   }
 
   respond(headers: Http2Headers): void {
-    if (this.#closed) return;
+    if (this.#closed()) return;
     (this.stream as ServerHttp2Stream).respond(headers, withTrailers);
   }
 
   answer(headers: Http2Headers): void {
-    if (this.#closed) return;
+    if (this.#closed()) return;
     this.#done = true;
     (this.stream as ServerHttp2Stream).respond(headers, headOnly);
     this.#stopPeer();
@@ -63,7 +63,7 @@ export class NodeExchange extends NodeStream implements Http2Exchange {
 
   end(chunk: Uint8Array | undefined, trailers: Http2Headers | undefined): void {
     this.#done = true;
-    if (this.#closed) return;
+    if (this.#closed()) return;
     this.#trailers = trailers;
     this.stream.end(chunk);
   }
@@ -91,7 +91,7 @@ export class NodeExchange extends NodeStream implements Http2Exchange {
     this.#connection.over(!complete && !this.#reset && !lost);
   }
 
-  get #closed(): boolean {
+  #closed(): boolean {
     return this.stream.closed || this.stream.destroyed;
   }
 
@@ -99,7 +99,7 @@ export class NodeExchange extends NodeStream implements Http2Exchange {
   #stopPeer(): void {
     if (this.ended) return;
     setImmediate(() => {
-      if (this.ended || this.#closed) return;
+      if (this.ended || this.#closed()) return;
       this.stream.close(http2Codes.none);
       this.stream.resume();
     });
