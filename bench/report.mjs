@@ -3,6 +3,7 @@ import { evaluate } from "./goals.mjs";
 import { flows, sizeNames } from "./lib/cells.mjs";
 import { compact } from "./lib/figures.mjs";
 import { bare, peers } from "./peers.mjs";
+import { method } from "./run.mjs";
 
 const ours = "ts-micro";
 
@@ -295,7 +296,7 @@ export function page(results) {
     [
       '- A call is `Hello({ name })` answered by `{ msg: "Hello " + name }`, `name` of 4 bytes (tiny), 1 KiB or 64 KiB, its reply checked. One server process, one client process, loopback. `tiny:16` is 16 closed loops on one client.',
       "- **R** is `raw`: one multiplexed `node:net` socket, a 10-byte header, a JSON body, one write a tick, and no deadline, cancellation, metadata or balancing.",
-      "- All peers stay up. Before the first round each cell of a peer is used until its rate has not risen for 0.3 s, or for 1 s with fewer than 40,000 calls, for 3 s at most: V8 compiles small functions late, and each new way undoes some of it (Go, which compiles nothing, makes tiny calls alone). In each round each has a turn: a cell is used again for 0.6 s at most, then measured in five slices, each between two of `raw`, and each figure, p99 too, is the median of them: what happens less often than in every second slice, a pause of the machine or of a collector, is not in it. Odd rounds go backwards. Figures are medians over rounds.",
+      `- ${runs[0]?.method ?? method}`,
       "- `raw-aa` is a second copy of `raw`: how far its ratio is from 1 is the noise. A goal that is a ratio counts times the A/A of its cell.",
       "- Both ends are pinned: to one CPU, where calls a second are CPU a call, or to one each. CPU is of both processes, and of what they started (nats-server, Go).",
       "- Ours is a typed client and a typed service with default options, found in the `local` registry. Go Micro has default options too, a memory registry and its own client making the same load; its memory is of the Go processes alone.",
