@@ -296,7 +296,7 @@ export function page(results) {
     [
       '- A call is `Hello({ name })` answered by `{ msg: "Hello " + name }`, `name` of 4 bytes (tiny), 1 KiB or 64 KiB, its reply checked. One server process, one client process, loopback. `tiny:16` is 16 closed loops on one client.',
       "- **R** is `raw`: one multiplexed `node:net` socket, a 10-byte header, a JSON body, one write a tick, and no deadline, cancellation, metadata or balancing.",
-      `- ${runs[0]?.method ?? method}`,
+      `- ${runs[0]?.method ?? method(50)}`,
       "- `raw-aa` is a second copy of `raw`: how far its ratio is from 1 is the noise. A goal that is a ratio counts times the A/A of its cell.",
       "- Both ends are pinned: to one CPU, where calls a second are CPU a call, or to one each. CPU is of both processes, and of what they started (nats-server, Go).",
       "- Ours is a typed client and a typed service with default options, found in the `local` registry. Go Micro has default options too, a memory registry and its own client making the same load; its memory is of the Go processes alone.",

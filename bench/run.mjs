@@ -10,9 +10,17 @@ import { peers, reference } from "./peers.mjs";
 const host = new URL("./host.mjs", import.meta.url).pathname;
 const limitMs = 120_000;
 
-/** How it is measured, for the page: a run keeps the words of its time. */
-export const method =
-  "All peers stay up. Before the first round each cell of a peer is used until its rate has not risen for 0.3 s, or for 1 s with fewer than 40,000 calls, for 3 s at most: V8 compiles small functions late, and each new way undoes some of it (Go, which compiles nothing, makes tiny calls alone). In each round each has a turn: a cell is used again as before the first round, for 1.5 s at most, as the other peers' turns have made it idle, then measured in five slices, each between two of `raw`, and each figure, p99 too, is the median of them: what happens less often than in every second slice, a pause of the machine or of a collector, is not in it. Odd rounds go backwards. Figures are medians over rounds.";
+/** The longest warm-up of a cell before the first round; half of it before each time that it is measured. */
+const longestWarmUp = (ms) => Math.min(3000, 200 * ms);
+
+/** How it is measured with slices of `ms`, for the page: a run keeps the words of its time. */
+export const method = (ms) =>
+  [
+    "All peers stay up.",
+    `Before the first round each cell of a peer is used until its rate has not risen in three slices, or in ten with fewer than 40,000 calls or messages, for ${longestWarmUp(ms) / 1000} s at most: V8 compiles small functions late, and each new way undoes some of it (Go, which compiles nothing, makes its first cell's calls for 0.2 s).`,
+    `In each round each has a turn: a cell is used in the same way for ${longestWarmUp(ms) / 2000} s at most, as others' turns have made the peer idle, then measured in five slices, each between two of \`raw\`, and each figure, p99 too, is the median of them: what happens less often than in every second slice, a pause of the machine or of a collector, is not in it.`,
+    "Odd rounds go backwards. Figures are medians over rounds.",
+  ].join(" ");
 
 /** A process of host.mjs on one CPU, asked by `ask(task, argument)`. */
 export function spawnHost(end, name, { cpu, env = {}, execArgv = [] } = {}) {
@@ -198,7 +206,7 @@ export async function runPeers(names, { pin, rounds, cells, ms, say = () => {} }
     const raw = opened[0];
     const taking = opened.filter(({ name }) => names.includes(name) && name !== reference);
     const figures = new Map(taking.map(({ name }) => [name, []]));
-    const warmMs = Math.min(3000, 200 * ms);
+    const warmMs = longestWarmUp(ms);
     await warmUp(raw, parsed.map(referredCell), warmMs);
     for (const peer of taking) await attempt(peer, "warm-up", () => warmUp(peer, parsed, warmMs));
     for (let round = 0; round < rounds; round++) {
@@ -221,7 +229,7 @@ export async function runPeers(names, { pin, rounds, cells, ms, say = () => {} }
   } finally {
     await Promise.all(opened.map((peer) => peer.close()));
   }
-  return { pin, rounds, ms, method, peers: results };
+  return { pin, rounds, ms, method: method(ms), peers: results };
 }
 
 const inShort = (figures) =>

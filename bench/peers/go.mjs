@@ -43,7 +43,7 @@ export async function connect(address, { version, protocol }) {
     foreign: true,
     cell: ask,
     /** No compiler to wait for: connections only. */
-    warm: ({ ms }) => ask({ size: "tiny", inFlight: 16, ms: Math.min(ms, 200) }),
+    warm: ({ cells: [{ size, inFlight }], ms }) => ask({ size, inFlight, ms: Math.min(ms, 200) }),
     close: () => client.stdin.end(),
   };
 }

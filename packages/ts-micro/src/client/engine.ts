@@ -100,7 +100,8 @@ export class ClientEngine {
   }
 
   /** What is known of a target's nodes and kind now, without asking. */
-  know(target: Target, now: number = tickTime(this.options.clock)): Candidates | undefined {
+  know(target: Target): Candidates | undefined {
+    const now = tickTime(this.options.clock);
     if (target.edition === this.#edition && now < target.until) return target.candidates;
     target.candidates = this.directory.peek(target.service);
     target.facts = target.candidates?.facts.get(target.endpoint);
@@ -178,8 +179,7 @@ export class ClientEngine {
         ? new LocalQuick(this, target, request, options, made).start(endpoint)
         : undefined;
     }
-    const now = tickTime(this.options.clock);
-    const candidates = this.know(target, now);
+    const candidates = this.know(target);
     if (candidates === undefined || candidates.nodes.length === 0) return undefined;
     const typed = this.#typed(target, options?.contentType);
     if (typed === undefined) return undefined;
@@ -187,7 +187,7 @@ export class ClientEngine {
     const peer = this.#peers.of(node);
     if (peer.direct === undefined) return undefined;
     this.#budget.request();
-    return new QuickCall(this, target, typed, request, options, made, now).start(peer, node, candidates);
+    return new QuickCall(this, target, typed, request, options, made).start(peer, node, candidates);
   }
 
   /** Route and codec; undefined when there is none yet, or one with envelopes. */

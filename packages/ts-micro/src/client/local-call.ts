@@ -1,7 +1,6 @@
 import { Cancellation, type CallOptions } from "../context.ts";
 import type { MicroError } from "../errors.ts";
 import { hold, release } from "../internal/hold.ts";
-import { tickTime } from "../internal/tick.ts";
 import { Metadata } from "../metadata.ts";
 import type { LocalEndpoint, LocalRequest } from "../server.ts";
 import type { ClientEngine } from "./engine.ts";
@@ -25,7 +24,7 @@ export class LocalQuick extends Bounded implements LocalRequest {
     options: CallOptions | undefined,
     made?: PreparedCall,
   ) {
-    super(engine, target, request, options, made, tickTime(engine.options.clock));
+    super(engine, target, request, options, made);
     this.seen = undefined;
     this.own = undefined;
     this.unlink = undefined;

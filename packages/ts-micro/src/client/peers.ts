@@ -11,8 +11,9 @@ export class Peers {
   readonly #peers = new Map<string, Peer>();
   /** Their node is gone, their last calls are not. */
   readonly #leaving = new Set<Peer>();
-  /** The node that was asked for last, as it was given, and its peer. */
-  #lastNode: Node | undefined;
+  /** The node that was asked for last, as it was then, and its peer. */
+  #lastId: string | undefined;
+  #lastAddress: string | undefined;
   #lastPeer: Peer | undefined;
   #closed = false;
 
@@ -27,9 +28,11 @@ export class Peers {
   }
 
   of(node: Node): Peer {
-    if (node === this.#lastNode) return this.#lastPeer as Peer;
+    const { id, address } = node;
+    if (id === this.#lastId && address === this.#lastAddress) return this.#lastPeer as Peer;
     const peer = this.#of(node);
-    this.#lastNode = node;
+    this.#lastId = id;
+    this.#lastAddress = address;
     this.#lastPeer = peer;
     return peer;
   }
@@ -54,7 +57,7 @@ export class Peers {
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#lastNode = this.#lastPeer = undefined;
+    this.#forget();
     const peers = [...this.#peers.values(), ...this.#leaving];
     this.#peers.clear();
     this.#leaving.clear();
@@ -65,8 +68,12 @@ export class Peers {
     return this.#protocols.find((protocol) => protocol.name === "mucp") ?? (this.#protocols[0] as Protocol);
   }
 
+  #forget(): void {
+    this.#lastId = this.#lastPeer = undefined;
+  }
+
   #retire(peer: Peer): void {
-    this.#lastNode = this.#lastPeer = undefined;
+    this.#forget();
     if (this.#peers.get(peer.node.id) === peer) this.#peers.delete(peer.node.id);
     if (peer.pending > 0) {
       this.#leaving.add(peer);

@@ -53,15 +53,14 @@ export abstract class Bounded {
     target: Target,
     request: unknown,
     options: CallOptions | undefined,
-    made: PreparedCall | undefined,
-    began: number,
+    made?: PreparedCall,
   ) {
     const { clock, requestTimeout } = engine.options;
     this.engine = engine;
     this.target = target;
     this.request = request;
     this.options = options;
-    this.began = began;
+    this.began = tickTime(clock);
     this.resolve = undefined;
     this.reject = undefined;
     if (made !== undefined) {
@@ -149,10 +148,9 @@ export class QuickCall extends Bounded implements OutgoingCall {
     typed: TypedRoute,
     request: unknown,
     options: CallOptions | undefined,
-    made: PreparedCall | undefined,
-    began: number,
+    made?: PreparedCall,
   ) {
-    super(engine, target, request, options, made, began);
+    super(engine, target, request, options, made);
     this.typed = typed;
     this.unlink = undefined;
     this.due = this.idempotent ? Math.min(this.deadline, this.began + engine.options.attemptTimeout) : this.deadline;
@@ -186,9 +184,14 @@ export class QuickCall extends Bounded implements OutgoingCall {
       this.#give(error);
       return promise;
     }
-    if (this.cancellation?.reason !== undefined) this.failed(this.cancellation.reason);
-    else if (this.due <= this.began) this.#late();
-    else (peer.direct as NonNullable<Peer["direct"]>)(this);
+    try {
+      if (this.cancellation?.reason !== undefined) this.failed(this.cancellation.reason);
+      else if (this.due <= this.began) this.#late();
+      else (peer.direct as NonNullable<Peer["direct"]>)(this);
+    } catch (error) {
+      // A protocol that throws beside what it says of the call.
+      this.reject(fromUnknown(error));
+    }
     return promise;
   }
 

@@ -35,12 +35,12 @@ export function encodeFlat(value: unknown, descriptor?: object): FlatBody | unde
 }
 
 function write(object: Readonly<Record<string, unknown>>): FlatBody | undefined {
-  // Of whatever else has this constructor JSON writes the own members as well; the prototype V8 would have to be asked for.
+  // JSON writes the own members of whatever has this constructor (a boxed primitive made to look so aside). Asking for the prototype is slow.
   if (object["constructor"] !== Object || Array.isArray(object)) return undefined;
   if (typeof object["toJSON"] === "function") return undefined;
   let at = 0;
   for (const key in object) {
-    // In such a loop V8 knows the answer; that of Object.hasOwn it looks up.
+    // Free in such a loop; Object.hasOwn is not.
     if (!Object.prototype.hasOwnProperty.call(object, key)) continue;
     const member = object[key];
     flat.bytes[at] = at === 0 ? 0x7b : 0x2c;

@@ -51,7 +51,7 @@ export function knownAscii(b: Buffer, from: number, to: number): string {
   return i === to ? text : text + few(b, i, to - i);
 }
 
-/** Less than eight: each string that is put together makes another one. */
+/** Less than eight characters in one step: adding them one by one makes a string each time. */
 function few(b: Buffer, i: number, n: number): string {
   switch (n) {
     case 0:

@@ -44,6 +44,30 @@ it.each(["fast", "mucp"])(
   },
 );
 
+it("a selector that hands out one object again and again reaches the node that it names", async () => {
+  const shared = { registry: memoryRegistry(), env: false as const, logLevel: "fatal" as const };
+  const make = (id: string) =>
+    createService({ ...shared, name: "s", id, address: "127.0.0.1:0", settle: 0 }).handle("S", { who: () => ({ id }) });
+  await using a = make("a");
+  await using b = make("b");
+  await a.start();
+  await b.start();
+  const addresses = [a.server.address, b.server.address];
+  const scratch = { id: "", address: "", metadata: {} };
+  let n = 0;
+  const selector = {
+    name: "scratch",
+    select: () => Object.assign(scratch, { id: `n-${n % 2}`, address: addresses[n++ % 2] }),
+    started() {},
+    ended() {},
+    reset() {},
+  } as Selector;
+  await using client = createClient({ ...shared, selector });
+  const seen: unknown[] = [];
+  for (let i = 0; i < 6; i++) seen.push(await client.call("s", "S.Who", {}));
+  expect(seen).toEqual(["a", "b", "a", "b", "a", "b"].map((id) => ({ id })));
+});
+
 it("a selector that throws, rejects or gives nothing fails its calls by name, and keeps no process", async () => {
   await using service = createService({
     name: "s",

@@ -172,6 +172,14 @@ describe("flat JSON", () => {
     expect(taken).toBeGreaterThan(100);
   });
 
+  it("takes a boxed primitive for an object only when it is made to look like one", () => {
+    for (const boxed of [new String("x"), new Number(5), new Boolean(false), Object(1n) as object])
+      expect(written(boxed)).toBeUndefined();
+    expect(written({ constructor: "own", n: 1 })).toBeUndefined();
+    expect(written(Object.create({ inherited: 1 }, { n: { value: 1, enumerable: true } }) as object)).toBe('{"n":1}');
+    expect(written(Object.defineProperty(new String("x"), "constructor", { value: Object }))).toBe('{"0":"x"}');
+  });
+
   it("is left to JSON while every object has a toJSON", () => {
     // oxlint-disable-next-line no-extend-native -- what others do is the point
     Object.defineProperty(Object.prototype, "toJSON", { value: () => "all", configurable: true });

@@ -66,8 +66,6 @@ export abstract class Link implements FrameSink, Flushing {
   #reader: FrameReader;
   #dirty = false;
   #reading = false;
-  /** Nothing of what was read has been looked at yet: the time is the one that was read with it. */
-  #untouched = false;
   #corked = false;
   #heard: number;
   #asked = false;
@@ -162,7 +160,6 @@ export abstract class Link implements FrameSink, Flushing {
   }
 
   frame(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void {
-    this.#untouched = false;
     if (this.ready === (type === Frame.settings)) throw broken("settings stand first, and once");
     switch (type) {
       case Frame.settings:
@@ -206,13 +203,6 @@ export abstract class Link implements FrameSink, Flushing {
       this.deadline = now + pingTimeout;
     } else if (this.#choked && this.#moved()) this.deadline = now + pingTimeout;
     else this.close(`no sign of life for ${Math.round(now - this.#heard)} ms`);
-  }
-
-  /** The time at a frame that has just been read. */
-  protected arrival(): number {
-    if (!this.#untouched) return tickTime(this.options.clock);
-    this.#untouched = false;
-    return this.#heard;
   }
 
   /** Whether bytes have left since the last look: a peer that reads, slowly, may be out of sight while we yield. */
@@ -271,7 +261,7 @@ export abstract class Link implements FrameSink, Flushing {
   /** A chunk, or what was left of one. */
   #parse(chunk: Buffer | undefined, length: number): void {
     this.#heard = beginTurn(this.options.clock);
-    this.#reading = this.#untouched = true;
+    this.#reading = true;
     try {
       if (chunk === undefined) this.#reader.resume();
       else this.#reader.push(chunk, length);

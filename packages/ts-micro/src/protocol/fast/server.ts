@@ -4,6 +4,7 @@ import { Cancellation, type Kind } from "../../context.ts";
 import { MicroError, errors, fromUnknown } from "../../errors.ts";
 import { endName } from "../../internal/net-address.ts";
 import { Inlet } from "../../internal/inlet.ts";
+import { tickTime } from "../../internal/tick.ts";
 import { Metadata, ResponseMetadata } from "../../metadata.ts";
 import type { Body, CallTarget, IncomingCall, Route, ServedCall } from "../../protocol.ts";
 import {
@@ -238,8 +239,7 @@ export class ServerLink extends Link {
       if (block === undefined) throw broken(`metadata ${told}, which were not defined`);
     }
     const timeout = uint32(bytes, from + 6);
-    const now = this.arrival();
-    const deadline = timeout === 0 ? Infinity : now + timeout;
+    const deadline = timeout === 0 ? Infinity : tickTime(this.options.clock) + timeout;
     const kind = flags & Flag.kind;
     const listens = (flags & Flag.listens) !== 0;
     if (kind !== 0) return this.#open(id, kinds[kind] as Kind, served, block, deadline, listens);
