@@ -8,7 +8,7 @@ it.each(["after", "before"])("a protocol that throws %s it fails a call settles 
   const nodes = [{ id: "s-1", address: "x:1", metadata: { protocol: "mine" } }];
   await registry.register({ name: "s", version: "1", metadata: {}, endpoints: [], nodes });
   const lost = new MicroError({ id: "mine", code: "CONNECTION_LOST", detail: "lost" });
-  const direct = vi.fn((call: OutgoingCall): void => {
+  const direct = vi.fn<(call: OutgoingCall) => void>((call) => {
     if (when === "after") call.failed(lost);
     else setImmediate(() => call.failed(lost));
     throw lost;
@@ -22,7 +22,7 @@ it.each(["after", "before"])("a protocol that throws %s it fails a call settles 
     async close() {},
     async [Symbol.asyncDispose]() {},
   } as unknown as Protocol;
-  const unhandled = vi.fn();
+  const unhandled = vi.fn<(reason: unknown) => void>();
   process.on("unhandledRejection", unhandled);
   try {
     await using client = createClient({ registry, env: false, logLevel: "fatal", protocols: [protocol] });
