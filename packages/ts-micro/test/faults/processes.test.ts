@@ -160,7 +160,7 @@ describe("a registry directory that is swept away", { timeout: 60_000 }, () => {
     const greet = greeterOf();
     const load = steady(() => greet.hello());
     await until(() => load.tally.from.size === 2, "both replicas answer");
-    rmSync(world.directory, { recursive: true });
+    rmSync(world.directory, { recursive: true, maxRetries: 5 });
     const before = load.tally.calls;
     await until(() => load.tally.calls > before + 300, "calls go on");
     await until(async () => {
