@@ -141,13 +141,6 @@ async function warm(peer, cells, ms) {
   await peer.client.ask("warm", { cells: cellsOf(peer, cells), ms });
 }
 
-/** All that it will be asked for: each way that is taken for the first time undoes some of what was compiled for those before it. */
-async function warmUp(peer, cells, ms) {
-  const began = performance.now();
-  await warm(peer, cells, ms);
-  return `${((performance.now() - began) / 1000).toFixed(1)} s`;
-}
-
 /** A turn: each cell of the peer beside the reference's. */
 async function turn(peer, raw, cells, { ms, warmMs }) {
   const figures = {};
@@ -207,8 +200,13 @@ export async function runPeers(names, { pin, rounds, cells, ms, say = () => {} }
     const taking = opened.filter(({ name }) => names.includes(name) && name !== reference);
     const figures = new Map(taking.map(({ name }) => [name, []]));
     const warmMs = longestWarmUp(ms);
-    await warmUp(raw, parsed.map(referredCell), warmMs);
-    for (const peer of taking) await attempt(peer, "warm-up", () => warmUp(peer, parsed, warmMs));
+    await warm(raw, parsed.map(referredCell), warmMs);
+    for (const peer of taking) {
+      await attempt(peer, "warm-up", async () => {
+        await warm(peer, parsed, warmMs);
+        return "done";
+      });
+    }
     for (let round = 0; round < rounds; round++) {
       for (const peer of round % 2 === 0 ? taking : taking.toReversed()) {
         await attempt(peer, `round ${round + 1}`, async () => {
