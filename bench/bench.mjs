@@ -1,5 +1,5 @@
 // npm run bench -- --peers all --rounds 3 [--pin=shared|split|both|none] [--cells=tiny:16,chat] [--ms=50] [--json FILE] [--gate]
-// Installs and builds what is missing, runs, and prints the figures. `--gate` fails when a gate of goals.mjs is not met.
+// Installs and builds what is missing, runs, and prints the figures. `--gate` has the peers and cells of goals.mjs, and fails when a gate is not met.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
@@ -9,7 +9,7 @@ import { build } from "../scripts/lib/build.mjs";
 import { ensureInstalled } from "../scripts/lib/install.mjs";
 import { installOf } from "./alone/install.mjs";
 import { startups } from "./alone/startup.mjs";
-import { evaluate, peersOfGates } from "./goals.mjs";
+import { cellsOfGoals, evaluate, peersOfGates } from "./goals.mjs";
 import { allCells } from "./lib/cells.mjs";
 import { installRivals } from "./lib/rivals.mjs";
 import { chosenPeers, peers } from "./peers.mjs";
@@ -56,7 +56,7 @@ for (const pin of pins) {
       pin,
       rounds: number("rounds"),
       ms: number("ms"),
-      cells: values.cells?.split(",") ?? allCells,
+      cells: values.cells?.split(",") ?? (values.gate && pin !== "none" ? cellsOfGoals(pin) : allCells),
       say,
     }),
   );

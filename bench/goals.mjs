@@ -1,5 +1,6 @@
 // The speed to reach. R is the raw multiplexed socket of the same turn; a goal that is a ratio counts times the run's own A/A.
 import { ambientOn } from "./lib/ambient.mjs";
+import { allCells } from "./lib/cells.mjs";
 
 const byName = Object.fromEntries;
 
@@ -62,7 +63,7 @@ const floor =
 
 /** What a call or message that goes alone meets. */
 const alone =
-  "each process wakes for one message, and finds the other's code in the processor's caches. By perf the kernel and Node take as much as with raw; our JavaScript takes about 2 µs of a call's 20, raw's 1. And it is compiled late: on Node 24 the CPU of a call made alone has settled after some 36,000 of them, of which a cell here has fewer.";
+  "each process wakes for one message, and finds the other's code in the processor's caches. By perf the kernel and Node take as much as with raw; our JavaScript takes about 2 µs of a call's 20, raw's 1.";
 
 const gate = true;
 const mucp = "ts-micro-mucp";
@@ -178,6 +179,10 @@ function nanoseconds(microseconds) {
 function megabytes(bytes) {
   return bytes === undefined ? undefined : bytes / 1e6;
 }
+
+/** The cells that goals name, in one way of pinning. */
+export const cellsOfGoals = (pin) =>
+  allCells.filter((cell) => goals.some((goal) => goal.pin === pin && goal.at === cell));
 
 /** What the gates need of peers. */
 export const peersOfGates = [

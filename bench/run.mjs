@@ -1,4 +1,5 @@
-// The rounds. All peers stay up; in a round each has its turn: warm, then its cells, each in short slices between slices of the reference.
+// The rounds. In each the reference has new processes, and so has each peer for its turn: two copies of one program differ for as long as they
+// live, by where their code and data lie. A turn is warm-up, then the cells, each in short slices between slices of the reference.
 // Odd rounds go backwards.
 import { fork } from "node:child_process";
 import { mkdtempSync } from "node:fs";
@@ -10,16 +11,15 @@ import { peers, reference } from "./peers.mjs";
 const host = new URL("./host.mjs", import.meta.url).pathname;
 const limitMs = 120_000;
 
-/** The longest warm-up of a cell before the first round; half of it before each time that it is measured. */
-const longestWarmUp = (ms) => Math.min(3000, 200 * ms);
+/** The longest warm-up of a cell before it is measured, and a third of it when the processes are new, so that each cell meets what the others leave. */
+const longestWarmUp = (ms) => Math.min(1000, 70 * ms);
 
 /** How it is measured with slices of `ms`, for the page: a run keeps the words of its time. */
 export const method = (ms) =>
   [
-    "All peers stay up.",
-    `Before the first round each cell of a peer is used until its rate has not risen in three slices, or in ten with fewer than 40,000 calls or messages, for ${longestWarmUp(ms) / 1000} s at most: V8 compiles small functions late, and each new way undoes some of it (Go, which compiles nothing, makes its first cell's calls for 0.2 s).`,
-    `In each round each has a turn: a cell is used in the same way for ${longestWarmUp(ms) / 2000} s at most, as others' turns have made the peer idle, then measured in five slices, each between two of \`raw\`, and each figure, p99 too, is the median of them: what happens less often than in every second slice, a pause of the machine or of a collector, is not in it.`,
-    "Odd rounds go backwards. Figures are medians over rounds.",
+    "In each round each peer has new processes, and `raw` too: two copies of one program differ by some percent for as long as they live, and the median over rounds leaves that out. Odd rounds go backwards.",
+    `Each cell is used for ${Math.round(longestWarmUp(ms) / 3) / 1000} s at most, then each again before it is measured, until its rate has not risen in three slices of 0.1 s, or in ten with fewer than 40,000 calls or messages, for ${longestWarmUp(ms) / 1000} s at most: V8 compiles small functions late, and each new way undoes some of it. What is slow makes fewer calls in that time. Then come slices as those that count, until 5,000 calls or six of them were made: to be asked for them, and to have waited, undoes some of it too.`,
+    "A cell is measured in five slices, each between two of `raw`, and each figure, p99 too, is the median of them: what happens less often than in every second slice, a pause of the machine or of a collector, is not in it. Figures are medians over rounds.",
   ].join(" ");
 
 /** A process of host.mjs on one CPU, asked by `ask(task, argument)`. */
@@ -118,9 +118,19 @@ async function measure({ server, client }, { kind, size, inFlight }, ms) {
 const medians = (all) =>
   Object.fromEntries(Object.keys(all[0]).map((key) => [key, median(all.map((each) => each[key]))]));
 
+/** Being asked for slices makes V8 throw away what it has compiled of Node's own queue: what is not counted yet. */
+async function settle(peer, raw, cell, referred, ms) {
+  let calls = 0;
+  for (let slice = 0; slice < 6 && calls < 5000; slice++) {
+    const rates = [(await measure(peer, cell, ms)).rate, (await measure(raw, referred, ms)).rate];
+    calls += (Math.min(...rates) * ms) / 1000;
+  }
+}
+
 /** A cell of a peer, its slices between those of the reference. */
 async function beside(peer, raw, cell, ms) {
   const referred = referredCell(cell);
+  await settle(peer, raw, cell, referred, 2 * ms);
   const theirs = [await measure(raw, referred, ms)];
   const own = [];
   for (let slice = 0; slice < slices; slice++) {
@@ -142,7 +152,9 @@ async function warm(peer, cells, ms) {
 }
 
 /** A turn: each cell of the peer beside the reference's. */
-async function turn(peer, raw, cells, { ms, warmMs }) {
+async function turn(peer, raw, cells, ms) {
+  const warmMs = longestWarmUp(ms);
+  await warm(peer, cells, warmMs / 3);
   const figures = {};
   for (const cell of cellsOf(peer, cells)) {
     await warm(peer, [cell], warmMs);
@@ -174,61 +186,55 @@ const firstLine = (error) =>
  */
 export async function runPeers(names, { pin, rounds, cells, ms, say = () => {} }) {
   const parsed = cells.map(parseCell);
-  const opened = [];
-  const results = {};
-  /** A peer that fails once is left out from then on. */
-  const attempt = async (peer, what, act) => {
-    if (peer.failed) return;
+  const rawMemory = [];
+  const taking = [...new Set(names)]
+    .filter((name) => name !== reference)
+    .map((name) => ({ name, turns: [], memory: [] }));
+  for (let round = 0; round < rounds; round++) {
+    const raw = await openPeer(reference, pin);
     try {
-      say(`${pin} ${what} ${peer.name}: ${await act()}`);
-    } catch (error) {
-      peer.failed = firstLine(error);
-      say(`${pin} ${what} ${peer.name}: ${error.message}`);
-    }
-  };
-  try {
-    for (const name of new Set([reference, ...names])) {
-      try {
-        opened.push(await openPeer(name, pin));
-      } catch (error) {
-        if (name === reference) throw error;
-        results[name] = { unavailable: firstLine(error) };
-        say(`${name}: not available: ${firstLine(error)}`);
+      await warm(raw, parsed.map(referredCell), longestWarmUp(ms));
+      for (const each of round % 2 === 0 ? taking : taking.toReversed()) {
+        // Once is enough.
+        if (each.unavailable ?? each.failed) continue;
+        let peer;
+        try {
+          peer = await openPeer(each.name, pin);
+          const done = await turn(peer, raw, parsed, ms);
+          each.turns.push(done);
+          each.memory.push(await memoryOf(peer));
+          say(`${pin} round ${round + 1} ${each.name}: ${inShort(done)}`);
+        } catch (error) {
+          each[peer === undefined && round === 0 ? "unavailable" : "failed"] = firstLine(error);
+          say(`${pin} round ${round + 1} ${each.name}: ${error.message}`);
+        } finally {
+          await peer?.close();
+        }
       }
+      rawMemory.push(await memoryOf(raw));
+    } finally {
+      await raw.close();
     }
-    const raw = opened[0];
-    const taking = opened.filter(({ name }) => names.includes(name) && name !== reference);
-    const figures = new Map(taking.map(({ name }) => [name, []]));
-    const warmMs = longestWarmUp(ms);
-    await warm(raw, parsed.map(referredCell), warmMs);
-    for (const peer of taking) {
-      await attempt(peer, "warm-up", async () => {
-        await warm(peer, parsed, warmMs);
-        return "done";
-      });
-    }
-    for (let round = 0; round < rounds; round++) {
-      for (const peer of round % 2 === 0 ? taking : taking.toReversed()) {
-        await attempt(peer, `round ${round + 1}`, async () => {
-          const done = await turn(peer, raw, parsed, { ms, warmMs: warmMs / 2 });
-          figures.get(peer.name).push(done);
-          return inShort(done);
-        });
-      }
-    }
-    for (const peer of taking) {
-      const memory = peer.failed ? undefined : { idle: peer.idle, loaded: await peer.memory() };
-      results[peer.name] = { cells: summary(figures.get(peer.name)), memory, failed: peer.failed };
-    }
-    results[reference] = {
-      cells: referenceCells([...figures.values()].flat()),
-      memory: { idle: raw.idle, loaded: await raw.memory() },
-    };
-  } finally {
-    await Promise.all(opened.map((peer) => peer.close()));
   }
+  const results = {};
+  for (const { name, turns, memory, unavailable, failed } of taking) {
+    results[name] =
+      unavailable === undefined ? { cells: summary(turns), memory: memorySummary(memory), failed } : { unavailable };
+  }
+  results[reference] = {
+    cells: referenceCells(taking.flatMap(({ turns }) => turns)),
+    memory: memorySummary(rawMemory),
+  };
   return { pin, rounds, ms, method: method(ms), peers: results };
 }
+
+const memoryOf = async ({ idle, memory }) => ({ idle, loaded: await memory() });
+
+/** Undefined when there was no turn. */
+const memorySummary = (all) =>
+  all.length === 0
+    ? undefined
+    : { idle: medians(all.map(({ idle }) => idle)), loaded: medians(all.map(({ loaded }) => loaded)) };
 
 const inShort = (figures) =>
   Object.entries(figures)
