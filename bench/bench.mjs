@@ -1,5 +1,5 @@
 // npm run bench -- --peers all --rounds 3 [--pin=shared|split|both|none] [--cells=tiny:16,chat] [--ms=50] [--json FILE] [--gate]
-// Installs and builds what is missing, runs, and prints the figures. `--gate` has the peers and cells of goals.mjs, and fails when a gate is not met.
+// Installs and builds what is missing, runs, and prints the figures. `--gate` takes the peers that the gates of goals.mjs name and the cells of its goals, and fails when a gate is not met.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
@@ -50,6 +50,7 @@ const results = {
   date: new Date().toISOString().slice(0, 10),
   runs: [],
 };
+const keep = () => values.json && writeFileSync(values.json, `${JSON.stringify(results)}\n`);
 for (const pin of pins) {
   results.runs.push(
     await runPeers(names, {
@@ -60,10 +61,9 @@ for (const pin of pins) {
       say,
     }),
   );
+  keep();
 }
-const keep = () => values.json && writeFileSync(values.json, `${JSON.stringify(results)}\n`);
-keep();
-// Some cells are a look at them; all of them are the whole.
+// Cells that were asked for are a look at them.
 if (values.cells === undefined) await alone();
 keep();
 

@@ -4,11 +4,12 @@ import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { evaluate } from "./goals.mjs";
+import { cellsOfGoals, evaluate, peersOfGates } from "./goals.mjs";
 import { parseCell } from "./lib/cells.mjs";
 import { json, protobuf, Reader, Writer } from "./lib/wire.mjs";
 import { chosenPeers, peers } from "./peers.mjs";
 import { page } from "./report.mjs";
+import { runPeers } from "./run.mjs";
 
 const at = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 const read = (path: string): string => readFileSync(at(path), "utf8");
@@ -56,7 +57,6 @@ describe("npm run bench", () => {
     const cell = cells["tiny:16"] as Cell;
     for (const key of ["rate", "ratio", "p50", "p99", "client", "server"] as const)
       expect(cell[key], key).toBeGreaterThan(0);
-    expect(cell.p99).toBeGreaterThanOrEqual(cell.p50);
     expect(Number.isFinite(cell.layer)).toBe(true);
     for (const of of [memory.idle, memory.loaded])
       expect(of).toEqual({ server: expect.any(Number), client: expect.any(Number) });
@@ -66,6 +66,89 @@ describe("npm run bench", () => {
     expect(said).toMatch(/^\| ts-micro \| [\d.]+ \|$/m);
     expect(said).toMatch(/^\| \*\*G1\*\* \|.*\| not measured \|$/m);
     expect(said).not.toMatch(/undefined|NaN/);
+  });
+});
+
+describe("the rounds", () => {
+  /** Peers whose figures are made up, and what was done with them. */
+  function fakes(fail: (name: string, what: string, nth: number) => boolean) {
+    const done: string[] = [];
+    const opened = new Map<string, number>();
+    let up = 0;
+    const open = async (name: string): Promise<object> => {
+      const nth = (opened.get(name) ?? 0) + 1;
+      opened.set(name, nth);
+      done.push(name);
+      if (fail(name, "open", nth)) throw new Error(`${name} does not open`);
+      let alive = true;
+      up++;
+      const ask = async (task: string): Promise<unknown> => {
+        if (task === "cpu") return 0;
+        if (fail(name, "cell", nth)) {
+          alive = name !== "raw";
+          throw new Error(`${name} is gone`);
+        }
+        return { calls: 20_000, rate: name === "raw" ? 100 : 50 * nth, p50: 1, p99: 2, cpu: 10 };
+      };
+      const memory = { server: 1, client: 1 };
+      return {
+        name,
+        flows: [],
+        client: { ask },
+        server: { ask },
+        idle: memory,
+        memory: async () => memory,
+        alive: () => alive,
+        close: async () => void up--,
+      };
+    };
+    const run = async (rounds: number): Promise<Record<string, object>> =>
+      (await runPeers(["raw-aa", "ts-micro", "http2"], { pin: "none", rounds, cells: ["tiny:16"], ms: 1, open })).peers;
+    return { done, run, up: () => up };
+  }
+
+  it("have new processes each, begin with another peer each, and leave nothing open", async () => {
+    const { done, run, up } = fakes(() => false);
+    const result = await run(3);
+    expect(done.join(" ")).toBe("raw raw-aa ts-micro http2 raw ts-micro http2 raw-aa raw http2 raw-aa ts-micro");
+    expect(up()).toBe(0);
+    expect(result["ts-micro"]).toMatchObject({ cells: { "tiny:16": { ratio: 1, low: 0.5, high: 1.5 } } });
+    expect(result["ts-micro"]).not.toHaveProperty("failed");
+  });
+
+  it("go on without a peer that there is not", async () => {
+    const { done, run, up } = fakes((name, what) => name === "http2" && what === "open");
+    const result = await run(3);
+    expect(done.filter((name) => name === "http2")).toHaveLength(1);
+    expect(result["http2"]).toEqual({ unavailable: "http2 does not open" });
+    expect(result["ts-micro"]).not.toHaveProperty("failed");
+    expect(up()).toBe(0);
+  });
+
+  it.each(["open", "cell"])("say that a peer failed in one of them (%s), and keep the others", async (step) => {
+    const { run, up } = fakes((name, what, nth) => name === "ts-micro" && what === step && nth === 2);
+    const result = await run(3);
+    expect(result["ts-micro"]).toMatchObject({
+      failed: expect.stringMatching(/^2 of 3 rounds: ts-micro /) as string,
+      cells: { "tiny:16": { low: 0.5, high: 1.5 } },
+    });
+    expect(result["http2"]).not.toHaveProperty("failed");
+    expect(up()).toBe(0);
+  });
+
+  it.each(["open", "cell"])("are no peer's fault when the reference fails (%s)", async (step) => {
+    const { run, up } = fakes((name, what, nth) => name === "raw" && what === step && nth === 2);
+    const result = await run(3);
+    for (const name of ["raw-aa", "ts-micro", "http2"])
+      expect(result[name]).toMatchObject({
+        failed: "2 of 3 rounds",
+        cells: { "tiny:16": expect.any(Object) as object },
+      });
+    expect(up()).toBe(0);
+  });
+
+  it("without a reference there are none", async () => {
+    await expect(fakes((name) => name === "raw").run(2)).rejects.toThrow("raw does not open");
   });
 });
 
@@ -93,6 +176,25 @@ describe("the goals", () => {
       );
     expect(layer("20.20.2")).toEqual([400, 400]);
     expect(layer("24.21.0")).toEqual([550, 550]);
+  });
+
+  it("are not met by a peer that failed in a round", () => {
+    const [gate] = evaluate({
+      runs: [{ pin: "shared", peers: { "ts-micro": { ...cell(2), failed: "4 of 5 rounds" } } }],
+    });
+    expect(gate).toMatchObject({ id: "G1", value: undefined, met: undefined });
+  });
+
+  it("that gate are all measured by the peers and cells of `--gate`", () => {
+    const run = (pin: string): object => {
+      const cells = Object.fromEntries(cellsOfGoals(pin).map((each: string) => [each, { ratio: 1, layer: 0.1 }]));
+      return { pin, peers: Object.fromEntries(peersOfGates.map((name: string) => [name, { cells }])) };
+    };
+    const pinned = evaluate({ runs: ["shared", "split"].map(run) }).filter(
+      ({ gate, pin }: { gate: boolean; pin?: string }) => gate && pin !== undefined,
+    );
+    expect(pinned.length).toBeGreaterThan(10);
+    for (const { value, aa } of pinned) expect([typeof value, aa]).toEqual(["number", 1]);
   });
 
   it("that were not measured are neither met nor missed", () => {

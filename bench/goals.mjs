@@ -7,7 +7,9 @@ const byName = Object.fromEntries;
 /** Looks things up in results; undefined when it was not measured. */
 function reader({ runs, inProcess, startup, install }) {
   const byPin = byName(runs.map((run) => [run.pin, run.peers]));
-  const cell = (pin, name, at) => byPin[pin]?.[name]?.cells?.[at];
+  // Who failed in a round has no figures that a goal could be held against.
+  const cell = (pin, name, at) =>
+    byPin[pin]?.[name]?.failed === undefined ? byPin[pin]?.[name]?.cells?.[at] : undefined;
   const over = (a, b) => (a === undefined || b === undefined ? undefined : a / b);
   return {
     cell,

@@ -1,6 +1,6 @@
 // One end of a peer in a process of its own: `host.mjs server|client NAME`, told by its parent what to do. Its end removes BENCH_FOLDER.
 import { rmSync } from "node:fs";
-import { cell, flow, warm } from "./lib/load.mjs";
+import { cell, flow } from "./lib/load.mjs";
 import { flows } from "./lib/cells.mjs";
 import { cpuOf, memoryOf } from "./lib/proc.mjs";
 import { startProfile, stopProfile } from "./lib/profile.mjs";
@@ -25,7 +25,6 @@ const tasks = {
     return flows.filter((kind) => kind in client);
   },
   /** A peer whose load is made by another program brings its own. */
-  warm: (how) => (client.warm ?? warm.bind(undefined, client))(how),
   async cell(how) {
     const before = tasks.cpu();
     const figures = await (client.cell ?? cell.bind(undefined, client))(how);

@@ -26,9 +26,9 @@ if (peers[name].needs === "npm") await installRivals();
 
 const peer = await openPeer(name, values.pin);
 try {
-  await peer.client.ask("warm", { cells: [{ kind, size, inFlight }], ms });
   const [task, how] = kind === undefined ? ["cell", { size, inFlight, ms }] : ["flow", { kind, ms }];
-  // A stream learns how much takes so long: the profiled run makes no second attempt.
+  // Compiled; and a stream learns how much takes so long: the profiled run makes no second attempt.
+  await peer.client.ask(task, how);
   await peer.client.ask(task, how);
   const ends = [peer.client, peer.server];
   await Promise.all(ends.map((end) => end.ask("startProfile")));

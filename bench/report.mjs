@@ -101,7 +101,7 @@ function runSections(run) {
   const missing = Object.entries(run.peers).filter(([, { unavailable, failed }]) => unavailable ?? failed);
   if (missing.length > 0) {
     add(
-      "Not measured",
+      "Not measured, or not in each round",
       missing.map(([name, { unavailable, failed }]) => `- ${name}: ${unavailable ?? `failed: ${failed}`}`).join("\n"),
     );
   }
@@ -124,7 +124,7 @@ function memory(run) {
   if (rows.length === 0) return undefined;
   const pair = ({ server, client }) => `${megabytes(server)} / ${megabytes(client)}`;
   return table(
-    ["peer", "idle", "after the run"],
+    ["peer", "idle", "after a turn"],
     rows.map(
       ([
         name,
@@ -279,9 +279,16 @@ function conditions({ node, machine, date, runs }) {
 }
 
 /** The goals in another run, perhaps of another Node. */
-function elsewhere(results) {
+function elsewhere(results, first) {
   const all = evaluate(results).filter(({ met }) => met !== undefined);
-  return [`## Goals in another run, Node ${results.node}`, conditions(results), goalsTable(all), ...reasons(all)];
+  const how = results.runs[0]?.method;
+  return [
+    `## Goals in another run, Node ${results.node}`,
+    conditions(results),
+    ...(how === undefined || how === first ? [] : [`Measured otherwise: ${how}`]),
+    goalsTable(all),
+    ...reasons(all),
+  ];
 }
 
 /** docs/benchmarks.md. */
@@ -296,7 +303,7 @@ export function page(results) {
     [
       '- A call is `Hello({ name })` answered by `{ msg: "Hello " + name }`, `name` of 4 bytes (tiny), 1 KiB or 64 KiB, its reply checked. One server process, one client process, loopback. `tiny:16` is 16 closed loops on one client.',
       "- **R** is `raw`: one multiplexed `node:net` socket, a 10-byte header, a JSON body, one write a tick, and no deadline, cancellation, metadata or balancing.",
-      `- ${runs[0]?.method ?? method(50)}`,
+      `- ${runs[0]?.method ?? method}`,
       "- `raw-aa` is a second copy of `raw`: how far its ratio is from 1 is the noise. A goal that is a ratio counts times the A/A of its cell.",
       "- Both ends are pinned: to one CPU, where calls a second are CPU a call, or to one each. CPU is of both processes, and of what they started (nats-server, Go).",
       "- Ours is a typed client and a typed service with default options, found in the `local` registry. Go Micro has default options too, a memory registry and its own client making the same load; its memory is of the Go processes alone.",
@@ -309,6 +316,6 @@ export function page(results) {
       2,
     ),
     report(results),
-    ...others.flatMap(elsewhere),
+    ...others.flatMap((other) => elsewhere(other, runs[0]?.method)),
   ].join("\n\n")}\n`;
 }

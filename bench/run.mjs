@@ -1,8 +1,7 @@
-// The rounds. In each the reference has new processes, and so has each peer for its turn: two copies of one program differ for as long as they
-// live, by where their code and data lie. A turn is warm-up, then the cells, each in short slices between slices of the reference.
-// Odd rounds go backwards.
+// The rounds. In each the reference has new processes, and so has each peer for its turn. A turn is the cells, each in short slices between
+// slices of the reference. Each round begins with another peer.
 import { fork } from "node:child_process";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { parseCell } from "./lib/cells.mjs";
 import { compact, median } from "./lib/figures.mjs";
@@ -11,16 +10,18 @@ import { peers, reference } from "./peers.mjs";
 const host = new URL("./host.mjs", import.meta.url).pathname;
 const limitMs = 120_000;
 
-/** The longest warm-up of a cell before it is measured, and a third of it when the processes are new, so that each cell meets what the others leave. */
-const longestWarmUp = (ms) => Math.min(1000, 70 * ms);
+/** Times in milliseconds. `first`: of each cell of new processes; `slices` of `slice`: before a cell counts, fewer after `calls` when `flat` of them were no faster. */
+const warmUp = { first: 200, slice: 100, slices: 10, calls: 40_000, flat: 3 };
 
-/** How it is measured with slices of `ms`, for the page: a run keeps the words of its time. */
-export const method = (ms) =>
-  [
-    "In each round each peer has new processes, and `raw` too: two copies of one program differ by some percent for as long as they live, and the median over rounds leaves that out. Odd rounds go backwards.",
-    `Each cell is used for ${Math.round(longestWarmUp(ms) / 3) / 1000} s at most, then each again before it is measured, until its rate has not risen in three slices of 0.1 s, or in ten with fewer than 40,000 calls or messages, for ${longestWarmUp(ms) / 1000} s at most: V8 compiles small functions late, and each new way undoes some of it. What is slow makes fewer calls in that time. Then come slices as those that count, until 5,000 calls or six of them were made: to be asked for them, and to have waited, undoes some of it too.`,
-    "A cell is measured in five slices, each between two of `raw`, and each figure, p99 too, is the median of them: what happens less often than in every second slice, a pause of the machine or of a collector, is not in it. Figures are medians over rounds.",
-  ].join(" ");
+/** A pause of the machine spoils one slice of a cell, not the cell. */
+const counted = 5;
+
+/** How it is measured, for the page: a run keeps the words of its time. */
+export const method = [
+  "In each round each peer has new processes, and `raw` too: two copies of one program differ by some percent for as long as they live, and the median over rounds has less of that. Each round begins with another peer.",
+  `Each cell is used for ${warmUp.first / 1000} s when the processes are new. Before it counts the peer and \`raw\` take turns of ${warmUp.slice / 1000} s in it, ${warmUp.slices} each, fewer when both have made ${warmUp.calls.toLocaleString("en")} calls or messages and ${warmUp.flat} turns made neither faster: V8 compiles small functions late, and each new way, and being asked for a slice, undoes some of it. What is slow makes fewer calls in that time.`,
+  `Then come ${counted} slices, each between two of \`raw\`, and each figure, p99 too, is the median of them: what happens less often than in every second slice, a pause of the machine or of a collector, is not in it. Before each slice of calls a quarter of its time is used and not counted. Figures are medians over rounds.`,
+].join(" ");
 
 /** A process of host.mjs on one CPU, asked by `ask(task, argument)`. */
 export function spawnHost(end, name, { cpu, env = {}, execArgv = [] } = {}) {
@@ -39,10 +40,9 @@ export function spawnHost(end, name, { cpu, env = {}, execArgv = [] } = {}) {
     waiting.set(0, { resolve, reject });
   });
   child.on("message", ({ ready: isReady, id = 0, value, error }) => {
-    const { resolve, reject } = waiting.get(id);
-    waiting.delete(id);
-    if (error === undefined) resolve(isReady ? child : value);
-    else reject(new Error(error));
+    const asked = waiting.get(id);
+    if (error === undefined) asked?.resolve(isReady ? child : value);
+    else asked?.reject(new Error(error));
   });
   const lost = (why) => {
     for (const { reject } of waiting.values()) reject(new Error(`${name} ${end} ${why}\n${said}`));
@@ -54,18 +54,23 @@ export function spawnHost(end, name, { cpu, env = {}, execArgv = [] } = {}) {
     child,
     ready,
     async ask(task, argument) {
-      await ready;
-      if (!child.connected) throw new Error(`${name} ${end} is gone\n${said}`);
       const id = ++ids;
-      let limit;
-      return new Promise((resolve, reject) => {
-        waiting.set(id, { resolve, reject });
-        limit = setTimeout(() => {
-          child.kill("SIGKILL");
-          reject(new Error(`${name} ${end}: no end of ${task} in ${limitMs / 1000} s`));
-        }, limitMs);
-        child.send({ id, task, argument }, (error) => error && reject(error));
-      }).finally(() => clearTimeout(limit));
+      const late = new Error(`${name} ${end}: no end of ${task} in ${limitMs / 1000} s`);
+      const answer = new Promise((resolve, reject) => waiting.set(id, { resolve, reject }));
+      answer.catch(() => {});
+      const limit = setTimeout(() => {
+        child.kill("SIGKILL");
+        for (const { reject } of waiting.values()) reject(late);
+      }, limitMs);
+      try {
+        await ready;
+        if (!child.connected) throw new Error(`${name} ${end} is gone\n${said}`);
+        child.send({ id, task, argument }, (error) => error && waiting.get(id)?.reject(error));
+        return await answer;
+      } finally {
+        clearTimeout(limit);
+        waiting.delete(id);
+      }
     },
     async close() {
       if (child.exitCode !== null || child.signalCode !== null) return;
@@ -88,52 +93,65 @@ export async function openPeer(name, pin) {
   const execArgv = ["--expose-gc"];
   const server = spawnHost("server", name, { cpu: serverCpu, env, execArgv });
   const client = spawnHost("client", name, { cpu: clientCpu, env, execArgv });
-  const close = () => Promise.all([client.close(), server.close()]);
+  const close = async () => {
+    await Promise.all([client.close(), server.close()]);
+    rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
+  };
   try {
     const flows = await client.ask("connect", await server.ask("start"));
     const memory = async () => ({ server: await server.ask("memory"), client: await client.ask("memory") });
-    return { name, server, client, flows, close, memory, idle: await memory() };
+    const alive = () => client.child.connected && server.child.connected;
+    return { name, server, client, flows, close, alive, memory, idle: await memory() };
   } catch (error) {
     await close();
     throw error;
   }
 }
 
-/** A pause of the machine spoils one slice of a cell, not the cell. */
-const slices = 5;
+/** A peer in a cell for `ms`. */
+const use = ({ client }, { kind, size, inFlight }, ms) =>
+  kind === undefined ? client.ask("cell", { size, inFlight, ms }) : client.ask("flow", { kind, ms });
 
 /** One slice of a cell of a peer; CPU in microseconds a call. */
-async function measure({ server, client }, { kind, size, inFlight }, ms) {
-  if (kind !== undefined) {
-    const { calls, rate, cpu } = await client.ask("flow", { kind, ms });
+async function measure(peer, cell, ms) {
+  if (cell.kind !== undefined) {
+    const { calls, rate, cpu } = await use(peer, cell, ms);
     return { rate, client: cpu / calls };
   }
   // After the other peer's turn on the processor; not counted.
-  await client.ask("cell", { size, inFlight, ms: ms / 4 });
-  const before = await server.ask("cpu");
-  const { calls, rate, p50, p99, cpu } = await client.ask("cell", { size, inFlight, ms });
-  return { rate, p50, p99, client: cpu / calls, server: ((await server.ask("cpu")) - before) / calls };
+  await use(peer, cell, ms / 4);
+  const before = await peer.server.ask("cpu");
+  const { calls, rate, p50, p99, cpu } = await use(peer, cell, ms);
+  return { rate, p50, p99, client: cpu / calls, server: ((await peer.server.ask("cpu")) - before) / calls };
 }
 
 const medians = (all) =>
   Object.fromEntries(Object.keys(all[0]).map((key) => [key, median(all.map((each) => each[key]))]));
 
-/** Being asked for slices makes V8 throw away what it has compiled of Node's own queue: what is not counted yet. */
-async function settle(peer, raw, cell, referred, ms) {
-  let calls = 0;
-  for (let slice = 0; slice < 6 && calls < 5000; slice++) {
-    const rates = [(await measure(peer, cell, ms)).rate, (await measure(raw, referred, ms)).rate];
-    calls += (Math.min(...rates) * ms) / 1000;
+/** The peer and the reference in their cells until neither gets faster: asked as for slices that count, by turns, as these are. */
+async function warm(pair) {
+  for (let slice = 0, flat = 0; slice < warmUp.slices && flat < warmUp.flat; slice++) {
+    let rose = false;
+    for (const each of pair) {
+      const { calls, rate } = await use(each.peer, each.cell, warmUp.slice);
+      each.calls = (each.calls ?? 0) + calls;
+      rose ||= each.calls < warmUp.calls || rate > (each.best ?? 0) * 1.03;
+      each.best = Math.max(each.best ?? 0, rate);
+    }
+    flat = rose ? 0 : flat + 1;
   }
 }
 
 /** A cell of a peer, its slices between those of the reference. */
 async function beside(peer, raw, cell, ms) {
   const referred = referredCell(cell);
-  await settle(peer, raw, cell, referred, 2 * ms);
+  await warm([
+    { peer, cell },
+    { peer: raw, cell: referred },
+  ]);
   const theirs = [await measure(raw, referred, ms)];
   const own = [];
-  for (let slice = 0; slice < slices; slice++) {
+  for (let slice = 0; slice < counted; slice++) {
     own.push(await measure(peer, cell, ms));
     theirs.push(await measure(raw, referred, ms));
   }
@@ -147,17 +165,16 @@ const cellsOf = (peer, cells) =>
       (kind === undefined || peer.flows.includes(kind)) && peers[peer.name].only?.includes(cell) !== false,
   );
 
-async function warm(peer, cells, ms) {
-  await peer.client.ask("warm", { cells: cellsOf(peer, cells), ms });
+/** New processes in each of their cells: what is measured first has been in the company of the others too. */
+async function begin(peer, cells) {
+  for (const cell of cellsOf(peer, cells)) await use(peer, cell, warmUp.first);
 }
 
-/** A turn: each cell of the peer beside the reference's. */
+/** Each cell of the peer beside the reference's. */
 async function turn(peer, raw, cells, ms) {
-  const warmMs = longestWarmUp(ms);
-  await warm(peer, cells, warmMs / 3);
+  await begin(peer, cells);
   const figures = {};
   for (const cell of cellsOf(peer, cells)) {
-    await warm(peer, [cell], warmMs);
     const { figure, reference } = await beside(peer, raw, cell, ms);
     figure.ratio = figure.rate / reference.rate;
     if (cell.kind === undefined) {
@@ -167,7 +184,7 @@ async function turn(peer, raw, cells, ms) {
     figure.raw = reference;
     figures[cell.cell] = figure;
   }
-  return figures;
+  return { figures, memory: { idle: peer.idle, loaded: await peer.memory() } };
 }
 
 /** What of the reference a flow is held against: it has one way to consume a stream, and one to reach four. */
@@ -182,59 +199,65 @@ const firstLine = (error) =>
 /**
  * Runs the peers in one way of pinning. The result has for each peer `cells`: medians over the rounds of `rate` (a second), `ratio` to the
  * reference of the same turn (`low`, `high` its extremes), `p50`, `p99`, `client` and `server` CPU (all in microseconds), `layer` (CPU of a
- * call beyond the reference's), and `memory` in bytes.
+ * call beyond the reference's), and `memory` in bytes. `failed`: in how many rounds it was, and why not in each; `unavailable`: why in none.
  */
-export async function runPeers(names, { pin, rounds, cells, ms, say = () => {} }) {
+export async function runPeers(names, { pin, rounds, cells, ms, say = () => {}, open = openPeer }) {
   const parsed = cells.map(parseCell);
-  const rawMemory = [];
-  const taking = [...new Set(names)]
-    .filter((name) => name !== reference)
-    .map((name) => ({ name, turns: [], memory: [] }));
+  const taking = [...new Set(names)].filter((name) => name !== reference).map((name) => ({ name, turns: [] }));
+  /** What ended a round, which is nobody's turn then. */
+  let lost;
   for (let round = 0; round < rounds; round++) {
-    const raw = await openPeer(reference, pin);
+    const first = Math.floor((round * taking.length) / rounds);
+    let raw;
     try {
-      await warm(raw, parsed.map(referredCell), longestWarmUp(ms));
-      for (const each of round % 2 === 0 ? taking : taking.toReversed()) {
-        // Once is enough.
-        if (each.unavailable ?? each.failed) continue;
-        let peer;
-        try {
-          peer = await openPeer(each.name, pin);
-          const done = await turn(peer, raw, parsed, ms);
-          each.turns.push(done);
-          each.memory.push(await memoryOf(peer));
-          say(`${pin} round ${round + 1} ${each.name}: ${inShort(done)}`);
-        } catch (error) {
-          each[peer === undefined && round === 0 ? "unavailable" : "failed"] = firstLine(error);
-          say(`${pin} round ${round + 1} ${each.name}: ${error.message}`);
-        } finally {
-          await peer?.close();
-        }
+      raw = await open(reference, pin);
+      await begin(raw, parsed);
+      for (const each of [...taking.slice(first), ...taking.slice(0, first)]) {
+        if (each.turns.length === 0 && each.problem !== undefined) continue;
+        await takeTurn(each, raw);
+        say(`${pin} round ${round + 1} ${each.name}: ${each.said}`);
       }
-      rawMemory.push(await memoryOf(raw));
+    } catch (error) {
+      lost = error;
+      say(`${pin} round ${round + 1} ends: ${error.message}`);
     } finally {
-      await raw.close();
+      await raw?.close();
     }
   }
-  const results = {};
-  for (const { name, turns, memory, unavailable, failed } of taking) {
-    results[name] =
-      unavailable === undefined ? { cells: summary(turns), memory: memorySummary(memory), failed } : { unavailable };
+  if (lost !== undefined && taking.every(({ turns }) => turns.length === 0)) throw lost;
+  const results = Object.fromEntries(taking.map((each) => [each.name, resultOf(each, rounds)]));
+  const turns = taking.flatMap((each) => each.turns);
+  results[reference] = { cells: referenceCells(turns.map(({ figures }) => figures)) };
+  return { pin, rounds, ms, method, peers: results };
+
+  async function takeTurn(each, raw) {
+    let peer;
+    try {
+      peer = await open(each.name, pin);
+      const done = await turn(peer, raw, parsed, ms);
+      each.turns.push(done);
+      each.said = inShort(done.figures);
+    } catch (error) {
+      if (!raw.alive()) throw error;
+      each.problem = firstLine(error);
+      each.said = error.message;
+    } finally {
+      await peer?.close();
+    }
   }
-  results[reference] = {
-    cells: referenceCells(taking.flatMap(({ turns }) => turns)),
-    memory: memorySummary(rawMemory),
-  };
-  return { pin, rounds, ms, method: method(ms), peers: results };
 }
 
-const memoryOf = async ({ idle, memory }) => ({ idle, loaded: await memory() });
-
-/** Undefined when there was no turn. */
-const memorySummary = (all) =>
-  all.length === 0
-    ? undefined
-    : { idle: medians(all.map(({ idle }) => idle)), loaded: medians(all.map(({ loaded }) => loaded)) };
+function resultOf({ turns, problem }, rounds) {
+  if (turns.length === 0) return { unavailable: problem ?? "no round came to it" };
+  const memory = turns.map((turn) => turn.memory);
+  return {
+    cells: summary(turns.map(({ figures }) => figures)),
+    memory: { idle: medians(memory.map(({ idle }) => idle)), loaded: medians(memory.map(({ loaded }) => loaded)) },
+    ...(turns.length < rounds
+      ? { failed: `${turns.length} of ${rounds} rounds${problem === undefined ? "" : `: ${problem}`}` }
+      : {}),
+  };
+}
 
 const inShort = (figures) =>
   Object.entries(figures)

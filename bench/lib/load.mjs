@@ -70,33 +70,3 @@ export async function flow(client, { kind, ms }) {
     n = Math.ceil(n * Math.min(20, Math.max(2, ms / Math.max(elapsed, 0.01))));
   }
 }
-
-/** V8 compiles what one call alone takes, small functions, after tens of thousands of calls: before, a rate that rises no more has to do so for longer. */
-const compiled = 40_000;
-
-/** Each cell until its rate rises no more, `ms` at most: what goes alone takes other ways than what goes with others, and is compiled by itself. */
-export async function warm(client, { cells, ms }) {
-  for (const { kind, size, inFlight } of cells) {
-    if (kind !== undefined) {
-      await untilFlat(ms, () => flow(client, { kind, ms: 60 }));
-      continue;
-    }
-    const { length } = (await client.call(sizes[size])).msg;
-    await untilFlat(ms, async () => {
-      const { calls, elapsed } = await loop(client, sizes[size], length, inFlight, 100);
-      return { calls, rate: calls / elapsed };
-    });
-  }
-}
-
-async function untilFlat(ms, measure) {
-  const end = performance.now() + ms;
-  let best = 0;
-  let made = 0;
-  for (let flat = 0; flat < (made < compiled ? 10 : 3) && performance.now() < end;) {
-    const { calls, rate } = await measure();
-    made += calls;
-    flat = rate > best * 1.03 ? 0 : flat + 1;
-    best = Math.max(best, rate);
-  }
-}

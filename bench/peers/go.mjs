@@ -42,8 +42,6 @@ export async function connect(address, { version, protocol }) {
     processes: [client],
     foreign: true,
     cell: ask,
-    /** No compiler to wait for: connections only. */
-    warm: ({ cells: [{ size, inFlight }], ms }) => ask({ size, inFlight, ms: Math.min(ms, 200) }),
     close: () => client.stdin.end(),
   };
 }
