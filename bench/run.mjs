@@ -10,8 +10,8 @@ import { peers, reference } from "./peers.mjs";
 const host = new URL("./host.mjs", import.meta.url).pathname;
 const limitMs = 120_000;
 
-/** Times in milliseconds. `first`: of each cell of new processes; `slices` of `slice`: before a cell counts, fewer after `calls` when `flat` of them were no faster. */
-const warmUp = { first: 200, slice: 100, slices: 10, calls: 40_000, flat: 3 };
+/** Times in milliseconds. `first`: of each cell of new processes; slices of `slice`: before a cell counts, for `longest` of both at most, and less after `calls` when `flat` of them were no faster. */
+const warmUp = { first: 200, slice: 100, longest: 2000, calls: 40_000, flat: 3 };
 
 /** A pause of the machine spoils one slice of a cell, not the cell. */
 const counted = 5;
@@ -19,7 +19,7 @@ const counted = 5;
 /** How it is measured, for the page: a run keeps the words of its time. */
 export const method = [
   "In each round each peer has new processes, and `raw` too: two copies of one program differ by some percent for as long as they live, and the median over rounds has less of that. Each round begins with another peer.",
-  `Each cell is used for ${warmUp.first / 1000} s when the processes are new. Before it counts the peer and \`raw\` take turns of ${warmUp.slice / 1000} s in it, ${warmUp.slices} each, fewer when both have made ${warmUp.calls.toLocaleString("en")} calls or messages and ${warmUp.flat} turns made neither faster: V8 compiles small functions late, and each new way, and being asked for a slice, undoes some of it. What is slow makes fewer calls in that time.`,
+  `Each cell is used for ${warmUp.first / 1000} s when the processes are new. Before it counts the peer and \`raw\` take turns of ${warmUp.slice / 1000} s in it, for ${warmUp.longest / 1000} s, or less when both have made ${warmUp.calls.toLocaleString("en")} calls or messages and ${warmUp.flat} turns made neither faster: V8 compiles small functions late, and each new way, and being asked for a slice, undoes some of it. What is slow makes fewer calls in that time.`,
   `Then come ${counted} slices, each between two of \`raw\`, and each figure, p99 too, is the median of them: what happens less often than in every second slice, a pause of the machine or of a collector, is not in it. Before each slice of calls a quarter of its time is used and not counted. Figures are medians over rounds.`,
 ].join(" ");
 
@@ -130,7 +130,8 @@ const medians = (all) =>
 
 /** The peer and the reference in their cells until neither gets faster: asked as for slices that count, by turns, as these are. */
 async function warm(pair) {
-  for (let slice = 0, flat = 0; slice < warmUp.slices && flat < warmUp.flat; slice++) {
+  const end = performance.now() + warmUp.longest;
+  for (let flat = 0; flat < warmUp.flat && performance.now() < end;) {
     let rose = false;
     for (const each of pair) {
       const { calls, rate } = await use(each.peer, each.cell, warmUp.slice);
