@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { cellsOfGoals, evaluate, peersOfGates } from "./goals.mjs";
 import { parseCell } from "./lib/cells.mjs";
 import { json, protobuf, Reader, Writer } from "./lib/wire.mjs";
+import { withMore } from "./merge.mjs";
 import { chosenPeers, peers } from "./peers.mjs";
 import { page } from "./report.mjs";
 import { runPeers } from "./run.mjs";
@@ -206,6 +207,33 @@ describe("the goals", () => {
     expect([...new Set(gates.map(({ id }: { id: string }) => id))]).toEqual(
       "G1 G2 G5 G7 G10a G14 G15 G17 G18".split(" "),
     );
+  });
+});
+
+describe("a run of few peers", () => {
+  const run = (names: string[], rounds: number, node = "20.1.0"): Parameters<typeof withMore>[0] => ({
+    node,
+    machine: "one",
+    startup: Object.fromEntries(names.map((name) => [name, { ms: rounds }])),
+    runs: [{ pin: "shared", rounds, peers: Object.fromEntries(names.map((name) => [name, { cells: {} }])) }],
+  });
+
+  it("makes another whole; what is measured of one process is the later", () => {
+    const whole = withMore(run(["raw", "ts-micro"], 5), run(["raw", "nats"], 3));
+    expect(whole?.runs).toEqual([
+      {
+        pin: "shared",
+        rounds: 5,
+        peers: { raw: { cells: {} }, "ts-micro": { cells: {} }, nats: { cells: {}, rounds: 3 } },
+      },
+    ]);
+    expect(whole?.startup).toEqual({ raw: { ms: 3 }, "ts-micro": { ms: 5 }, nats: { ms: 3 } });
+  });
+
+  it("of another Node, or without anyone new, stays one of its own", () => {
+    const first = run(["raw", "ts-micro"], 5);
+    expect(withMore(first, run(["nats"], 3, "24.1.0"))).toBeUndefined();
+    expect(withMore(first, run(["raw", "ts-micro"], 3))).toBeUndefined();
   });
 });
 

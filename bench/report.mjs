@@ -264,6 +264,12 @@ function noise(runs) {
 const unmeasured =
   "There are no figures yet: `npm run bench -- --json FILE` on a machine that does nothing else, then `npm run bench:docs -- FILE`.";
 
+function roundsOf({ pin, rounds, ms, peers: all }) {
+  const apart = Object.entries(all).filter(([, peer]) => (peer.rounds ?? rounds) !== rounds);
+  const others = apart.map(([name, peer]) => `${name} ${peer.rounds}`).join(", ");
+  return `${pin} ${rounds}${others && ` (${others})`}, ${ms} ms a slice`;
+}
+
 function conditions({ node, machine, date, runs }) {
   return table(
     ["", ""],
@@ -272,7 +278,7 @@ function conditions({ node, machine, date, runs }) {
       ["Node", node],
       ["date", date],
       ["noise (A/A, the cells' extremes)", noise(runs)],
-      ["rounds", runs.map(({ pin, rounds, ms }) => `${pin} ${rounds}, ${ms} ms a slice`).join("; ")],
+      ["rounds", runs.map(roundsOf).join("; ")],
     ],
     2,
   );

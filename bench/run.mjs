@@ -4,7 +4,7 @@ import { fork } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { parseCell } from "./lib/cells.mjs";
-import { compact, median } from "./lib/figures.mjs";
+import { compact, median, medians } from "./lib/figures.mjs";
 import { peers, reference } from "./peers.mjs";
 
 const host = new URL("./host.mjs", import.meta.url).pathname;
@@ -124,9 +124,6 @@ async function measure(peer, cell, ms) {
   const { calls, rate, p50, p99, cpu } = await use(peer, cell, ms);
   return { rate, p50, p99, client: cpu / calls, server: ((await peer.server.ask("cpu")) - before) / calls };
 }
-
-const medians = (all) =>
-  Object.fromEntries(Object.keys(all[0]).map((key) => [key, median(all.map((each) => each[key]))]));
 
 /** The peer and the reference in their cells until neither gets faster: asked as for slices that count, by turns, as these are. */
 async function warm(pair) {

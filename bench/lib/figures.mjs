@@ -12,3 +12,7 @@ export function compact(value) {
   if (value >= 1e3) return `${(value / 1e3).toFixed(1)}k`;
   return value >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(2)));
 }
+
+/** The median of each figure. */
+export const medians = (all) =>
+  Object.fromEntries(Object.keys(all[0]).map((key) => [key, median(all.map((each) => each[key]))]));
