@@ -187,6 +187,8 @@ function losses(results) {
   return lost;
 }
 
+const lossesTable = (lost) => table(["peer", "pinned", "cell", `${ours} ÷ it`], lost, 3);
+
 function alone({ inProcess, parts, startup, install }) {
   const out = [];
   const add = (title, text) => out.push(`## ${title}`, text);
@@ -240,12 +242,7 @@ export function report(results) {
     goalsTable(evaluated),
     ...reasons(evaluated),
     ...(results.runs.some((run) => run.peers[ours]?.cells)
-      ? [
-          "## Where others are ahead",
-          lost.length === 0
-            ? "Nowhere, among the cells that were run."
-            : table(["peer", "pinned", "cell", `${ours} ÷ it`], lost, 3),
-        ]
+      ? ["## Where others are ahead", lost.length === 0 ? "Nowhere, among the cells that were run." : lossesTable(lost)]
       : []),
     ...results.runs.flatMap(runSections),
     ...alone(results),
@@ -284,16 +281,18 @@ function conditions({ node, machine, date, runs }) {
   );
 }
 
-/** The goals in another run, perhaps of another Node. */
+/** The goals in another run, perhaps of another Node, and what was lost in it. */
 function elsewhere(results, first) {
   const all = evaluate(results).filter(({ met }) => met !== undefined);
   const how = results.runs[0]?.method;
+  const lost = losses(results);
   return [
     `## Goals in another run, Node ${results.node}`,
     conditions(results),
     ...(how === undefined || how === first ? [] : [`Measured otherwise: ${how}`]),
     goalsTable(all),
     ...reasons(all),
+    ...(lost.length === 0 ? [] : ["Where others are ahead in it:", lossesTable(lost)]),
   ];
 }
 
