@@ -76,19 +76,18 @@ describe("the rounds", () => {
     const done: string[] = [];
     const opened = new Map<string, number>();
     let up = 0;
-    const open = async (name: string): Promise<object> => {
+    // Stands in for processes, which have more to them.
+    const open = async (name: string): Promise<never> => {
       const nth = (opened.get(name) ?? 0) + 1;
       opened.set(name, nth);
       done.push(name);
       if (fail(name, "open", nth)) throw new Error(`${name} does not open`);
-      let alive = true;
+      let cells = 0;
       up++;
       const ask = async (task: string): Promise<unknown> => {
         if (task === "cpu") return 0;
-        if (fail(name, "cell", nth)) {
-          alive = name !== "raw";
-          throw new Error(`${name} is gone`);
-        }
+        if (task === "cell" && ++cells > 5 && fail(name, "cell", nth))
+          throw Object.assign(new Error(`${name} is gone`), { peer: name });
         return { calls: 20_000, rate: name === "raw" ? 100 : 50 * nth, p50: 1, p99: 2, cpu: 10 };
       };
       const memory = { server: 1, client: 1 };
@@ -99,9 +98,8 @@ describe("the rounds", () => {
         server: { ask },
         idle: memory,
         memory: async () => memory,
-        alive: () => alive,
         close: async () => void up--,
-      };
+      } as never;
     };
     const run = async (rounds: number): Promise<Record<string, object>> =>
       (await runPeers(["raw-aa", "ts-micro", "http2"], { pin: "none", rounds, cells: ["tiny:16"], ms: 1, open })).peers;
@@ -120,7 +118,7 @@ describe("the rounds", () => {
   it("go on without a peer that there is not", async () => {
     const { done, run, up } = fakes((name, what) => name === "http2" && what === "open");
     const result = await run(3);
-    expect(done.filter((name) => name === "http2")).toHaveLength(1);
+    expect(done.filter((name) => name === "http2")).toHaveLength(2);
     expect(result["http2"]).toEqual({ unavailable: "http2 does not open" });
     expect(result["ts-micro"]).not.toHaveProperty("failed");
     expect(up()).toBe(0);
@@ -228,6 +226,21 @@ describe("a run of few peers", () => {
       },
     ]);
     expect(whole?.startup).toEqual({ raw: { ms: 3 }, "ts-micro": { ms: 5 }, nats: { ms: 3 } });
+  });
+
+  it("brings who was not available", () => {
+    const first = run(["raw"], 5);
+    Object.assign(first.runs[0]?.peers ?? {}, { nats: { unavailable: "no nats" } });
+    expect(withMore(first, run(["nats"], 3))?.runs[0]?.peers["nats"]).toEqual({ cells: {}, rounds: 3 });
+  });
+
+  it("of another pin, slice or method stays one of its own", () => {
+    const other = (change: object) => {
+      const more = run(["nats"], 3);
+      Object.assign(more.runs[0] ?? {}, change);
+      return withMore(run(["raw"], 5), more);
+    };
+    for (const change of [{ pin: "split" }, { ms: 20 }, { method: "another" }]) expect(other(change)).toBeUndefined();
   });
 
   it("of another Node, or without anyone new, stays one of its own", () => {

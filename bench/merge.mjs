@@ -1,20 +1,23 @@
 // A run of few peers after another: the first is made whole by it.
 
+const measured = (peer) => peer?.cells !== undefined;
+
 /**
- * `first` with the peers that it has not, of `more`, of the same Node on the same machine, and with what the later run has of one process.
+ * `first` with the peers that it has not, of `more`, of the same Node on the same machine measured in the same way, and with what the later run has of one process.
  * Undefined when there is no such peer.
  */
 export function withMore(first, more) {
-  const missing = (pin, name) => !(name in (first.runs.find((run) => run.pin === pin)?.peers ?? {}));
-  const brings = more.runs.some(({ pin, peers }) => Object.keys(peers).some((name) => missing(pin, name)));
-  if (!brings || first.node !== more.node || first.machine !== more.machine) return undefined;
+  if (first.node !== more.node || first.machine !== more.machine) return undefined;
+  let brings = false;
   const runs = first.runs.map((run) => {
-    const other = more.runs.find(({ pin }) => pin === run.pin);
+    const other = more.runs.find(({ pin, ms, method }) => pin === run.pin && ms === run.ms && method === run.method);
     const brought = Object.entries(other?.peers ?? {})
-      .filter(([name]) => !(name in run.peers))
+      .filter(([name, peer]) => measured(peer) && !measured(run.peers[name]))
       .map(([name, peer]) => [name, { ...peer, rounds: other.rounds }]);
+    brings ||= brought.length > 0;
     return { ...run, peers: { ...run.peers, ...Object.fromEntries(brought) } };
   });
+  if (!brings) return undefined;
   const { inProcess = first.inProcess, parts = first.parts } = more;
   return {
     ...first,

@@ -1,5 +1,5 @@
 // The rounds. In each the reference has new processes, and so has each peer for its turn. A turn is the cells, each in short slices between
-// slices of the reference. Each round begins with another peer.
+// slices of the reference. The order is turned from round to round.
 import { fork } from "node:child_process";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -10,7 +10,7 @@ import { peers, reference } from "./peers.mjs";
 const host = new URL("./host.mjs", import.meta.url).pathname;
 const limitMs = 120_000;
 
-/** Times in milliseconds. `first`: of each cell of new processes; slices of `slice`: before a cell counts, for `longest` of both at most, and less after `calls` when `flat` of them were no faster. */
+/** Times in milliseconds. `first`: of each cell of new processes; slices of `slice`: before a cell counts, until `longest` is over for both, and less after `calls` when `flat` of them were no faster. */
 const warmUp = { first: 200, slice: 100, longest: 2000, calls: 40_000, flat: 3 };
 
 /** A pause of the machine spoils one slice of a cell, not the cell. */
@@ -18,8 +18,8 @@ const counted = 5;
 
 /** How it is measured, for the page: a run keeps the words of its time. */
 export const method = [
-  "In each round each peer has new processes, and `raw` too: two copies of one program differ by some percent for as long as they live, and the median over rounds has less of that. Each round begins with another peer.",
-  `Each cell is used for ${warmUp.first / 1000} s when the processes are new. Before it counts the peer and \`raw\` take turns of ${warmUp.slice / 1000} s in it, for ${warmUp.longest / 1000} s, or less when both have made ${warmUp.calls.toLocaleString("en")} calls or messages and ${warmUp.flat} turns made neither faster: V8 compiles small functions late, and each new way, and being asked for a slice, undoes some of it. What is slow makes fewer calls in that time.`,
+  "In each round each peer has new processes, and `raw` too: two copies of one program differ by some percent for as long as they live, and the median over rounds has less of that. The order is turned from round to round.",
+  `Each cell is used for about ${warmUp.first / 1000} s when the processes are new. Before it counts the peer and \`raw\` take turns of about ${warmUp.slice / 1000} s in it, until ${warmUp.longest / 1000} s are over for both, or before when both have made ${warmUp.calls.toLocaleString("en")} calls or messages and ${warmUp.flat} turns made neither faster by 3 %: V8 compiles small functions late, and each new way, and being asked for a slice, undoes some of it. What is slow makes fewer calls in that time. Each worker makes 20 calls at least in a slice, for eight times its length at most.`,
   `Then come ${counted} slices, each between two of \`raw\`, and each figure, p99 too, is the median of them: what happens less often than in every second slice, a pause of the machine or of a collector, is not in it. Before each slice of calls a quarter of its time is used and not counted. Figures are medians over rounds.`,
 ].join(" ");
 
@@ -67,6 +67,8 @@ export function spawnHost(end, name, { cpu, env = {}, execArgv = [] } = {}) {
         if (!child.connected) throw new Error(`${name} ${end} is gone\n${said}`);
         child.send({ id, task, argument }, (error) => error && waiting.get(id)?.reject(error));
         return await answer;
+      } catch (error) {
+        throw Object.assign(error, { peer: name });
       } finally {
         clearTimeout(limit);
         waiting.delete(id);
@@ -95,13 +97,16 @@ export async function openPeer(name, pin) {
   const client = spawnHost("client", name, { cpu: clientCpu, env, execArgv });
   const close = async () => {
     await Promise.all([client.close(), server.close()]);
-    rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
+    try {
+      rmSync(directory, { recursive: true, force: true, maxRetries: 3 });
+    } catch {
+      // What is left of a folder is no reason to lose figures.
+    }
   };
   try {
     const flows = await client.ask("connect", await server.ask("start"));
     const memory = async () => ({ server: await server.ask("memory"), client: await client.ask("memory") });
-    const alive = () => client.child.connected && server.child.connected;
-    return { name, server, client, flows, close, alive, memory, idle: await memory() };
+    return { name, server, client, flows, close, memory, idle: await memory() };
   } catch (error) {
     await close();
     throw error;
@@ -195,9 +200,9 @@ const firstLine = (error) =>
     .split("\n")[0];
 
 /**
- * Runs the peers in one way of pinning. The result has for each peer `cells`: medians over the rounds of `rate` (a second), `ratio` to the
+ * Runs the peers in one way of pinning. The result has for each peer, the reference without `memory`, `cells`: medians over the rounds of `rate` (a second), `ratio` to the
  * reference of the same turn (`low`, `high` its extremes), `p50`, `p99`, `client` and `server` CPU (all in microseconds), `layer` (CPU of a
- * call beyond the reference's), and `memory` in bytes. `failed`: in how many rounds it was, and why not in each; `unavailable`: why in none.
+ * call beyond the reference's), and `memory` in bytes. `failed`: in how many rounds it was, and its own reason if it has one; `unavailable`: why in none.
  */
 export async function runPeers(names, { pin, rounds, cells, ms, say = () => {}, open = openPeer }) {
   const parsed = cells.map(parseCell);
@@ -211,7 +216,8 @@ export async function runPeers(names, { pin, rounds, cells, ms, say = () => {}, 
       raw = await open(reference, pin);
       await begin(raw, parsed);
       for (const each of [...taking.slice(first), ...taking.slice(0, first)]) {
-        if (each.turns.length === 0 && each.problem !== undefined) continue;
+        // It may be one lost race for a port; twice it is not there.
+        if (each.turns.length === 0 && each.failures === 2) continue;
         await takeTurn(each, raw);
         say(`${pin} round ${round + 1} ${each.name}: ${each.said}`);
       }
@@ -236,8 +242,9 @@ export async function runPeers(names, { pin, rounds, cells, ms, say = () => {}, 
       each.turns.push(done);
       each.said = inShort(done.figures);
     } catch (error) {
-      if (!raw.alive()) throw error;
+      if (error.peer === reference) throw error;
       each.problem = firstLine(error);
+      each.failures = (each.failures ?? 0) + 1;
       each.said = error.message;
     } finally {
       await peer?.close();
