@@ -1,5 +1,6 @@
 // npm run bench -- --peers all --rounds 3 [--pin=shared|split|both|none] [--cells=tiny:16,chat] [--ms=50] [--json FILE] [--gate]
-// Installs and builds what is missing, runs, and prints the figures. `--gate` takes the peers that the gates of goals.mjs name and the cells of its goals, and fails when a gate is not met.
+// Installs and builds what is missing, runs, and prints the figures. `--gate` takes the peers that the gates of goals.mjs name and the cells of
+// its goals, and fails when a gate is not met.
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
@@ -88,12 +89,17 @@ async function alone() {
     }
   };
   const available = names.filter((name) => !peers[name].clientFile && !results.runs[0].peers[name]?.unavailable);
-  // It has no ambient context of its own.
-  const moleculer = available.includes("moleculer-tcp") ? [["moleculer"]] : [];
-  const inProcess = (how) =>
-    Object.assign({}, ...[["ours", ...how], ["least", ...how], ...moleculer].map((of) => script("in-process", ...of)));
   // Processes of their own in each, by turns: the machine has slow seconds.
-  const times = Array.from({ length: 5 }, () => ({ auto: inProcess([]), off: inProcess(["off"]) }));
+  const times = Array.from({ length: 5 }, () => {
+    // It has no ambient context of its own.
+    const rival = available.includes("moleculer-tcp") ? script("in-process", "moleculer") : {};
+    const all = (...how) => ({
+      ...script("in-process", "ours", ...how),
+      ...script("in-process", "least", ...how),
+      ...rival,
+    });
+    return { auto: all(), off: all("off") };
+  });
   results.inProcess = {
     auto: medians(times.map(({ auto }) => auto)),
     off: medians(times.map(({ off }) => off)),

@@ -3,8 +3,8 @@
 const measured = (peer) => peer?.cells !== undefined;
 
 /**
- * `first` with the peers that it has not, of `more`, of the same Node on the same machine measured in the same way, and with what the later run has of one process.
- * Undefined when there is no such peer.
+ * `first` with the peers of `more` that it has not, and with what that later run has of one process. Undefined when there is no such peer, or
+ * it was measured elsewhere or otherwise.
  */
 export function withMore(first, more) {
   if (first.node !== more.node || first.machine !== more.machine) return undefined;

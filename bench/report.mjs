@@ -102,7 +102,9 @@ function runSections(run) {
   if (missing.length > 0) {
     add(
       "Not measured, or not in each round",
-      missing.map(([name, { unavailable, failed }]) => `- ${name}: ${unavailable ?? `failed: ${failed}`}`).join("\n"),
+      missing
+        .map(([name, { unavailable, failed }]) => `- ${name}: ${unavailable ?? `measured in ${failed}`}`)
+        .join("\n"),
     );
   }
   return out;

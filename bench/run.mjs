@@ -10,7 +10,10 @@ import { peers, reference } from "./peers.mjs";
 const host = new URL("./host.mjs", import.meta.url).pathname;
 const limitMs = 120_000;
 
-/** Times in milliseconds. `first`: of each cell of new processes; slices of `slice`: before a cell counts, until `longest` is over for both, and less after `calls` when `flat` of them were no faster. */
+/**
+ * Times in milliseconds. `first`: of each cell of new processes. Before a cell counts, slices of `slice`: until `longest` is over for both, or
+ * after `calls` when `flat` of them were no faster.
+ */
 const warmUp = { first: 200, slice: 100, longest: 2000, calls: 40_000, flat: 3 };
 
 /** A pause of the machine spoils one slice of a cell, not the cell. */
@@ -39,9 +42,10 @@ export function spawnHost(end, name, { cpu, env = {}, execArgv = [] } = {}) {
   const ready = new Promise((resolve, reject) => {
     waiting.set(0, { resolve, reject });
   });
-  child.on("message", ({ ready: isReady, id = 0, value, error }) => {
+  // That it is ready has no id.
+  child.on("message", ({ id = 0, value, error }) => {
     const asked = waiting.get(id);
-    if (error === undefined) asked?.resolve(isReady ? child : value);
+    if (error === undefined) asked?.resolve(value);
     else asked?.reject(new Error(error));
   });
   const lost = (why) => {
@@ -52,7 +56,6 @@ export function spawnHost(end, name, { cpu, env = {}, execArgv = [] } = {}) {
   ready.catch(() => {});
   return {
     child,
-    ready,
     async ask(task, argument) {
       const id = ++ids;
       const late = new Error(`${name} ${end}: no end of ${task} in ${limitMs / 1000} s`);
@@ -200,9 +203,10 @@ const firstLine = (error) =>
     .split("\n")[0];
 
 /**
- * Runs the peers in one way of pinning. The result has for each peer, the reference without `memory`, `cells`: medians over the rounds of `rate` (a second), `ratio` to the
+ * Runs the peers in one way of pinning. The result has for each peer `cells`: medians over the rounds of `rate` (a second), `ratio` to the
  * reference of the same turn (`low`, `high` its extremes), `p50`, `p99`, `client` and `server` CPU (all in microseconds), `layer` (CPU of a
- * call beyond the reference's), and `memory` in bytes. `failed`: in how many rounds it was, and its own reason if it has one; `unavailable`: why in none.
+ * call beyond the reference's); for all but the reference `memory` in bytes; `failed`: in how many rounds it was, when not in each, and its
+ * own reason if it has one; `unavailable`: why in none.
  */
 export async function runPeers(names, { pin, rounds, cells, ms, say = () => {}, open = openPeer }) {
   const parsed = cells.map(parseCell);
@@ -218,8 +222,7 @@ export async function runPeers(names, { pin, rounds, cells, ms, say = () => {}, 
       for (const each of [...taking.slice(first), ...taking.slice(0, first)]) {
         // It may be one lost race for a port; twice it is not there.
         if (each.turns.length === 0 && each.failures === 2) continue;
-        await takeTurn(each, raw);
-        say(`${pin} round ${round + 1} ${each.name}: ${each.said}`);
+        say(`${pin} round ${round + 1} ${each.name}: ${await takeTurn(each, raw)}`);
       }
     } catch (error) {
       lost = error;
@@ -240,12 +243,12 @@ export async function runPeers(names, { pin, rounds, cells, ms, say = () => {}, 
       peer = await open(each.name, pin);
       const done = await turn(peer, raw, parsed, ms);
       each.turns.push(done);
-      each.said = inShort(done.figures);
+      return inShort(done.figures);
     } catch (error) {
       if (error.peer === reference) throw error;
       each.problem = firstLine(error);
       each.failures = (each.failures ?? 0) + 1;
-      each.said = error.message;
+      return error.message;
     } finally {
       await peer?.close();
     }
@@ -259,7 +262,7 @@ function resultOf({ turns, problem }, rounds) {
     cells: summary(turns.map(({ figures }) => figures)),
     memory: { idle: medians(memory.map(({ idle }) => idle)), loaded: medians(memory.map(({ loaded }) => loaded)) },
     ...(turns.length < rounds
-      ? { failed: `${turns.length} of ${rounds} rounds${problem === undefined ? "" : `: ${problem}`}` }
+      ? { failed: [`${turns.length} of ${rounds} rounds`, ...(problem === undefined ? [] : [problem])].join(": ") }
       : {}),
   };
 }
