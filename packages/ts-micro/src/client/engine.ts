@@ -207,10 +207,6 @@ export class ClientEngine {
     return this.#withRetries(call, first);
   }
 
-  tooLate(call: PreparedCall): MicroError {
-    return tooLate(call);
-  }
-
   /** Opens a stream, through the interceptors. */
   open(call: ClientCall): Promise<OpenStream> {
     return this.#run(call) as Promise<OpenStream>;

@@ -1,15 +1,28 @@
 import { Cancellation, type CallOptions } from "../context.ts";
 import type { MicroError } from "../errors.ts";
 import { hold, release } from "../internal/hold.ts";
+import { promised } from "../internal/promised.ts";
+import { tickTime } from "../internal/tick.ts";
 import { Metadata } from "../metadata.ts";
 import type { LocalEndpoint, LocalRequest } from "../server.ts";
+import { boundsOf, dueBy, preparedOf, type CallBounds } from "./bounds.ts";
 import type { ClientEngine } from "./engine.ts";
-import type { PreparedCall } from "./prepared.ts";
-import { Bounded } from "./quick.ts";
+import { tooLate, type PreparedCall } from "./prepared.ts";
 import type { Target } from "./target.ts";
 
 /** A unary call within the process: one object and one promise from the caller to the handler and back. */
-export class LocalQuick extends Bounded implements LocalRequest {
+export class LocalQuick implements LocalRequest {
+  // As in QuickCall.
+  declare readonly target: Target;
+  declare readonly request: unknown;
+  declare readonly options: CallOptions | undefined;
+  declare readonly bounds: CallBounds | undefined;
+  declare readonly deadline: number;
+  /** Set while somebody waits. */
+  declare resolve: ((value: unknown) => void) | undefined;
+  declare reject: ((error: unknown) => void) | undefined;
+  declare private readonly engine: ClientEngine;
+  declare private readonly began: number;
   declare private seen: Metadata | undefined;
   declare private own: Cancellation | undefined;
   declare private unlink: (() => void) | undefined;
@@ -24,7 +37,18 @@ export class LocalQuick extends Bounded implements LocalRequest {
     options: CallOptions | undefined,
     made?: PreparedCall,
   ) {
-    super(engine, target, request, options, made);
+    const of = engine.options;
+    const began = tickTime(of.clock);
+    const bounds = boundsOf(of, target, request, options, began, made);
+    this.engine = engine;
+    this.target = target;
+    this.request = request;
+    this.options = options;
+    this.began = began;
+    this.bounds = bounds;
+    this.deadline = bounds === undefined ? dueBy(of.clock, began, of.requestTimeout) : bounds.deadline;
+    this.resolve = undefined;
+    this.reject = undefined;
     this.seen = undefined;
     this.own = undefined;
     this.unlink = undefined;
@@ -45,22 +69,24 @@ export class LocalQuick extends Bounded implements LocalRequest {
   }
 
   get metadata(): Metadata {
-    return (this.seen ??= Metadata.over(this.sent));
+    return (this.seen ??= Metadata.over(this.bounds?.sent));
   }
 
   /** The handler's own, which its deadline cancels too. */
   get cancellation(): Cancellation {
     if (this.own === undefined) {
       const own = (this.own = new Cancellation());
-      if (this.given?.reason !== undefined) own.cancel(this.given.reason);
+      const reason = this.bounds?.given?.reason;
+      if (reason !== undefined) own.cancel(reason);
     }
     return this.own;
   }
 
   start(endpoint: LocalEndpoint): Promise<unknown> {
     const oneway = this.options?.oneway === true;
-    if (this.given?.reason !== undefined) this.failed(this.given.reason);
-    else if (this.deadline <= this.began) this.failed(this.engine.tooLate(this.prepared()));
+    const reason = this.bounds?.given?.reason;
+    if (reason !== undefined) this.failed(reason);
+    else if (this.deadline <= this.began) this.failed(tooLate(preparedOf(this, this.engine.options)));
     else {
       endpoint.direct(this, this.request);
       if (oneway && this.state !== "open") return Promise.resolve();
@@ -69,13 +95,13 @@ export class LocalQuick extends Bounded implements LocalRequest {
     if (this.state === "answered") return Promise.resolve(this.early);
     if (this.state === "failed") return Promise.reject(this.early);
     hold();
-    const promise = this.promise();
+    const promise = promised(this);
     if (oneway) this.resolve?.(undefined);
     return promise;
   }
 
   watch(watcher: { cancelled(reason: MicroError): void }): void {
-    this.unlink = this.given?.onCancel((reason) => {
+    this.unlink = this.bounds?.given?.onCancel((reason) => {
       this.own?.cancel(reason);
       watcher.cancelled(reason);
     });
@@ -97,6 +123,6 @@ export class LocalQuick extends Bounded implements LocalRequest {
     this.state = state;
     if (this.resolve !== undefined) release();
     this.unlink?.();
-    this.unlinkCaller?.();
+    this.bounds?.unlink?.();
   }
 }

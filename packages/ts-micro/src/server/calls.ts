@@ -256,18 +256,21 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
 
   /** Counts a call; the value is why it may not run. `retries`: its caller goes elsewhere when it is refused. */
   admit(retries: boolean): MicroError | undefined {
-    const { running, service, maxInFlight } = this.#options;
+    const { running, maxInFlight } = this.#options;
     this.requests++;
-    if ((this.refusing && retries) || running.closed) {
-      return new MicroError({ ...stopping(service).toJSON(), refused: true });
-    }
     // A handler that goes on is work, whether anybody waits for it or not: who calls and cancels without end gets no more of it.
-    if (running.size + running.abandoned >= maxInFlight) {
-      const left = running.abandoned === 0 ? "" : `, ${running.abandoned} of them given up by their callers`;
-      const detail = `${maxInFlight} calls are under way${left}, which is the limit`;
-      return new MicroError({ id: service, code: "RESOURCE_EXHAUSTED", detail, refused: true });
-    }
-    return undefined;
+    const room = running.size + running.abandoned < maxInFlight;
+    return room && !running.closed && !(this.refusing && retries) ? undefined : this.#refusal(retries);
+  }
+
+  /** Apart from what every call goes through, which V8 takes into its callers when it is short. */
+  #refusal(retries: boolean): MicroError {
+    const { running, service, maxInFlight } = this.#options;
+    if ((this.refusing && retries) || running.closed)
+      return new MicroError({ ...stopping(service).toJSON(), refused: true });
+    const left = running.abandoned === 0 ? "" : `, ${running.abandoned} of them given up by their callers`;
+    const detail = `${maxInFlight} calls are under way${left}, which is the limit`;
+    return new MicroError({ id: service, code: "RESOURCE_EXHAUSTED", detail, refused: true });
   }
 
   #context(call: IncomingCall, endpoint: string): CallContext {

@@ -94,13 +94,15 @@ export class Dispatch {
 
   /** The reply that a handler's value stands for. */
   checked(value: unknown): unknown {
-    if (isAsyncIterable(value)) {
-      throw errors.internal(
-        this.#service,
-        `${this.endpoint.name} returned a stream: make it an async generator method, or declare it with endpoint({ stream: "server" }, …)`,
-      );
-    }
+    if (isAsyncIterable(value)) throw this.#streamed();
     return value;
+  }
+
+  #streamed(): MicroError {
+    return errors.internal(
+      this.#service,
+      `${this.endpoint.name} returned a stream: make it an async generator method, or declare it with endpoint({ stream: "server" }, …)`,
+    );
   }
 
   /**
