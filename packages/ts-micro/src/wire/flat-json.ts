@@ -1,20 +1,22 @@
 import type { FlatBody } from "./flat-body.ts";
-import { knownAscii, latin1Slice, latin1Write } from "./utf8.ts";
+import { plainEnd, special } from "./plain.ts";
+import { knownAscii, latin1Slice, utf8Write } from "./utf8.ts";
 
 /**
  * JSON of flat objects (`{"name":"Ada","n":3}`), which most requests and replies are, straight from and to bytes: for them the way over a
- * string and JSON.parse costs more than all the rest of a call. Whatever is not flat and plain ASCII is left to JSON itself, and so is the
- * reading of what is not small.
+ * string and JSON.parse costs more than all the rest of a call. Whatever is not flat and plain ASCII is left to JSON itself, and so is
+ * what has many members, for which it takes less time.
  */
 
 const flat: FlatBody = { bytes: Buffer.allocUnsafeSlow(1024), length: 0 };
-let words = new Int32Array(flat.bytes.buffer);
-/** Longest body that is written. */
+/** Longest body that is written or read. */
 const most = 256 << 10;
-/** Longest text that is read. */
+/** Most members that are written. */
+const few = 8;
+/** Most that is read behind, or without, one long string at the beginning. */
 const longest = 128;
-/** Strings of at least this length are written by the system, and looked through four bytes at a time. */
-const long = 40;
+/** Strings of at least this length are written by the system. */
+const long = 48;
 
 let busy = false;
 
@@ -38,6 +40,8 @@ function write(object: Readonly<Record<string, unknown>>): FlatBody | undefined 
   // JSON writes the own members of whatever has this constructor (a boxed primitive made to look so aside). Asking for the prototype is slow.
   if (object["constructor"] !== Object || Array.isArray(object)) return undefined;
   if (typeof object["toJSON"] === "function") return undefined;
+  let members = 0;
+  for (const _ in object) if (++members > few) return undefined;
   let at = 0;
   for (const key in object) {
     // Free in such a loop; Object.hasOwn is not.
@@ -68,14 +72,13 @@ function writeString(from: number, text: string): number {
   const { bytes } = flat;
   bytes[at++] = 0x22;
   if (n >= long) {
-    if (Buffer.byteLength(text) !== n) return -1;
-    latin1Write(bytes, text, at);
-    if (!plain(at, at + n)) return -1;
+    // More bytes than characters, or less where there was no room for them, and it is not ASCII.
+    if (utf8Write(bytes, text, at) !== at + n || plainEnd(bytes, at, at + n) !== at + n) return -1;
     at += n;
   } else {
     for (let i = 0; i < n; i++) {
       const c = text.charCodeAt(i);
-      if (c < 0x20 || c > 0x7e || c === 0x22 || c === 0x5c) return -1;
+      if (special(c)) return -1;
       bytes[at++] = c;
     }
   }
@@ -95,31 +98,10 @@ function room(at: number, n: number): boolean {
   const need = at + n + 8;
   if (need <= flat.bytes.length) return true;
   if (need > most) return false;
-  const larger = Buffer.allocUnsafeSlow(Math.min(most, Math.max(need, flat.bytes.length * 2) + 3) & ~3);
-  if (larger.length < need) return false;
+  const larger = Buffer.allocUnsafeSlow(Math.min(most, Math.max(need, flat.bytes.length * 2)));
   flat.bytes.copy(larger, 0, 0, at);
   flat.bytes = larger;
-  words = new Int32Array(larger.buffer);
   return true;
-}
-
-/** Whether ASCII bytes hold no control character, quote or backslash. */
-function plain(from: number, to: number): boolean {
-  const { bytes } = flat;
-  let at = from;
-  for (; at < to && (at & 3) !== 0; at++) if (special(bytes[at] as number)) return false;
-  for (let word = at >> 2; at + 4 <= to; at += 4, word++) {
-    const w = words[word] as number;
-    const quote = w ^ 0x22222222;
-    const slash = w ^ 0x5c5c5c5c;
-    if (((w - 0x20202020) | (quote - 0x01010101) | (slash - 0x01010101)) & 0x80808080) return false;
-  }
-  for (; at < to; at++) if (special(bytes[at] as number)) return false;
-  return true;
-}
-
-function special(c: number): boolean {
-  return c < 0x20 || c === 0x22 || c === 0x5c;
 }
 
 /** Keys seen before, each at a place of its own: reading one again makes no string. */
@@ -133,7 +115,7 @@ export function decodeFlat(
   descriptor?: object,
 ): Record<string, unknown> | undefined {
   let end = to;
-  if (end - from > longest || descriptor !== undefined) return undefined;
+  if (end - from > most || descriptor !== undefined) return undefined;
   if (bytes[end - 1] === 0x0a) end--;
   if (end - from < 2 || bytes[from] !== 0x7b || bytes[end - 1] !== 0x7d) return undefined;
   const out: Record<string, unknown> = {};
@@ -149,10 +131,11 @@ export function decodeFlat(
     const c = bytes[at] as number;
     if (c === 0x22) {
       const valueEnd = stringEnd(bytes, at + 1, end);
-      if (valueEnd < 0) return undefined;
+      if (valueEnd < 0 || end - valueEnd > longest) return undefined;
       out[key] = (valueEnd - at > 17 ? latin1Slice : knownAscii)(bytes, at + 1, valueEnd);
       at = valueEnd + 1;
-    } else if (c >= 0x30 && c <= 0x39) {
+    } else if (end - at > longest) return undefined;
+    else if (c >= 0x30 && c <= 0x39) {
       let n = c - 0x30;
       const first = at++;
       for (let d = bytes[at] as number; d >= 0x30 && d <= 0x39; d = bytes[++at] as number) n = n * 10 + d - 0x30;
@@ -172,12 +155,8 @@ export function decodeFlat(
 
 /** Where the quote is that ends a string of plain characters; -1 for any other string. */
 function stringEnd(bytes: Buffer, from: number, end: number): number {
-  for (let at = from; at < end; at++) {
-    const c = bytes[at] as number;
-    if (c === 0x22) return at;
-    if (c < 0x20 || c > 0x7e || c === 0x5c) return -1;
-  }
-  return -1;
+  const at = plainEnd(bytes, from, end);
+  return at < end && bytes[at] === 0x22 ? at : -1;
 }
 
 function keyOf(bytes: Buffer, from: number, to: number): string | undefined {

@@ -47,7 +47,38 @@ const member = fc.oneof(
 );
 const object = fc.dictionary(text, member, { maxKeys: 6 });
 
+/** Each length, with what is no plain character at each place in turn, wherever in a word it begins. */
+function* placed(): Generator<{ text: string; before: number }> {
+  const others = ["\u0000", "\u001f", '"', "\\", "\u0080", "é", "\u0141", "\u2028", "\ud800", "\u{1f600}"];
+  for (const n of [31, 32, 33, 47, 48, 49, 63, 64, 65, 66, 67, 68, 79, 80, 81, 127, 200, 1024]) {
+    const plain = Array.from({ length: n }, (_, i) => String.fromCharCode(0x20 + ((i * 7) % 0x60))).join("");
+    const safe = plain.replaceAll(/["\\]/g, "\u007f");
+    for (const before of [0, 1, 2, 3]) {
+      yield { text: safe, before };
+      for (let at = 0; at < n; at += n > 200 ? 61 : 1) {
+        const other = others[(at + before) % others.length] as string;
+        yield { text: safe.slice(0, at) + other + safe.slice(at + 1), before };
+      }
+    }
+  }
+}
+
 describe("flat JSON", () => {
+  it("is what JSON makes of long strings, or left to it, whatever stands in them and wherever", () => {
+    let taken = 0;
+    for (const { text, before } of placed()) {
+      const pad = "p".repeat(before);
+      const value = { [`k${pad}`]: text, n: 1 };
+      const whole = JSON.stringify(value);
+      const isPlain = /^[ !#-[\]-\u007f]*$/.test(text);
+      const [out, back] = [written(value), read(whole, before)];
+      expect(out).toBe(isPlain ? whole : undefined);
+      expect(back).toStrictEqual(isPlain ? value : undefined);
+      if (isPlain) taken++;
+    }
+    expect(taken).toBeGreaterThan(50);
+  });
+
   it("is written as JSON.stringify writes it, or left to it", () => {
     let taken = 0;
     fc.assert(
@@ -194,11 +225,15 @@ describe("flat JSON", () => {
   it.each([
     [{}, "{}"],
     [{ name: "Ada", n: 3, ok: true, no: false, none: null }, '{"name":"Ada","n":3,"ok":true,"no":false,"none":null}'],
+    [
+      { a: "x".repeat(200), b: 1, c: "y".repeat(90), d: true },
+      `{"a":"${"x".repeat(200)}","b":1,"c":"${"y".repeat(90)}","d":true}`,
+    ],
     [{ n: -0, f: 1.5, e: 1e21 }, '{"n":0,"f":1.5,"e":1e+21}'],
     [{ text: "x".repeat(100_000) }, `{"text":"${"x".repeat(100_000)}"}`],
   ])("takes %j itself", (value, whole) => {
     expect(written(value)).toBe(whole);
-    if (whole.length < 100) expect(read(whole) ?? JSON.parse(whole)).toStrictEqual(JSON.parse(whole));
+    expect(read(whole) ?? JSON.parse(whole)).toStrictEqual(JSON.parse(whole));
   });
 
   it.each([
@@ -213,6 +248,7 @@ describe("flat JSON", () => {
     ["a member that is one", { at: new Date(0) }],
     ["a function", { f() {} }],
     ["a big integer", { n: 1n }],
+    ["many members", Object.fromEntries(Array.from({ length: 9 }, (_, n) => [`k${n}`, n]))],
     ["what is too long", { text: "x".repeat(300_000) }],
     ["text that needs escapes", { text: `${"x".repeat(50)}"` }],
     ["text beyond ASCII", { text: `${"x".repeat(50)}Ł` }],
@@ -233,5 +269,10 @@ describe("flat JSON", () => {
     "{",
     "[]",
     '{"a":1}}',
+    `{"a":"${"x".repeat(300_000)}"}`,
+    // Long with more in it than one string at its beginning.
+    `{"a":1,"b":"${"x".repeat(200)}"}`,
+    `{"a":"${"x".repeat(200)}","b":"${"x".repeat(200)}"}`,
+    `{"a":"${"x".repeat(200)}","b":"${"x".repeat(80)}","c":"${"x".repeat(80)}"}`,
   ])("leaves %s to JSON", (whole) => expect(read(whole)).toBeUndefined());
 });
