@@ -69,3 +69,8 @@ export function retryable(error: MicroError, idempotent: boolean): boolean {
     (error.code === "CONNECTION_LOST" || error.code === "UNAVAILABLE" || error.code === "TIMEOUT")
   );
 }
+
+/** Tells an error how often was tried; one that is frozen, as a caller's reason to abort may be, goes without. */
+export function tried(failure: MicroError, attempts: number): void {
+  Reflect.set(failure, "attempts", attempts);
+}

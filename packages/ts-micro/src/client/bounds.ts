@@ -33,7 +33,7 @@ export function boundsOf(
 ): CallBounds | undefined {
   return made === undefined && options === undefined && ambientContext() === undefined
     ? undefined
-    : bounded(of, target, request, options, began, made);
+    : resolved(of, target, request, options, began, made);
 }
 
 /** By when a call without bounds of its own is due. */
@@ -43,7 +43,7 @@ export function dueBy(clock: Clock, began: number, limit: number): number {
 }
 
 /** `made`: resolved already, by somebody who will also unlink it. */
-function bounded(
+function resolved(
   { clock, requestTimeout }: ClientEngineOptions,
   target: Target,
   request: unknown,
@@ -52,7 +52,8 @@ function bounded(
   made: PreparedCall | undefined,
 ): CallBounds {
   if (made !== undefined) return prepared(made, undefined);
-  if (options?.signal === undefined && (parentOf(options) ?? ambientContext()) === undefined) {
+  // The context first: asking it for its signal would build an AbortController.
+  if ((parentOf(options) ?? ambientContext()) === undefined && options?.signal === undefined) {
     const limit = timeoutOf(options, requestTimeout);
     const deadline = dueBy(clock, began, limit);
     return {
@@ -76,7 +77,7 @@ function prepared(call: PreparedCall, unlink: (() => void) | undefined): CallBou
 }
 
 /** A call that made its way without being prepared. */
-interface Unprepared {
+interface BoundCall {
   readonly target: Target;
   readonly request: unknown;
   readonly options: CallOptions | undefined;
@@ -85,7 +86,7 @@ interface Unprepared {
 }
 
 /** It as the rest of the engine knows calls. */
-export function preparedOf(call: Unprepared, { requestTimeout }: ClientEngineOptions): PreparedCall {
+export function preparedOf(call: BoundCall, { requestTimeout }: ClientEngineOptions): PreparedCall {
   const { target, request, deadline, bounds, options = none } = call;
   const { service, endpoint, known } = target;
   return {

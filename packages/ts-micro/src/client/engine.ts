@@ -17,7 +17,7 @@ import { Metadata, ResponseMetadata, fitToSend } from "../metadata.ts";
 import type { CallHead, Peer, Reply } from "../protocol.ts";
 import type { Node } from "../registry.ts";
 import { asks } from "./answer.ts";
-import { blames, isElsewhere, ofCall, retryable } from "./attempts.ts";
+import { blames, isElsewhere, ofCall, retryable, tried } from "./attempts.ts";
 import { decodeReply } from "./decode.ts";
 import { Directory, type Candidates, type EndpointFacts } from "./nodes.ts";
 import type { ClientEngineOptions } from "./options.ts";
@@ -392,7 +392,7 @@ export class ClientEngine {
       }
       const { failure, node, candidates } = failed;
       failed = undefined;
-      failure.attempts = number;
+      tried(failure, number);
       const idempotent =
         call.options.idempotent ?? call.known?.idempotent ?? candidates.facts.get(call.endpoint)?.idempotent ?? false;
       const most = call.options.retries ?? this.options.retries;

@@ -1,7 +1,7 @@
 import { Cancellation, type CallOptions } from "../context.ts";
 import type { MicroError } from "../errors.ts";
 import { hold, release } from "../internal/hold.ts";
-import { promised } from "../internal/promised.ts";
+import { settledBy } from "../internal/settled-by.ts";
 import { tickTime } from "../internal/tick.ts";
 import { Metadata } from "../metadata.ts";
 import type { LocalEndpoint, LocalRequest } from "../server.ts";
@@ -95,7 +95,7 @@ export class LocalQuick implements LocalRequest {
     if (this.state === "answered") return Promise.resolve(this.early);
     if (this.state === "failed") return Promise.reject(this.early);
     hold();
-    const promise = promised(this);
+    const promise = settledBy(this);
     if (oneway) this.resolve?.(undefined);
     return promise;
   }

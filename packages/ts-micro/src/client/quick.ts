@@ -3,12 +3,12 @@ import type { MicroError } from "../errors.ts";
 import { fromUnknown } from "../errors.ts";
 import { decodeBody, encodeBody } from "../internal/bodies.ts";
 import { hold, release } from "../internal/hold.ts";
-import { promised } from "../internal/promised.ts";
+import { settledBy } from "../internal/settled-by.ts";
 import { tickTime } from "../internal/tick.ts";
 import type { Taken } from "../metadata.ts";
 import type { Body, OutgoingCall, Peer, Reply, Route } from "../protocol.ts";
 import type { Node } from "../registry.ts";
-import { blames, isElsewhere, ofCall, retryable } from "./attempts.ts";
+import { blames, isElsewhere, ofCall, retryable, tried } from "./attempts.ts";
 import { boundsOf, dueBy, preparedOf, type CallBounds } from "./bounds.ts";
 import { undecodable } from "./decode.ts";
 import type { ClientEngine } from "./engine.ts";
@@ -21,7 +21,7 @@ import type { Target, TypedRoute } from "./target.ts";
  * fails and may be tried again goes on as other calls do.
  */
 export class QuickCall implements OutgoingCall {
-  // Set by the constructor alone, of a class that extends none: each costs a step for every call otherwise.
+  // Declared alone, in a class that extends none: what a class defines, or one above it sets, costs a step each for every call.
   declare readonly target: Target;
   declare readonly typed: TypedRoute;
   declare readonly request: unknown;
@@ -36,8 +36,8 @@ export class QuickCall implements OutgoingCall {
   declare private readonly began: number;
   declare private candidates: Candidates;
   declare private node: Node;
-  /** Whether the protocol has still to say how it ended. */
-  declare private open: boolean;
+  /** The protocol has still to say how it ended, has said it, others go on with it, its caller knows. */
+  declare private state: "open" | "ended" | "again" | "settled";
 
   constructor(
     engine: ClientEngine,
@@ -60,7 +60,7 @@ export class QuickCall implements OutgoingCall {
     this.bounds = bounds;
     this.deadline = deadline;
     this.unlink = undefined;
-    this.open = true;
+    this.state = "open";
     this.due = this.idempotent ? Math.min(deadline, began + of.attemptTimeout) : deadline;
   }
 
@@ -86,7 +86,7 @@ export class QuickCall implements OutgoingCall {
 
   /** Sends it to `node`. */
   start(peer: Peer, node: Node, candidates: Candidates): Promise<unknown> {
-    const promise = promised(this);
+    const promise = settledBy(this);
     this.node = node;
     this.candidates = candidates;
     hold();
@@ -101,8 +101,7 @@ export class QuickCall implements OutgoingCall {
       else if (this.due <= this.began) this.#late();
       else (peer.direct as NonNullable<Peer["direct"]>)(this);
     } catch (error) {
-      // A protocol that throws, beside what it says of the call or instead.
-      this.failed(fromUnknown(error));
+      this.#broken(fromUnknown(error));
     }
     return promise;
   }
@@ -112,7 +111,7 @@ export class QuickCall implements OutgoingCall {
   }
 
   replied(bytes: Buffer, from: number, to: number): void {
-    if (!this.open) return;
+    if (this.state !== "open") return;
     this.#ended(undefined);
     const { codec } = this.typed;
     let value: unknown;
@@ -129,14 +128,15 @@ export class QuickCall implements OutgoingCall {
   }
 
   failed(reason: MicroError): void {
-    if (!this.open) return;
+    if (this.state !== "open") return;
     const failure = ofCall(reason, this.target, this.node);
     this.#ended(blames(failure) ? failure : undefined);
     const { options } = this;
-    failure.attempts = 1;
+    tried(failure, 1);
     const most = options?.retries ?? this.engine.options.retries;
     const again = retryable(failure, this.idempotent) || isElsewhere(failure, this.target.endpoint, this.candidates);
     if (most < 1 || !again || this.cancellation?.reason !== undefined) return this.#give(failure);
+    this.state = "again";
     this.engine
       .again(preparedOf(this, this.engine.options), { failure, node: this.node, candidates: this.candidates })
       .then(
@@ -149,7 +149,14 @@ export class QuickCall implements OutgoingCall {
   }
 
   rerouted(peer: Peer): void {
-    if (peer.direct !== undefined) return peer.direct(this);
+    if (peer.direct !== undefined) {
+      try {
+        peer.direct(this);
+      } catch (error) {
+        this.#broken(fromUnknown(error));
+      }
+      return;
+    }
     const { codec, route } = this.typed;
     const call = preparedOf(this, this.engine.options);
     let reply: Promise<Reply>;
@@ -165,18 +172,26 @@ export class QuickCall implements OutgoingCall {
     );
   }
 
+  /** The protocol has thrown, beside what it says of the call or instead. */
+  #broken(error: MicroError): void {
+    this.unlink?.();
+    if (this.state === "open") this.failed(error);
+    else if (this.state === "ended") this.#give(error);
+  }
+
   #late(): void {
     this.#ended(undefined);
     this.#give(tooLate(preparedOf(this, this.engine.options)));
   }
 
   #ended(failure: MicroError | undefined): void {
-    this.open = false;
+    this.state = "ended";
     const { selector, clock } = this.engine.options;
     selector.ended(this.target.service, this.node, tickTime(clock) - this.began, failure);
   }
 
   #settled(): void {
+    this.state = "settled";
     release();
     this.bounds?.unlink?.();
   }

@@ -11,8 +11,8 @@ import { knownAscii, latin1Slice, utf8Write } from "./utf8.ts";
 const flat: FlatBody = { bytes: Buffer.allocUnsafeSlow(1024), length: 0 };
 /** Longest body that is written or read. */
 const most = 256 << 10;
-/** Most members that are written. */
-const few = 8;
+/** Most members that are written. To count them asks for the keys once more, of which a proxy is told. */
+const few = 16;
 /** Most that is read behind, or without, one long string at the beginning. */
 const longest = 128;
 /** Strings of at least this length are written by the system. */
@@ -118,6 +118,9 @@ export function decodeFlat(
   if (end - from > most || descriptor !== undefined) return undefined;
   if (bytes[end - 1] === 0x0a) end--;
   if (end - from < 2 || bytes[from] !== 0x7b || bytes[end - 1] !== 0x7d) return undefined;
+  // Ends with something nested: not to be found out at the end of a long string.
+  const last = bytes[end - 2];
+  if (last === 0x7d || last === 0x5d) return undefined;
   const out: Record<string, unknown> = {};
   let at = from + 1;
   if (at === end - 1) return out;
@@ -147,6 +150,9 @@ export function decodeFlat(
     } else if (c === 0x66 && isWord(bytes, at, "false")) {
       out[key] = false;
       at += 5;
+    } else if (c === 0x6e && isWord(bytes, at, "null")) {
+      out[key] = null;
+      at += 4;
     } else return undefined;
     if (bytes[at] === 0x2c) at++;
     else return at === end - 1 ? out : undefined;
@@ -171,7 +177,9 @@ function keyOf(bytes: Buffer, from: number, to: number): string | undefined {
     while (i < n && known.charCodeAt(i) === bytes[from + i]) i++;
     if (i === n) return known;
   }
-  return (keys[place] = latin1Slice(bytes, from, to));
+  const key = latin1Slice(bytes, from, to);
+  // What is inherited may be frozen, and then cannot be set.
+  return key in Object.prototype ? undefined : (keys[place] = key);
 }
 
 function isWord(bytes: Buffer, from: number, word: string): boolean {

@@ -8,7 +8,7 @@ interface Direct {
 
 const direct = ["utf8Write", "utf8Slice", "latin1Slice", "latin1Write"].every((name) => name in Buffer.prototype);
 
-/** Writes `text` as UTF-8 at `at` and returns where it ends: where the bytes do, or a little before, if there is no room for three of them a character and it needs them. */
+/** Writes `text` as UTF-8 at `at` and returns where it ends. Needs room for three bytes a character; with less it may stop before the end. */
 export function utf8Write(bytes: Buffer, text: string, at: number): number {
   const n = text.length;
   if (n < 48) {

@@ -10,6 +10,6 @@ it.each(["after", "before", "instead of"])(
     const args = ["--import", "tsx", program, when];
     const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 30_000 });
     const lost = "CONNECTION_LOST";
-    expect(JSON.parse(stdout)).toEqual({ said: [lost, lost, lost], directly: 2 });
+    expect(JSON.parse(stdout)).toEqual({ said: [lost, lost, lost, "CANCELLED"], directly: 2, ended: 6 });
   },
 );

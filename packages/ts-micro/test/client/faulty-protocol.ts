@@ -1,7 +1,9 @@
-// A process whose protocol throws. The argument says whether beside or instead of failing its calls; it says how they ended, and has to end by itself.
+// A process whose protocol throws. The argument says whether beside or instead of failing its calls; it says how they ended, how often its selector
+// was told so, and has to end by itself.
 import { createClient, MicroError } from "../../src/index.ts";
 import type { OutgoingCall, Peer, Protocol } from "../../src/protocol.ts";
 import { memoryRegistry } from "../../src/registry/memory.ts";
+import { randomSelector } from "../../src/selector/random.ts";
 
 const when = process.argv[2] as "after" | "before" | "instead of";
 const registry = memoryRegistry();
@@ -26,8 +28,21 @@ const protocol = {
 } as unknown as Protocol;
 const said: string[] = [];
 process.on("unhandledRejection", (reason) => said.push(`unhandled: ${String(reason)}`));
-const client = createClient({ registry, env: false, logLevel: "fatal", protocols: [protocol] });
+let ended = 0;
+const random = randomSelector();
+const selector = {
+  name: random.name,
+  select: random.select.bind(random),
+  started() {},
+  ended: () => void ended++,
+  reset() {},
+};
+const client = createClient({ registry, env: false, logLevel: "fatal", protocols: [protocol], selector });
 const call = (retries: number): Promise<unknown> => client.call("s", "S.X", {}, { retries, idempotent: retries > 0 });
 // The first loads what calls, and goes by `unary`.
 for (const retries of [0, 0, 2]) await call(retries).catch((error: MicroError) => said.push(error.code));
-process.once("exit", () => console.log(JSON.stringify({ said, directly })));
+// The reason is the caller's own, and cannot be written to.
+const gone = new AbortController();
+gone.abort(Object.freeze(new MicroError({ id: "x", code: "CANCELLED", detail: "gone" })));
+await client.call("s", "S.X", {}, { signal: gone.signal }).catch((error: MicroError) => said.push(error.code));
+process.once("exit", () => console.log(JSON.stringify({ said, directly, ended })));

@@ -127,3 +127,34 @@ describe("what interceptors hand on", () => {
     expect(await failure).toMatchObject({ code: "TIMEOUT" });
   });
 });
+
+it("a context that is handed on itself makes no AbortController, within the process and beyond", async () => {
+  const inner = mesh.service("inner").handle("Sums", handlers);
+  const caller = mesh.client();
+  const service = mesh.service("outer").handle("Sums", {
+    now: handlers.now,
+    within: (_: unknown, ctx): Promise<unknown> => service.client.call("outer", "Sums.Now", {}, ctx),
+    beyond: (_: unknown, ctx): Promise<unknown> => caller.call("inner", "Sums.Now", {}, ctx),
+  });
+  await Promise.all([inner.start(), service.start()]);
+  const { AbortController } = globalThis;
+  let made = 0;
+  const count = async (): Promise<number> => {
+    made = 0;
+    for (const endpoint of ["Sums.Within", "Sums.Beyond"]) await service.client.call("outer", endpoint);
+    return made;
+  };
+  globalThis.AbortController = class extends AbortController {
+    constructor() {
+      super();
+      made++;
+    }
+  };
+  try {
+    // The first calls load the engines and dial.
+    await count();
+    expect(await count()).toBe(0);
+  } finally {
+    globalThis.AbortController = AbortController;
+  }
+});

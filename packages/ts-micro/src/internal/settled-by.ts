@@ -6,8 +6,8 @@ const executor = (resolve: (value: unknown) => void, reject: (error: unknown) =>
   rejecting = reject;
 };
 
-/** A promise that `of.resolve` and `of.reject`, set here, settle. */
-export function promised(of: {
+/** A promise settled by `of.resolve` and `of.reject`, which are set here. */
+export function settledBy(of: {
   resolve: ((value: unknown) => void) | undefined;
   reject: ((error: unknown) => void) | undefined;
 }): Promise<unknown> {
