@@ -128,6 +128,8 @@ export interface IncomingCall {
   readonly response?: ResponseMetadata | undefined;
   /** The caller understands a refusal and will try another node. */
   readonly retries: boolean;
+  /** True: it is being settled, but its handler goes on. False: that has settled too. */
+  readonly outlives?: ((goesOn: boolean) => void) | undefined;
 }
 
 /** A unary call as it arrives, answered by its own methods: one of them, once. */
@@ -149,7 +151,7 @@ export interface ServedCall {
   readonly retries: boolean;
   /** Its handler goes on after `direct` has returned: `watcher` is told, once, when the caller gives up or is gone. */
   watch(watcher: { cancelled(reason: MicroError): void }): void;
-  /** True: it is being settled, but its handler goes on. False: that has settled too. */
+  /** As in {@link IncomingCall}. */
   outlives?(goesOn: boolean): void;
   /** The body of the reply, as text where its codec writes text. */
   reply(body: Body): void;

@@ -155,7 +155,8 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
     const { service, deadline, metadata, cancellation, local, remote, response, retries } = call;
     const head = { service, endpoint, contentType, kind: "unary" as const, deadline, metadata, id: "" };
     call.watch({ cancelled: (reason) => cancellation.cancel(reason) });
-    this.unary({ head, local, remote, cancellation, response, retries }, body).then(
+    const outlives = (goesOn: boolean): void => call.outlives?.(goesOn);
+    this.unary({ head, local, remote, cancellation, response, retries, outlives }, body).then(
       (reply) => (reply.error === undefined ? call.reply(reply.body) : call.fail(reply.error)),
       (error: unknown) => this.failed(call, error),
     );
@@ -178,9 +179,8 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
       const ctx = this.#context(call, head.endpoint);
       const send = (value: unknown): Promise<void> | undefined => this.#send(stream, target, value, head.id);
       requests.attach(stream);
-      await running.run(head.endpoint, head.deadline, cancellation, () =>
-        dispatch.stream(requests, ctx, cancellation, send),
-      );
+      const work = (): Promise<void> => dispatch.stream(requests, ctx, cancellation, send);
+      await running.run(head.endpoint, head.deadline, cancellation, work, call.outlives);
       return undefined;
     } catch (error) {
       const failure = contained(error, service);
@@ -208,7 +208,13 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
       throw errors.methodNotAllowed(this.#options.service, `${name} is a stream: open it as one`);
     const request = codec.decode(body, descriptors?.request, envelope);
     const ctx = this.#context(call, name);
-    const value = await running.run(name, head.deadline, cancellation, () => dispatch.unary(request, ctx));
+    const value = await running.run(
+      name,
+      head.deadline,
+      cancellation,
+      () => dispatch.unary(request, ctx),
+      call.outlives,
+    );
     const reply: Envelope | undefined =
       envelope === undefined ? undefined : { type: "response", id: envelope.id, endpoint: name };
     return this.#encode(name, codec, replyOf(value, descriptors?.response, envelope), descriptors?.response, reply);

@@ -48,14 +48,27 @@ export class Running {
   }
 
   /** Counts `work`, which nobody waits for any more, until it has settled. */
-  #outlives(work: Promise<unknown>): void {
+  #outlives(work: Promise<unknown>, outlives: ((goesOn: boolean) => void) | undefined): void {
     this.abandoned++;
-    const over = (): void => void this.abandoned--;
+    outlives?.(true);
+    const over = (): void => {
+      this.abandoned--;
+      outlives?.(false);
+    };
     work.then(over, over);
   }
 
-  /** Runs `work`; rejects with TIMEOUT at the deadline and with the reason of the cancellation, both of which `work` is told of. */
-  run<T>(endpoint: string, deadline: number, cancellation: Cancellation, work: () => T | Promise<T>): Promise<T> {
+  /**
+   * Runs `work`; rejects with TIMEOUT at the deadline and with the reason of the cancellation, both of which `work` is told of. `outlives`
+   * hears of work that goes on after that, and of its end.
+   */
+  run<T>(
+    endpoint: string,
+    deadline: number,
+    cancellation: Cancellation,
+    work: () => T | Promise<T>,
+    outlives?: (goesOn: boolean) => void,
+  ): Promise<T> {
     return new Promise<T>((resolve, reject) => {
       let open = true;
       let pending: Promise<T> | undefined;
@@ -71,7 +84,7 @@ export class Running {
         if (settle()) reject(error);
       };
       const abandon = (error: unknown): void => {
-        if (open && pending !== undefined) this.#outlives(pending);
+        if (open && pending !== undefined) this.#outlives(pending, outlives);
         fail(error);
       };
       const entry: RunningEntry = {

@@ -5,6 +5,7 @@ import { tickTime } from "../../internal/tick.ts";
 import type { Taken } from "../../metadata.ts";
 import type { Body, OutgoingCall, ReplyListener, Route } from "../../protocol.ts";
 import { Flag, Frame, broken, decodeFailure, lastId, type Settings } from "../../wire/fast/frame.ts";
+import { copied } from "../../wire/fast/writer.ts";
 import { bytesOf } from "../../wire/body.ts";
 import { utf8Slice } from "../../wire/utf8.ts";
 import { hear } from "./added.ts";
@@ -70,10 +71,12 @@ export class ClientLink extends Link {
       block = blockOf(call.sent);
       body = call.body();
       if (!this.fits(body)) throw tooLarge(this.maxBody);
+      // It is the caller's again before it has left.
+      if (call.oneway && body instanceof Uint8Array && body.length > copied) body = Buffer.from(body);
     } catch (error) {
       return call.failed(fromUnknown(error, "go.micro.client"));
     }
-    if (this.choked && this.socket.writableLength > mostQueued) return call.failed(this.#full());
+    if (this.#queues()) return call.failed(this.#full());
     const id = this.#next;
     const flags = call.oneway ? Flag.oneway : call.listener === undefined ? 0 : Flag.listens;
     try {
@@ -115,6 +118,7 @@ export class ClientLink extends Link {
     due: number,
   ): ClientStream {
     const block = blockOf(sent);
+    if (this.#queues()) throw this.#full();
     const id = this.#next;
     this.#request(id, kind, route, block, due, "");
     const stream = make(id);
@@ -258,6 +262,11 @@ export class ClientLink extends Link {
 
   #link(id: number, call: OutgoingCall): void {
     call.unlink = call.cancellation?.onCancel((reason) => this.abandon(id, reason));
+  }
+
+  /** It does not read, and much waits for it. */
+  #queues(): boolean {
+    return this.choked && this.socket.writableLength > mostQueued;
   }
 
   #full(): MicroError {

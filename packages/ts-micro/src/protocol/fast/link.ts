@@ -70,7 +70,7 @@ export abstract class Link implements FrameSink, Flushing {
   #heard: number;
   #asked = false;
   #choked = false;
-  #sent = 0;
+  #left = 0;
   #early = early;
   #said = 0;
   #waiting: (() => void)[] = [];
@@ -201,15 +201,15 @@ export abstract class Link implements FrameSink, Flushing {
       this.#asked = true;
       this.say(Frame.ping, 0, 0, pingPayload);
       this.deadline = now + pingTimeout;
-    } else if (this.#choked && this.#moved()) this.deadline = now + pingTimeout;
+    } else if (this.#choked && this.moved()) this.deadline = now + pingTimeout;
     else this.close(`no sign of life for ${Math.round(now - this.#heard)} ms`);
   }
 
   /** Whether bytes have left since the last look: a peer that reads, slowly, may be out of sight while we yield. */
-  #moved(): boolean {
-    const sent = this.socket.bytesWritten - this.socket.writableLength;
-    const moved = sent !== this.#sent;
-    this.#sent = sent;
+  protected moved(): boolean {
+    const left = leftOf(this.socket);
+    const moved = left !== this.#left;
+    this.#left = left;
     return moved;
   }
 
@@ -326,6 +326,14 @@ export abstract class Link implements FrameSink, Flushing {
     this.#waiting = [];
     for (const go of waiting) go();
   }
+}
+
+/** Bytes that have left. One write may be all that waited: how far it is the handle alone knows, which Node's own timeouts ask too. */
+function leftOf(socket: Socket): number {
+  const { _handle: handle } = socket as { _handle?: { bytesWritten?: number; writeQueueSize?: number } | null };
+  return handle?.bytesWritten === undefined || handle.writeQueueSize === undefined
+    ? socket.bytesWritten - socket.writableLength
+    : handle.bytesWritten - handle.writeQueueSize;
 }
 
 const pingPayload = Buffer.from("ts-micro");

@@ -177,9 +177,14 @@ export class FastPeer implements Peer, ClientHome {
 
   /** There are fewer connections than there may be. */
   #more(): ClientLink | undefined {
-    if (this.#closed || this.options.clock.now() < this.#avoidUntil) return this.#links[0];
+    if (this.#closed || this.#avoids()) return this.#links[0];
     for (let n = this.#links.length; n < this.options.connections; n++) void this.#dial();
     return this.#links[0];
+  }
+
+  /** No further connection yet: one was not answered, and calls have another way. */
+  #avoids(): boolean {
+    return (this.#avoiding || this.#links.length > 0) && this.options.clock.now() < this.#avoidUntil;
   }
 
   #wait(entry: Waiting): void {

@@ -72,6 +72,9 @@ export class ServerLink extends Link {
   #outlived = 0;
   /** For the client to close. */
   #waits = false;
+  /** Bytes waited for it at the last look, and some had left at that time. */
+  #owed = false;
+  #moved = 0;
 
   constructor(socket: Socket, home: ServerHome) {
     super(socket, home.options, endName(socket.remoteAddress, socket.remotePort));
@@ -152,9 +155,19 @@ export class ServerLink extends Link {
   }
 
   override expire(): void {
-    if (this.#waits) return this.close("the server is stopping");
-    super.expire();
+    if (!this.#waits) super.expire();
+    else if (this.#reads()) this.deadline = this.options.clock.now() + goodbye;
+    else this.close("the server is stopping");
     if (!this.closed) this.#home.watch(this.deadline);
+  }
+
+  /** Whether the client, which was told to go, goes on reading what it is owed, or has just done so. */
+  #reads(): boolean {
+    const { clock, pingTimeout } = this.options;
+    const owed = this.#owed;
+    this.#owed = this.socket.writableLength > 0;
+    if (this.moved()) this.#moved = clock.now();
+    return this.#owed ? clock.now() - this.#moved < pingTimeout : owed;
   }
 
   override frame(type: number, flags: number, id: number, bytes: Buffer, from: number, to: number): void {
@@ -273,6 +286,7 @@ export class ServerLink extends Link {
       cancellation: stream.cancellation,
       response: stream.response,
       retries: true,
+      outlives: (goesOn) => this.outlives(goesOn),
     };
     this.calls.stream(call, stream).then(
       (error) => stream.finishWith(error),

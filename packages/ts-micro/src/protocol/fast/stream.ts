@@ -1,6 +1,6 @@
 import { MicroError, errors } from "../../errors.ts";
 import type { Body, RawStream, Receiver } from "../../protocol.ts";
-import { Flag, Frame, broken, encodeFailure, messageCost } from "../../wire/fast/frame.ts";
+import { Flag, Frame, broken, encodeFailure, messageCost, requestSize } from "../../wire/fast/frame.ts";
 import { bytesOf } from "../../wire/body.ts";
 import type { Link } from "./link.ts";
 import { wireId } from "./link.ts";
@@ -108,7 +108,7 @@ export abstract class Stream implements RawStream {
     if (this.#finished) return;
     const cost = to - from + messageCost;
     this.#used += cost;
-    if (this.#used > this.#window + this.link.options.maxBody + messageCost)
+    if (this.#used > this.#window + this.link.options.maxBody + requestSize + messageCost)
       throw broken(`stream ${this.id}: more than its credit`);
     let kept: boolean;
     if (this.#receiver !== undefined) kept = !this.#receiver.message(bytes, from, to);
@@ -147,6 +147,8 @@ export abstract class Stream implements RawStream {
 
   /** Nothing more comes: reads give what is there, then the end or `error`. */
   protected finish(error: MicroError | undefined): void {
+    // Whatever the peer has said already: who waits for credit waits no longer.
+    if (error !== undefined) this.#dropWaiting(error);
     if (this.#finished) return;
     this.#finished = true;
     this.#failure = error;
@@ -156,7 +158,6 @@ export abstract class Stream implements RawStream {
       if (error === undefined) reader.resolve(undefined);
       else reader.reject(error);
     }
-    if (error !== undefined) this.#dropWaiting(error);
     this.#receiver?.ended(error, false);
   }
 

@@ -101,7 +101,12 @@ export interface Settings {
 }
 
 /** What holds until the peer's settings have come. */
-export const defaults: Readonly<Settings> = { maxPayload: 4 << 20, credit: 256 << 10, routes: 1024, metadata: 64 };
+export const defaults: Readonly<Settings> = {
+  maxPayload: (4 << 20) + requestSize,
+  credit: 256 << 10,
+  routes: 1024,
+  metadata: 64,
+};
 
 /** What a stream message takes of the credit beside its length. */
 export const messageCost = 32;

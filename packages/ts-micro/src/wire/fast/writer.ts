@@ -8,7 +8,7 @@ export type Body = string | Uint8Array | FlatBody;
 const firstSlab = 8 << 10;
 const slabSize = 256 << 10;
 /** Bodies above this go out as they are, not copied. */
-const copied = 64 << 10;
+export const copied: number = 64 << 10;
 
 /** Frames, one behind the other in a slab that is used again. What is full, or too large to copy, is handed to `out` in order. */
 export class FrameWriter {

@@ -414,6 +414,54 @@ describe("many calls", () => {
       true,
     );
   });
+
+  it("are turned away as streams too", { timeout: 60_000 }, async () => {
+    const { address, one } = await server();
+    const peer = world.dial(address);
+    const first = peer.unary(head(), none);
+    const wire = await one();
+    await wire.frame(Frame.request, 1);
+    await wire.say(reply(1));
+    await first;
+    wire.raw.socket.pause();
+    const body = Buffer.alloc(1 << 20);
+    const ends: (string | undefined)[] = [];
+    for (let n = 0; n < 90; n++) {
+      const stream = peer.stream(head("Test.Sum", { kind: "client" }), undefined, (error) => ends.push(error?.code));
+      stream.send(body).catch(() => {});
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await peer.close();
+    expect(ends).toHaveLength(90);
+    expect(ends.filter((code) => code === "RESOURCE_EXHAUSTED").length).toBeGreaterThan(10);
+  });
+});
+
+describe("a call that waits for no reply", () => {
+  it("has the bytes that it was given, whatever becomes of them after it", async () => {
+    const { address, one } = await server();
+    const peer = world.dial(address);
+    const body = Buffer.alloc(1 << 20, 1);
+    // The second finds the connection there, and settles at once.
+    await peer.unary(head("Test.Echo", { oneway: true }), Buffer.alloc(1));
+    await peer.unary(head("Test.Echo", { oneway: true }), body);
+    body.fill(2);
+    const wire = await one();
+    const { payload } = await wire.frame(Frame.request, 2);
+    expect(payload.subarray(10).equals(Buffer.alloc(1 << 20, 1))).toBe(true);
+  });
+});
+
+describe("a body of 4 MiB", () => {
+  it("goes to a server that says nothing of its limit", async () => {
+    const { address, one } = await server(Buffer.concat([preface(1), frame(Frame.settings, 0, 0, "")]));
+    const peer = world.dial(address);
+    const sent = peer.unary(head(), Buffer.alloc(4 << 20));
+    const wire = await one();
+    expect((await wire.frame(Frame.request, 1)).payload.length).toBe((4 << 20) + 10);
+    await wire.say(reply(1));
+    await sent;
+  });
 });
 
 describe("what was added to a reply", () => {

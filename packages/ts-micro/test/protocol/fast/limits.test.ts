@@ -129,6 +129,10 @@ describe("who calls and gives up without end", () => {
       deaf: () => new Promise<object>((resolve) => goOn.push(() => resolve({}))),
       heeds: (_: object, { signal }) =>
         new Promise<object>((resolve) => signal.addEventListener("abort", () => resolve({}))),
+      async *deafStream() {
+        await new Promise<void>((resolve) => goOn.push(resolve));
+        yield {};
+      },
       hello: () => ({ msg: "well" }),
     });
     await made.start();
@@ -156,6 +160,28 @@ describe("who calls and gives up without end", () => {
     expect(wire.of(Frame.reply).some(({ id }) => id > 4097)).toBe(false);
     expect(await client.call("s", "S.Hello", {})).toEqual({ msg: "well" });
     for (const each of goOn) each();
+  });
+
+  it.each<[string, string, number]>([
+    ["streams", "s\0S.DeafStream\0application/json\0", 1],
+    ["bodies in envelopes", "s\0S.Deaf\0application/json-rpc\0", 0],
+  ])("has to leave with %s too", async (_, where, flags) => {
+    const { service: made, client, goOn } = await service(20_000);
+    const wire = await world.wire(made.server.address);
+    const body = '{"method":"S.Deaf","params":[{}],"id":1}';
+    const calls = Array.from({ length: 5000 }, (_, n) => [
+      request(n + 1, flags === 0 ? { body } : { flags }),
+      ...(flags === 0 ? [] : [frame(Frame.message, Flag.last, n + 1, "{}")]),
+    ]);
+    await wire.say(frame(Frame.define, 0, 1, where), ...calls.flat());
+    await eventually(() => goOn.length === 5000, "they run");
+    await wire.say(...Array.from({ length: 5000 }, (_, n) => frame(Frame.cancel, 0, n + 1)));
+    expect(String((await wire.frame(Frame.goaway)).payload)).toBe(
+      "4096 handlers go on after their calls were given up",
+    );
+    expect(await client.call("s", "S.Hello", {})).toEqual({ msg: "well" });
+    for (const each of goOn) each();
+    await eventually(() => made.server.stats.inFlight === 0, "all is over");
   });
 
   it("gets no more work than there may be at once, on however many connections", async () => {

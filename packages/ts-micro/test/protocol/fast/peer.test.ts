@@ -8,7 +8,7 @@ import { MicroError } from "../../../src/errors.ts";
 import type { CallHead, Peer, RawStream } from "../../../src/protocol.ts";
 import { virtualClock, type VirtualClock } from "../../../src/testing/clock.ts";
 import { text } from "../../../src/testing/protocol/bench.ts";
-import { eventually } from "../../../src/testing/suite.ts";
+import { eventually, within } from "../../../src/testing/suite.ts";
 import { Frame, preface } from "../../../src/wire/fast/frame.ts";
 import { frame } from "../../wire/fast/frames.ts";
 import { FastWorld, failure, hello, type as contentType, type Wire } from "./world.ts";
@@ -160,6 +160,27 @@ describe("a node that our framing does not reach", () => {
     await eventually(() => world.wires.length >= 2, "two connections");
     await new Promise((resolve) => setTimeout(resolve, 20));
     for (let n = 0; n < 5; n++) expect(text((await peer.unary(head(), none)).body)).toBe("first");
+  });
+
+  it("by the second of two connections is connected to again when the first has ended", async () => {
+    let first: Wire | undefined;
+    const address = await world.strange((wire) => {
+      if (first === undefined) {
+        first = wire;
+        setTimeout(() => void wire.say(hello()), 50);
+      } else if (world.wires.length === 2) void wire.raw.write("HTTP/1.1 503 \r\n\r\n").catch(() => {});
+      else void wire.say(hello());
+      wire.raw.socket.on("data", () => {
+        for (const { id } of wire.of(Frame.request)) void wire.say(frame(Frame.reply, 0, id, "again")).catch(() => {});
+      });
+    });
+    const peer = world.dial(address, { connections: 2, clock }, () => other);
+    await peer.unary(head(), none);
+    await eventually(() => world.wires.length === 2, "two connections");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    first?.raw.socket.destroy();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(text((await within(peer.unary(head(), none), "a reply")).body)).toMatch(/^(again|another way)$/);
   });
 
   it("and that has no other way is UNAVAILABLE, refused", async () => {

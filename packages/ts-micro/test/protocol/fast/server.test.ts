@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { errors } from "../../../src/errors.ts";
+import { MicroError, errors } from "../../../src/errors.ts";
 import type { CallHandler } from "../../../src/protocol.ts";
 import { virtualClock } from "../../../src/testing/clock.ts";
 import { text } from "../../../src/testing/protocol/bench.ts";
@@ -274,6 +274,43 @@ describe("draining", () => {
     await within(drained, "drained");
   });
 
+  it("waits for a client that reads, however slowly, and for no other", { timeout: 30_000 }, async () => {
+    const clock = virtualClock();
+    const size = 48 << 20;
+    const { bench } = world;
+    const calls: CallHandler = bench;
+    calls.target = (known) => ({ kind: "unary", route: known }) as never;
+    calls.direct = (call) => call.reply(Buffer.alloc(size, 7));
+    for (const reads of [true, false]) {
+      const listener = await world.serve({ clock, maxBody: size });
+      const wire = await world.wire(listener.address, hello({ maxPayload: size + 10 }));
+      const { socket } = wire.raw;
+      let got = 0;
+      socket.removeAllListeners("data").on("data", (chunk: Buffer) => (got += chunk.length));
+      await eventually(() => got > 0, "its settings");
+      socket.pause();
+      await wire.say(route(1, "Test.Large"), request(1));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      let drained = false;
+      const drain = listener.drain().then(() => (drained = true));
+      // Ten times the patience with one that does not read.
+      for (let n = 0; n < 100; n++) {
+        if (reads && !drained) {
+          const before = got;
+          socket.resume();
+          await eventually(() => got > before, "it reads");
+          socket.pause();
+        }
+        await clock.advance(1100);
+      }
+      if (reads) socket.resume();
+      await within(drain, "drained");
+      await listener.close();
+      if (reads) await eventually(() => got > size, "all of it comes");
+      else expect(got).toBeLessThan(size);
+    }
+  });
+
   it("tells a connection that comes meanwhile", async () => {
     const clock = virtualClock();
     const listener = await world.serve({ clock });
@@ -308,6 +345,34 @@ describe("a peer that is silent", () => {
     await wire.raw.until(() => wire.of(Frame.ping).length === 5);
     await clock.advance(10_100);
     expect((await wire.over())?.type).toBe(Frame.ping);
+  });
+
+  it("but reads on, is not left in the midst of one long reply", { timeout: 30_000 }, async () => {
+    const clock = virtualClock();
+    const size = 48 << 20;
+    const calls: CallHandler = world.bench;
+    calls.target = (known) => ({ kind: "unary", route: known }) as never;
+    calls.direct = (call) => call.reply(Buffer.alloc(size, 7));
+    const { address } = await world.serve({ clock, maxBody: size });
+    const wire = await world.wire(address, hello({ maxPayload: size + 10 }));
+    const { socket } = wire.raw;
+    let got = 0;
+    socket.removeAllListeners("data").on("data", (chunk: Buffer) => (got += chunk.length));
+    await eventually(() => got > 0, "its settings");
+    socket.pause();
+    await wire.say(route(1, "Test.Large"), request(1));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    for (let n = 0; n < 10; n++) {
+      const before = got;
+      socket.resume();
+      await eventually(() => got > before + (1 << 20), "it reads");
+      socket.pause();
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      await clock.advance(9000);
+    }
+    expect(got).toBeLessThan(size);
+    socket.resume();
+    await eventually(() => got > size, "all of it comes");
   });
 
   it("in the middle of its preface is left by the listener's deadline, in the middle of a frame by the ping's", async () => {
@@ -519,6 +584,50 @@ describe("streams from a strange client", () => {
     await wire.raw.until(() => wire.of(Frame.message).length === 4);
     await wire.say(frame(Frame.cancel, 0, 1));
     expect(String((await wire.frame(Frame.end, 1)).payload)).toMatch("CANCELLED");
+  });
+
+  it.each<[string, (wire: Wire) => unknown]>([
+    ["gives up", (wire) => wire.say(frame(Frame.cancel, 0, 1))],
+    ["is gone", (wire) => wire.raw.socket.destroy()],
+  ])("are let go without credit too when the client has said its last, and then %s", async (_, leave) => {
+    let failed: unknown;
+    world.bench.on("bidi", "Test.Count", async (_call, stream) => {
+      try {
+        for (;;) await stream.send(Buffer.alloc(68));
+      } catch (error) {
+        failed = error;
+        throw error;
+      }
+    });
+    const { address } = await world.serve();
+    const wire = await world.wire(address, hello({ credit: 250 }));
+    await wire.say(route(1, "Test.Count"), request(1, { flags: bidi }), frame(Frame.end, 0, 1));
+    await wire.raw.until(() => wire.of(Frame.message).length === 3);
+    await wire.pong("still");
+    await leave(wire);
+    await eventually(() => world.bench.running === 0, "its handler goes on");
+    expect(failed).toBeInstanceOf(MicroError);
+  });
+
+  it("may be one of the longest payload on the last byte of credit", async () => {
+    world.bench.on("client", "Test.Sum", async (call) => {
+      await new Promise((resolve) => call.cancellation.onCancel(resolve));
+      return undefined;
+    });
+    const { address } = await world.serve({ maxBody: 64 << 10 });
+    const wire = await world.wire(address);
+    const [settingsOfServer] = wire.of(Frame.settings);
+    expect(settingsOfServer ?? (await wire.frame(Frame.settings))).toBeDefined();
+    const window = 256 << 10;
+    const longest = (64 << 10) + 10;
+    await wire.say(route(1, "Test.Sum"), request(1, { flags: 2 }));
+    let used = 0;
+    for (; used + longest + 32 < window; used += longest + 32)
+      await wire.say(frame(Frame.message, 0, 1, Buffer.alloc(longest)));
+    await wire.say(frame(Frame.message, 0, 1, Buffer.alloc(window - used - 32 - 1)));
+    await wire.say(frame(Frame.message, 0, 1, Buffer.alloc(longest)));
+    await wire.pong("served");
+    expect(wire.of(Frame.goaway)).toEqual([]);
   });
 
   it("read what came before the end, and the end with the last message", async () => {
