@@ -135,6 +135,19 @@ describe("micro proto", () => {
       "micro: ../there/greeter.proto is not below .: --proto_path=../there looks there\n",
     ]);
     expect((await micro(folder, "proto", "--proto_path=there", "there/greeter.proto")).code).toBe(0);
+    const whole = join(folder, "there/greeter.proto");
+    expect(await micro(folder, "proto", "--proto_path=there", whole)).toMatchObject({ code: 0, stderr: "" });
+  }, 60_000);
+
+  it("compiles no other file than the one that was named, and looks for imports nowhere else", async () => {
+    const files = { "a/x.proto": reply, "b/x.proto": reply, "api/greeter.proto": greeter, "types/reply.proto": reply };
+    const folder = project("shadow", files);
+    const hidden = await micro(folder, "proto", "--proto_path=a,b", "b/x.proto");
+    const words = "b/x.proto is hidden by a/x.proto, which has the same name in an earlier folder of --proto_path";
+    expect([hidden.code, hidden.stderr]).toEqual([1, `micro: ${words}\n`]);
+    const beside = await micro(folder, "proto", "--proto_path=api", "api/greeter.proto");
+    expect(beside.stderr).toContain("api/greeter.proto:3:8: types/reply.proto is not found");
+    expect(beside.code).toBe(1);
   }, 60_000);
 
   it.each([

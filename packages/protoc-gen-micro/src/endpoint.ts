@@ -56,13 +56,16 @@ function httpMetadata(endpoint: string, bindings: readonly Binding[]): Record<st
 /** First paragraph of the comment, and what follows `@example`: what tools show (Go's WithEndpointDocs). */
 function docs(method: DescMethod): Record<string, string> {
   const { leading = "", trailing = "" } = getComments(method);
-  const text = `${leading}\n${trailing}`.replaceAll(/^ /gm, "").trim();
+  const text = `${unstarred(leading)}\n${unstarred(trailing)}`.replaceAll(/^ /gm, "").trim();
   const [prose = "", ...examples] = text.split(/^@example\b/m);
   const [first = ""] = prose.trim().split(/\n\s*\n/);
   const description = first.replaceAll(/\s*\n\s*/g, " ").trim();
   const example = (examples[0] ?? "").trim();
   return { ...(description === "" ? {} : { description }), ...(example === "" ? {} : { example }) };
 }
+
+/** `/** … *\/` is a comment that begins with a star. */
+const unstarred = (comment: string): string => comment.replace(/^\*+(?=\s)/, "");
 
 function unique(list: readonly string[]): string[] {
   return [...new Set(list)];

@@ -127,6 +127,7 @@ describe("a fault is said with its place", () => {
     [p3('import "../b.proto";'), "is no path below the proto path"],
     [p3('import "a.proto";'), "a.proto imports a.proto: a circle"],
     [p3('option nonsense = "x";'), "google.protobuf.FileOptions has no nonsense"],
+    [p3("message A { oneof b { option nonsense = 1; int32 c = 1; } }"), "google.protobuf.OneofOptions has no nonsense"],
     [p3("option optimize_for = FAST;"), "optimize_for is one of SPEED, CODE_SIZE, LITE_RUNTIME"],
     [p3("option java_multiple_files = 1;"), "true or false is expected"],
     [p3('option java_package = "a"; option java_package = "b";'), "option java_package is set twice"],
@@ -156,6 +157,19 @@ describe("a fault is said with its place", () => {
     expect(
       one(p3('import "b.proto"; message A { C c = 1; }'), { ...others, "b.proto": p3('import public "c.proto";') }),
     ).toHaveLength(3);
+  });
+
+  it("what is not imported hides nothing", () => {
+    const others = {
+      "money.proto": p3("package common.v1; message Money {}"),
+      "pay.proto": p3('package acme; import "inner.proto"; message Pay { acme.common.Inner i = 1; }'),
+      "inner.proto": p3("package acme.common; message Inner {}"),
+    };
+    const text = 'package acme.shop; import "money.proto"; import "pay.proto"; message A { common.v1.Money m = 1; }';
+    const shop = one(p3(text), others).find(({ name }) => name === "a.proto");
+    expect(shop?.messageType[0]?.field[0]?.typeName).toBe(".common.v1.Money");
+    const inner = text.replace('import "pay', 'import "inner.proto"; import "pay');
+    expect(() => one(p3(inner), others)).toThrow("common.v1.Money is not declared (it would be acme.common.v1.Money)");
   });
 
   it("messages in messages without end are refused before the stack is", () => {

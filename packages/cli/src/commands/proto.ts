@@ -1,5 +1,5 @@
 import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { dirname, join, relative, sep } from "node:path";
+import { dirname, join, relative, resolve, sep } from "node:path";
 import { errors } from "ts-micro";
 import { type Command, needArgs, UsageError } from "../command.ts";
 
@@ -33,13 +33,20 @@ export const proto: Command = {
     const names = args.map((file) => nameOf(file, roots));
     const { generate, ProtoFault } = await import("protoc-gen-micro");
     const written = await generate(names, {
-      read: (name) => textOf(placeOf(name, roots)),
+      read(name) {
+        const place = placeOf(name, roots);
+        return place === undefined ? undefined : readFileSync(place, "utf8");
+      },
       parameter: `target=${target},import_extension=${import_extension},erasable_syntax=true`,
       signal,
     }).catch((error: unknown) => {
       if (!(error instanceof ProtoFault)) throw error;
       const { file, line, column } = error.place;
-      throw errors.badRequest("ts-micro-cli", `${placeOf(file, roots)}:${line}:${column}: ${error.detail}`, error);
+      throw errors.badRequest(
+        "ts-micro-cli",
+        `${placeOf(file, roots) ?? file}:${line}:${column}: ${error.detail}`,
+        error,
+      );
     });
     for (const { path, text } of written) {
       const file = join(folder, path);
@@ -55,7 +62,14 @@ function nameOf(file: string, roots: readonly string[]): string {
   if (!isFile(file)) throw errors.notFound("ts-micro-cli", `${file}: no such file`);
   for (const root of roots) {
     const below = relative(root, file);
-    if (below.split(sep)[0] !== ".." && join(root, below) === join(file)) return below.split(sep).join("/");
+    if (below.split(sep)[0] === ".." || resolve(root, below) !== resolve(file)) continue;
+    const name = below.split(sep).join("/");
+    const place = placeOf(name, roots);
+    if (place === undefined || resolve(place) === resolve(file)) return name;
+    throw errors.badRequest(
+      "ts-micro-cli",
+      `${file} is hidden by ${place}, which has the same name in an earlier folder of --proto_path`,
+    );
   }
   throw errors.badRequest(
     "ts-micro-cli",
@@ -63,12 +77,8 @@ function nameOf(file: string, roots: readonly string[]): string {
   );
 }
 
-function placeOf(name: string, roots: readonly string[]): string {
-  return roots.map((root) => join(root, name)).find(isFile) ?? name;
-}
-
-function textOf(file: string): string | undefined {
-  return isFile(file) ? readFileSync(file, "utf8") : undefined;
+function placeOf(name: string, roots: readonly string[]): string | undefined {
+  return roots.map((root) => join(root, name)).find(isFile);
 }
 
 function isFile(file: string): boolean {

@@ -218,7 +218,7 @@ class Parser {
         this.#extend(own, 6, proto.extension, [...own.path, 3], proto.nestedType);
       else if (at.sees("extensions")) this.#extensionRanges(proto, own);
       else if (at.sees("reserved")) readReserved(at, proto, this.#editions);
-      else if (at.sees("option") && !at.sees("=", 2)) {
+      else if (at.sees("option")) {
         at.next();
         options.push(this.#option());
       } else if (at.sees("oneof")) this.#oneof(proto, own);
@@ -395,7 +395,7 @@ class Parser {
     const before = message.field.length;
     while (!at.take("}")) {
       if (at.take(";")) continue;
-      if (at.sees("option") && !at.sees("=", 2)) {
+      if (at.sees("option")) {
         at.next();
         options.push(this.#option());
         continue;

@@ -5,7 +5,9 @@ import type { Declared, Parsed, Reference } from "./parsed.ts";
 type What = Declared["what"] | { readonly kind: "package" };
 interface Symbol {
   readonly what: What;
+  /** Where it is declared, or first; a package may be in several. */
   readonly file: string;
+  readonly files: Set<string>;
 }
 
 /** All declarations of a set of files by their full names, and which file sees which. */
@@ -18,9 +20,9 @@ export class Symbols {
   add({ proto, declared }: Parsed): void {
     for (let at = proto.package; at !== ""; at = at.slice(0, Math.max(0, at.lastIndexOf(".")))) {
       const other = this.#byName.get(at);
-      if (other === undefined) this.#byName.set(at, { what: { kind: "package" }, file: proto.name });
-      else if (other.what.kind !== "package")
-        throw fault(firstPlace(proto), `package ${at} has the name of ${a(other.what.kind)} in ${other.file}`);
+      if (other === undefined) this.#set(at, { kind: "package" }, proto);
+      else if (other.what.kind === "package") other.files.add(proto.name);
+      else throw fault(firstPlace(proto), `package ${at} has the name of ${a(other.what.kind)} in ${other.file}`);
     }
     for (const { name, place, what } of declared) {
       const other = this.#byName.get(name);
@@ -29,7 +31,7 @@ export class Symbols {
           place,
           `${name} is declared already${other.file === proto.name ? "" : `, as ${a(other.what.kind)} in ${other.file}`}`,
         );
-      this.#byName.set(name, { what, file: proto.name });
+      this.#set(name, what, proto);
       if (what.kind === "extension") this.#extensions.set(name, what.proto);
     }
   }
@@ -51,19 +53,22 @@ export class Symbols {
     return this.#byName.get(name)?.what;
   }
 
+  #set(name: string, what: What, { name: file }: FileDescriptorProto): void {
+    this.#byName.set(name, { what, file, files: new Set([file]) });
+  }
+
   /**
-   * A name from within `scope`: the innermost declaration wins that its first part names, and that can hold the rest of it.
+   * A name from within `scope`: of what `file` sees the innermost declaration wins that its first part names, and that can hold the rest of it.
    * @throws ProtoFault when there is none, or it is not imported
    */
   find(name: string, scope: string, file: string, place: Place): { name: string; what: What } {
-    const found = this.#search(name, scope);
+    const found = this.#search(name, scope, file) ?? this.#search(name, scope);
     const symbol = this.#byName.get(found ?? "");
     if (found === undefined || symbol === undefined) {
       const meant = found === undefined || found === name ? "" : ` (it would be ${found})`;
       throw fault(place, `${name} is not declared${meant}${this.#like(name)}`);
     }
-    if (symbol.what.kind !== "package" && this.#visible.get(file)?.has(symbol.file) !== true)
-      throw fault(place, `${name} is in ${symbol.file}, which is not imported`);
+    if (!this.#sees(file, symbol)) throw fault(place, `${name} is in ${symbol.file}, which is not imported`);
     return { name: found, what: symbol.what };
   }
 
@@ -84,12 +89,20 @@ export class Symbols {
     set(`.${found}`, what.kind);
   }
 
-  #search(name: string, scope: string): string | undefined {
+  /** Whether it is in the file, or in one that it imports. */
+  #sees(file: string, { files }: Symbol): boolean {
+    const visible = this.#visible.get(file);
+    return visible !== undefined && [...files].some((each) => visible.has(each));
+  }
+
+  /** `file`: only in what it sees. */
+  #search(name: string, scope: string, file?: string): string | undefined {
     if (name.startsWith(".")) return name.slice(1);
     const [first = "", ...rest] = name.split(".");
     for (let at = scope; ; at = at.slice(0, Math.max(0, at.lastIndexOf(".")))) {
       const prefix = at === "" ? "" : `${at}.`;
-      const kind = this.get(prefix + first)?.kind;
+      const symbol = this.#byName.get(prefix + first);
+      const kind = symbol && (file === undefined || this.#sees(file, symbol)) ? symbol.what.kind : undefined;
       if (rest.length === 0 ? isType(kind) : isAggregate(kind)) return prefix + name;
       if (at === "") return undefined;
     }
