@@ -60,7 +60,7 @@ function docs(method: DescMethod): Record<string, string> {
   const [prose = "", ...examples] = text.split(/^@example\b/m);
   const [first = ""] = prose.trim().split(/\n\s*\n/);
   const description = first.replaceAll(/\s*\n\s*/g, " ").trim();
-  const example = (examples[0] ?? "").trim();
+  const example = (examples[0] ?? "").trim().replaceAll(/\s*\n\s*/g, " ");
   return { ...(description === "" ? {} : { description }), ...(example === "" ? {} : { example }) };
 }
 

@@ -130,7 +130,7 @@ describe("a generated client and a generated handler", () => {
       path: "/v1/items/{id},/v1/shop/{shop}/items/{id}",
       description: "Gets an item.",
     });
-    expect(found.get("Shop.Upload")).toMatchObject({ description: "Takes many.", example: '{\n  "id": "7"\n}' });
+    expect(found.get("Shop.Upload")).toMatchObject({ description: "Takes many.", example: '{ "id": "7" }' });
     expect(shopEndpoints.filter(({ idempotent }) => idempotent).map(({ method }) => method)).toEqual([
       "getItem",
       "putItem",

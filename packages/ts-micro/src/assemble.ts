@@ -15,6 +15,7 @@ import { enableAmbient } from "./internal/ambient.ts";
 import type { Driver } from "./internal/driver.ts";
 import { isLogged } from "./internal/logged.ts";
 import type { Level, Logger } from "./logger.ts";
+import { carefulLogger } from "./logger/common/careful.ts";
 import { consoleLogger } from "./logger/console.ts";
 import type { Protocol } from "./protocol.ts";
 import { protocolNames } from "./protocol-names.ts";
@@ -135,7 +136,10 @@ export function assemble(
   const servingNames = protocolNames(settings.server ?? settings.protocol);
   const callingNames = protocolNames(settings.client ?? settings.protocol);
   for (const one of options.protocols ?? []) if (typeof one === "string") protocolNames(one);
-  const logger = options.logger ?? consoleLogger({ level: levelOf(settings.logLevel) ?? options.logLevel ?? "info" });
+  const logger =
+    options.logger === undefined
+      ? consoleLogger({ level: levelOf(settings.logLevel) ?? options.logLevel ?? "info" })
+      : carefulLogger(options.logger);
   const registryChoice = settings.registry ?? options.registry;
   const registry =
     typeof registryChoice === "object"

@@ -1,11 +1,8 @@
 import { MicroError } from "../errors.ts";
 import type { Node } from "../registry.ts";
-import { isOfRouter } from "../wire/error.ts";
+import { isOfRouter, nobody } from "../wire/error.ts";
 import { isMissing } from "../wire/grpc/status.ts";
 import type { Candidates } from "./nodes.ts";
-
-/** Of errors that name nobody: plain texts, such as the router's, and what a foreign gRPC server said. */
-const nobody: ReadonlySet<string> = new Set(["", "go.micro.client"]);
 
 /**
  * `error` as the caller gets it: it tells which call it was, and where a connection is to blame, at which node. What a service answered

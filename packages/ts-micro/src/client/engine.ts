@@ -180,12 +180,16 @@ export class ClientEngine {
         : undefined;
     }
     const candidates = this.know(target);
-    if (candidates === undefined || candidates.nodes.length === 0) return undefined;
+    if (candidates === undefined || candidates.nodes.length === 0 || candidates === target.roundabout) return undefined;
     const typed = this.#typed(target, options?.contentType);
     if (typed === undefined) return undefined;
     const node = this.options.selector.select(target.service, candidates.nodes);
-    const peer = this.#peers.of(node);
-    if (peer.direct === undefined) return undefined;
+    const peer = this.#peers.of(node, target.service);
+    if (peer.direct === undefined) {
+      target.roundabout = candidates;
+      target.chosen = node;
+      return undefined;
+    }
     this.#budget.request();
     return new QuickCall(this, target, typed, request, options, made).start(peer, node, candidates);
   }
@@ -234,12 +238,12 @@ export class ClientEngine {
     );
   }
 
-  /** Kind of an endpoint by its registry record, asking if need be; undefined when no record tells. */
+  /** Kind of an endpoint by its registry record, asking if need be; undefined when no record tells. And what that took, in milliseconds. */
   async kindOf(
     service: string,
     endpoint: string,
     options: CallOptions | undefined,
-  ): Promise<EndpointFacts["kind"] | undefined> {
+  ): Promise<{ kind: EndpointFacts["kind"] | undefined; took: number }> {
     const { clock, requestTimeout } = this.options;
     const { call, unlink } = prepare(clock, requestTimeout, {
       service,
@@ -250,7 +254,9 @@ export class ClientEngine {
       known: undefined,
     });
     try {
-      return (await holding(Promise.resolve(this.candidates(call)))).facts.get(endpoint)?.kind;
+      const began = clock.now();
+      const { facts } = await holding(Promise.resolve(this.candidates(call)));
+      return { kind: facts.get(endpoint)?.kind, took: clock.now() - began };
     } finally {
       unlink?.();
     }
@@ -312,8 +318,14 @@ export class ClientEngine {
     );
   }
 
-  peer(node: Node): Peer {
-    return this.#peers.of(node);
+  peer(node: Node, call: PreparedCall): Peer {
+    return this.#peers.of(node, this.#found(call));
+  }
+
+  /** The service by whose name its nodes were found; undefined for addresses. */
+  #found(call: PreparedCall): string | undefined {
+    const { proxy } = this.options;
+    return (call.options.address ?? proxy?.address) === undefined ? (proxy?.service ?? call.service) : undefined;
   }
 
   async close(): Promise<void> {
@@ -355,14 +367,19 @@ export class ClientEngine {
   /** A call that an interceptor gave other bounds. */
   #anew(given: PreparedCall): Promise<unknown> {
     const { call, unlink } = preparedAnew(this.options.clock, given);
-    if (call.kind === "unary") return this.#perform(call).finally(unlink);
-    const over = (): void => {
+    try {
+      if (call.kind === "unary") return this.#perform(call).finally(unlink);
+      const over = (unread: boolean): void => {
+        unlink();
+        call.over?.(unread);
+      };
+      const opened = this.#perform({ ...call, over });
+      opened.catch(unlink);
+      return opened;
+    } catch (error) {
       unlink();
-      call.over?.();
-    };
-    const opened = this.#perform({ ...call, over });
-    opened.catch(unlink);
-    return opened;
+      throw error;
+    }
   }
 
   /** `first`: the first attempt was made already, in vain. */
@@ -376,7 +393,7 @@ export class ClientEngine {
         const found = this.candidates(call);
         const candidates = found instanceof Promise ? await found : found;
         if (clock.now() >= call.deadline) throw tooLate(call);
-        const node = selector.select(call.service, candidates.nodes, excluded);
+        const node = chosen(call, candidates) ?? selector.select(call.service, candidates.nodes, excluded);
         const began = clock.now();
         selector.started(call.service, node);
         let failure: MicroError | undefined;
@@ -434,7 +451,7 @@ export class ClientEngine {
     const body = codec.encode(call.request, call.known?.descriptors?.request, envelope);
     let reply: Reply;
     try {
-      reply = await this.#peers.of(attempt.node).unary(head, body, call.cancellation);
+      reply = await this.peer(attempt.node, call).unary(head, body, call.cancellation);
     } catch (error) {
       throw isMicroError(error) ? ofCall(error, call, attempt.node) : error;
     }
@@ -446,10 +463,16 @@ export class ClientEngine {
   #sweep(service: string): void {
     const records = this.options.registry.peek(service);
     if (records === undefined) return;
-    const present = new Set(records.flatMap((record) => record.nodes.map((node) => node.id)));
-    const suffix = `${service}-`;
-    this.#peers.sweep((node) => present.has(node.id) || !node.id.startsWith(suffix));
+    this.#peers.sweep(service, new Set(records.flatMap((record) => record.nodes.map((node) => node.id))));
   }
+}
+
+/** The node that was chosen for a call before it was known that it cannot go straight. */
+function chosen({ target }: PreparedCall, candidates: Candidates): Node | undefined {
+  const node = target?.chosen;
+  if (target === undefined || node === undefined) return undefined;
+  target.chosen = undefined;
+  return candidates === target.roundabout ? node : undefined;
 }
 
 /** An attempt that failed, and among which nodes its node was chosen. */

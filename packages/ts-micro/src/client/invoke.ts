@@ -1,4 +1,5 @@
 import type { CallOptions, Kind } from "../context.ts";
+import { milliseconds } from "../duration.ts";
 import type { Duplex } from "../endpoint.ts";
 import { errors } from "../errors.ts";
 import { isAsyncIterable } from "../internal/async-iterable.ts";
@@ -60,12 +61,19 @@ function undecided(
   const live = new Promise<Duplex<unknown, unknown>>((resolve) => (tell = resolve));
   const streams = isAsyncIterable(request);
   const promise = (async (): Promise<unknown> => {
-    const taken = kept(options);
+    let taken = kept(options);
     const open = (kind: Kind): Duplex<unknown, unknown> => {
       checkSource(kind, endpoint, request);
       return client.stream(kind, service, endpoint, request, taken);
     };
-    const kind = known ?? (await learn(taken));
+    let kind: EndpointFacts["kind"] | undefined = known;
+    if (kind === undefined) {
+      const learnt = await learn(taken);
+      ({ kind } = learnt);
+      // One time limit for both.
+      if (taken?.timeout !== undefined && learnt.took >= 1)
+        taken = { ...taken, timeout: Math.max(0, milliseconds(taken.timeout) - learnt.took) };
+    }
     // Lets `for await` announce itself even when the record was there already.
     await Promise.resolve();
     if (kind === "unary" || (kind === undefined && !wanted && !streams)) {
@@ -148,7 +156,9 @@ function undecided(
   });
   return promise;
 
-  async function learn(taken: CallOptions | undefined): Promise<EndpointFacts["kind"] | undefined> {
+  async function learn(
+    taken: CallOptions | undefined,
+  ): Promise<{ kind: EndpointFacts["kind"] | undefined; took: number }> {
     try {
       return await (await client.load()).kindOf(service, endpoint, taken);
     } catch (error) {

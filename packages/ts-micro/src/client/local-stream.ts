@@ -47,7 +47,7 @@ export function openLocal(
     .finally(() => {
       sent.fail(cancellation.reason ?? errors.invalidState(id, "the stream is over"));
       unlink?.();
-      call.over?.();
+      call.over?.(replies.unread > 0);
     });
   const cancel = (reason?: unknown): void => {
     const error = reason === undefined ? errors.cancelled(id, "cancelled") : fromUnknown(reason, id);

@@ -9,6 +9,8 @@ const most = 4096;
 export class Peers {
   readonly #protocols: readonly Protocol[];
   readonly #peers = new Map<string, Peer>();
+  /** By whose name the nodes of these were found. */
+  readonly #services = new WeakMap<Peer, string>();
   /** Their node is gone, their last calls are not. */
   readonly #leaving = new Set<Peer>();
   /** The node that was asked for last, as it was then, and its peer. */
@@ -27,17 +29,18 @@ export class Peers {
     return this.#protocols.some((protocol) => spoken(protocol, node));
   }
 
-  of(node: Node): Peer {
+  /** `service`: by whose name it was found, undefined for an address. */
+  of(node: Node, service: string | undefined): Peer {
     const { id, address } = node;
     if (id === this.#lastId && address === this.#lastAddress) return this.#lastPeer as Peer;
-    const peer = this.#of(node);
+    const peer = this.#of(node, service);
     this.#lastId = id;
     this.#lastAddress = address;
     this.#lastPeer = peer;
     return peer;
   }
 
-  #of(node: Node): Peer {
+  #of(node: Node, service: string | undefined): Peer {
     const known = this.#peers.get(node.id);
     if (known !== undefined && known.node.address === node.address) return known;
     if (this.#closed) throw errors.invalidState("go.micro.client", "the client is closed");
@@ -46,12 +49,14 @@ export class Peers {
     const ways = this.#protocols.filter((protocol) => spoken(protocol, node));
     const peer = exitAmbient(() => dial(ways.length > 0 ? ways : [this.#usual()], node));
     this.#peers.set(node.id, peer);
+    if (service !== undefined) this.#services.set(peer, service);
     return peer;
   }
 
-  /** Lets go of every peer whose node is no longer wanted and that has nothing pending. */
-  sweep(wanted: (node: Node) => boolean): void {
-    for (const peer of this.#peers.values()) if (!wanted(peer.node)) this.#retire(peer);
+  /** Lets go of every peer of `service` whose node is not `present` any more and that has nothing pending. */
+  sweep(service: string, present: ReadonlySet<string>): void {
+    for (const peer of this.#peers.values())
+      if (this.#services.get(peer) === service && !present.has(peer.node.id)) this.#retire(peer);
     for (const peer of this.#leaving) this.#retire(peer);
   }
 

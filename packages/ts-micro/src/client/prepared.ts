@@ -19,8 +19,8 @@ export interface PreparedCall extends ClientCall {
   /** What bounded it, for the error when time is up. */
   readonly limit: number;
   readonly inherited: boolean;
-  /** Of a stream: it has ended on the wire, whether anybody reads it or not. */
-  readonly over?: () => void;
+  /** Of a stream: it has ended on the wire, whether anybody reads it or not. `unread`: there is something to read yet. */
+  readonly over?: (unread: boolean) => void;
   /** Of a stream: its reader has been told the end. */
   readonly told?: () => void;
 }

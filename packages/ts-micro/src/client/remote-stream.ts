@@ -39,6 +39,8 @@ class RemoteStream extends Incoming implements OpenStream {
   #sourceError: MicroError | undefined;
   /** Its user wants no more of it. */
   #left = false;
+  /** It is over on the wire. */
+  #closed = false;
 
   constructor(engine: ClientEngine, call: PreparedCall) {
     super(id, true);
@@ -54,6 +56,7 @@ class RemoteStream extends Incoming implements OpenStream {
     this.#node = selector.select(call.service, nodes, this.#tried);
     this.#tried.add(this.#node.id);
     const attempt = ++this.#attempts;
+    this.#closed = false;
     this.#began = clock.now();
     selector.started(call.service, this.#node);
     this.#reported = false;
@@ -61,11 +64,13 @@ class RemoteStream extends Incoming implements OpenStream {
       const contentType = this.#engine.contentTypeOf(call, this.#node);
       this.#codec = this.#engine.codec(contentType);
       this.#raw = this.#engine
-        .peer(this.#node)
+        .peer(this.#node, call)
         .stream(this.#engine.head(call, contentType), call.cancellation, (error) => {
+          if (attempt !== this.#attempts) return;
           // Also when nobody reads any more.
-          if (attempt === this.#attempts) this.#report(error);
-          call.over?.();
+          this.#report(error);
+          this.#closed = true;
+          if (error === undefined || !this.#again(error)) call.over?.(this.unread > 0);
         });
     } catch (error) {
       const failure = fromUnknown(error, id);
@@ -127,6 +132,7 @@ class RemoteStream extends Incoming implements OpenStream {
       error = fromUnknown(cause, id);
     }
     super.ended(error, dropped);
+    this.#call.over?.(this.unread > 0);
   }
 
   protected valueAt(bytes: Buffer, from: number, to: number): unknown {
@@ -192,7 +198,8 @@ class RemoteStream extends Incoming implements OpenStream {
       for await (const message of { [Symbol.asyncIterator]: () => iterator }) await this.#post(message);
       this.#raw.end();
     } catch (error) {
-      // Either the source failed, which is the call's failure, or the stream is over and its reader is told why.
+      // Over on the wire: its reader is told how, after what came before. Else the source failed, or gave what cannot be sent.
+      if (this.#closed) return;
       this.#sourceError = fromUnknown(error, id);
       this.#raw.cancel(this.#sourceError);
     }

@@ -47,7 +47,10 @@ export class ClientStream implements Duplex<unknown, unknown> {
     this.#call = {
       ...call,
       cancellation: this.#cancellation,
-      over: () => this.#let(),
+      over: (unread) => {
+        if (!unread) this.#unlink?.();
+        this.#let();
+      },
       told: () => this.#finish(),
     };
   }

@@ -1,5 +1,6 @@
 import type { Codec, MessageDescriptor } from "../codec.ts";
 import type { Route } from "../protocol.ts";
+import type { Node } from "../registry.ts";
 import type { LocalEndpoint, LocalService } from "../server.ts";
 import type { Candidates, EndpointFacts } from "./nodes.ts";
 import type { Known } from "./options.ts";
@@ -20,6 +21,10 @@ export class Target {
   /** Nodes and facts, as of `edition` of the directory and until `until`. */
   candidates: Candidates | undefined = undefined;
   facts: EndpointFacts | undefined = undefined;
+  /** Nodes of which one, at least, cannot be called straight: to choose one in vain would be a choice that the selector counts. */
+  roundabout: Candidates | undefined = undefined;
+  /** Chosen among them, and not called yet. */
+  chosen: Node | undefined = undefined;
   edition = -1;
   until = 0;
   /** For the client's usual content type. */

@@ -9,14 +9,18 @@ interface Waiting<T> {
 export class Channel<T> implements AsyncIterableIterator<T, undefined> {
   readonly #room: number;
   readonly #values: T[] = [];
-  #senders: Waiting<void>[] = [];
-  #readers: Waiting<IteratorResult<T, undefined>>[] = [];
+  readonly #senders: Waiting<void>[] = [];
+  readonly #readers: Waiting<IteratorResult<T, undefined>>[] = [];
   #ended = false;
   #error: MicroError | undefined;
   #last: MicroError | undefined;
 
   constructor(room: number) {
     this.#room = room;
+  }
+
+  get unread(): number {
+    return this.#values.length;
   }
 
   /** Resolves when there is room for the next value; rejects when the channel is over. */
@@ -33,7 +37,7 @@ export class Channel<T> implements AsyncIterableIterator<T, undefined> {
     return new Promise((resolve, reject) => this.#senders.push({ resolve, reject }));
   }
 
-  /** No further values; the reader gets those that are there, then the end, or `error`. */
+  /** No further values; the reader gets those that are there, then the end, or `error`, which senders who wait get at once. */
   end(error?: MicroError): void {
     if (this.#ended) return;
     this.#ended = true;
@@ -42,6 +46,7 @@ export class Channel<T> implements AsyncIterableIterator<T, undefined> {
       if (error === undefined) reader.resolve({ done: true, value: undefined });
       else reader.reject(error);
     }
+    if (error !== undefined) this.#dropSenders(error);
   }
 
   /** Over at once: unread values are gone, reader and senders get `error`. */
@@ -50,8 +55,11 @@ export class Channel<T> implements AsyncIterableIterator<T, undefined> {
     this.#error = error;
     this.#values.length = 0;
     for (const reader of this.#readers.splice(0)) reader.reject(error);
-    for (const sender of this.#senders) sender.reject(error);
-    this.#senders = [];
+    this.#dropSenders(error);
+  }
+
+  #dropSenders(error: MicroError): void {
+    for (const sender of this.#senders.splice(0)) sender.reject(error);
   }
 
   next(): Promise<IteratorResult<T, undefined>> {

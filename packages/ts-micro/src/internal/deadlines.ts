@@ -1,4 +1,5 @@
 import type { Clock, Timer } from "../clock.ts";
+import { exitAmbient } from "./ambient.ts";
 
 /** An entry of a table guarded by {@link Deadlines}. `deadline` is a time of the clock; Infinity for none. */
 export interface Expiring {
@@ -36,7 +37,8 @@ export class Deadlines<T extends Expiring> {
   #arm(at: number): void {
     if (this.#timer !== undefined) this.#clock.cancel(this.#timer);
     this.#wake = at;
-    this.#timer = this.#clock.after(at - this.#clock.now() + 0.5, this.#sweep);
+    // Whoever it is armed by: it is for all.
+    this.#timer = exitAmbient(() => this.#clock.after(at - this.#clock.now() + 0.5, this.#sweep));
   }
 
   #sweep = (): void => {

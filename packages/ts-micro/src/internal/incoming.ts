@@ -102,6 +102,11 @@ export abstract class Incoming implements Receiver, AsyncIterableIterator<unknow
     this.#awake();
   }
 
+  /** Messages that nobody has read yet. */
+  protected get unread(): number {
+    return this.#unread.count;
+  }
+
   next(): Promise<IteratorResult<unknown, undefined>> {
     if (this.#unread.count > 0) return Promise.resolve({ done: false, value: this.#take() });
     if (this.#over) return this.#end();

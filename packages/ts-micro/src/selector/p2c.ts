@@ -61,6 +61,8 @@ export const driver: Driver<Selector> = { name: "p2c", fromAddress: () => p2cSel
 
 /** The states of the nodes of one array, in its order: a stable array costs no look-up. */
 interface Slot {
+  /** By the node's id. Nodes may serve several services, as a proxy's do: each has its own account of them. */
+  readonly byId: Map<string, NodeState>;
   nodes: readonly Node[];
   states: NodeState[];
   /** Last other array seen: seen twice in a row, it takes the place of `nodes`. */
@@ -77,12 +79,12 @@ class PowerOfTwo implements P2cSelector {
   readonly #random: (() => number) | undefined;
   #seed = (Math.random() * 2 ** 32) | 1;
   readonly #health: HealthOptions;
-  readonly #states = new Map<string, NodeState>();
   readonly #slots = new Map<string, Slot>();
   #lastService = "";
   #lastSlot: Slot | undefined;
   #lastNode: Node | undefined;
   #lastState: NodeState | undefined;
+  #count = 0;
   #sweepAt = 64;
 
   constructor(options: P2cSelectorOptions) {
@@ -100,7 +102,7 @@ class PowerOfTwo implements P2cSelector {
     const n = nodes.length;
     if (n < 2) {
       const only = nodes[0] as Node;
-      if (only !== this.#lastNode) {
+      if (only !== this.#lastNode || this.#lastState?.service !== service) {
         this.#sweepIfDue();
         this.#lastState = this.#state(service, only, false);
         this.#lastNode = only;
@@ -126,7 +128,8 @@ class PowerOfTwo implements P2cSelector {
   }
 
   started(service: string, node: Node): void {
-    if (node === this.#lastNode) begun(this.#lastState as NodeState, this.#clock);
+    const last = this.#lastState;
+    if (node === this.#lastNode && last?.service === service) begun(last, this.#clock);
     else {
       this.#sweepIfDue();
       begun(this.#state(service, node, false), this.#clock);
@@ -134,8 +137,10 @@ class PowerOfTwo implements P2cSelector {
   }
 
   ended(service: string, node: Node, ms: number, error?: MicroError): void {
-    const state = node === this.#lastNode ? this.#lastState : this.#states.get(node.id);
-    if (state === undefined || state.service !== service) return;
+    const last = this.#lastState;
+    const state =
+      node === this.#lastNode && last?.service === service ? last : this.#slots.get(service)?.byId.get(node.id);
+    if (state === undefined) return;
     over(state);
     if (error !== undefined) this.#failed(state, error);
     else if (state.ejected || state.failures > 0) this.#recovered(state);
@@ -147,21 +152,24 @@ class PowerOfTwo implements P2cSelector {
   }
 
   reset(service?: string): void {
-    for (const [id, state] of this.#states)
-      if (service === undefined || state.service === service) this.#states.delete(id);
     if (service === undefined) this.#slots.clear();
     else this.#slots.delete(service);
+    this.#count = this.#all().length;
     this.#forgetLast();
   }
 
   snapshot(): NodeHealth[] {
-    return Array.from(this.#states.values(), ({ service, id, inflight, ewma, ejected }) => ({
+    return this.#all().map(({ service, id, inflight, ewma, ejected }) => ({
       service,
       id,
       inflight,
       latency: ewma,
       ejected,
     }));
+  }
+
+  #all(): NodeState[] {
+    return [...this.#slots.values()].flatMap(({ byId }) => [...byId.values()]);
   }
 
   /** A whole number below `n`. */
@@ -241,10 +249,11 @@ class PowerOfTwo implements P2cSelector {
   }
 
   #slot(service: string): Slot {
+    if (service === this.#lastService && this.#lastSlot !== undefined) return this.#lastSlot;
     let slot = this.#slots.get(service);
     if (slot === undefined) {
       if (this.#slots.size >= 4096) this.reset();
-      slot = { nodes: [], states: [], next: undefined };
+      slot = { byId: new Map(), nodes: [], states: [], next: undefined };
       this.#slots.set(service, slot);
     }
     this.#lastService = service;
@@ -267,25 +276,31 @@ class PowerOfTwo implements P2cSelector {
   }
 
   #state(service: string, node: Node, joins: boolean): NodeState {
-    const known = this.#states.get(node.id);
-    if (known !== undefined && known.service === service) return known;
+    const { byId } = this.#slot(service);
+    const known = byId.get(node.id);
+    if (known !== undefined) return known;
     const state = newState(node.id, service);
     if (joins) warm(state, this.#clock.now(), this.#health);
-    this.#states.set(node.id, state);
+    byId.set(node.id, state);
+    this.#count++;
     return state;
   }
 
   /** Drops the nodes that are in no list, have no call and no ejection running. Never while somebody holds a state that is in no list yet. */
   #sweepIfDue(): void {
-    if (this.#states.size < this.#sweepAt) return;
+    if (this.#count < this.#sweepAt) return;
     const now = this.#clock.now();
-    const live = new Set<NodeState>();
-    for (const slot of this.#slots.values()) for (const state of slot.states) live.add(state);
-    for (const [id, state] of this.#states) {
-      if (!live.has(state) && state.inflight === 0 && (!state.ejected || state.until <= now)) this.#states.delete(id);
+    this.#count = 0;
+    for (const [service, slot] of this.#slots) {
+      const live = new Set(slot.states);
+      for (const [id, state] of slot.byId)
+        if (!live.has(state) && state.inflight === 0 && (!state.ejected || state.until <= now)) slot.byId.delete(id);
+      this.#count += slot.byId.size;
+      // The last one is in the hands of whoever had it swept.
+      if (slot.byId.size === 0 && slot !== this.#lastSlot) this.#slots.delete(service);
     }
     this.#forgetLast();
-    this.#sweepAt = Math.max(64, this.#states.size * 2);
+    this.#sweepAt = Math.max(64, this.#count * 2);
   }
 
   #forgetLast(): void {

@@ -14,6 +14,9 @@ import { Routes } from "./routes.ts";
 import { Running } from "./running.ts";
 import { Subscribers } from "./subscribers.ts";
 
+/** How long the registry and the broker may take to let it go, in milliseconds. */
+const patience = 2000;
+
 /** Listens, routes, registers, subscribes; and stops without losing a call. Everything it uses is given to it. */
 export class ServerEngine {
   readonly options: ServerEngineOptions;
@@ -184,7 +187,10 @@ export class ServerEngine {
     const unsubscribed = this.#subscribers.close().catch((error: unknown) => {
       logger.warn(`${name}: cannot unsubscribe: ${fromUnknown(error).detail}`, { error });
     });
-    await Promise.all([this.#registration?.close(2000), unsubscribed]);
+    const late = new AbortController();
+    const told = Promise.race([unsubscribed, sleep(this.options.clock, patience, late.signal)]);
+    await Promise.all([this.#registration?.close(patience), told]);
+    late.abort();
   }
 
   async #closeAll(): Promise<void> {

@@ -27,10 +27,12 @@ export function localService(
     calls.count(failure, endpoint, error);
     return failure;
   };
+  /** To a caller who is a handler, and hands it on, it is what another service answered: its own call has run. */
+  const missing = (endpoint: string): MicroError => Object.assign(routes.missing(endpoint), { layer: "remote" });
   const context = (call: LocalCall): CallContext => new CallContext({ ...call, local: "", remote: "" }, host);
   const unaryDispatch = (endpoint: string): Dispatch => {
     const dispatch = routes.get(endpoint);
-    if (dispatch === undefined) throw routes.missing(endpoint);
+    if (dispatch === undefined) throw missing(endpoint);
     if (dispatch.kind !== "unary") throw errors.methodNotAllowed(service, `${endpoint} is a stream: open it as one`);
     return dispatch;
   };
@@ -81,7 +83,7 @@ export function localService(
     async stream(call, requests, send) {
       admit();
       const dispatch = routes.get(call.endpoint);
-      if (dispatch === undefined) throw routes.missing(call.endpoint);
+      if (dispatch === undefined) throw missing(call.endpoint);
       if (dispatch.kind === "unary")
         throw errors.methodNotAllowed(service, `${call.endpoint} is unary: call it without a stream`);
       const ctx = context(call);

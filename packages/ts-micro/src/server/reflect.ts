@@ -4,6 +4,7 @@ import type { Endpoint, EndpointDefinition, GenServiceLike } from "../endpoint.t
 import { errors } from "../errors.ts";
 import { idempotencyOf } from "../internal/idempotency.ts";
 import { endpointName } from "../internal/names.ts";
+import { fitToSend } from "../metadata.ts";
 import type { HandleOptions, RoutedEndpoint } from "../server.ts";
 
 const id = "ts-micro";
@@ -61,13 +62,10 @@ export function endpointsOf(group: string, handlers: object, options: HandleOpti
 
 type Texts = Readonly<Record<string, string>>;
 
-/** For the record, where a text, an example say, may have several lines. */
 function together(own: Texts | undefined, more: Texts | undefined): Texts {
-  const all: Readonly<Record<string, unknown>> = { ...own, ...more };
-  for (const [name, text] of Object.entries(all))
-    if (typeof text !== "string")
-      throw errors.badRequest(id, `metadata of an endpoint: ${JSON.stringify(name)}: ${typeof text}, not text`);
-  return all as Texts;
+  fitToSend(own);
+  fitToSend(more);
+  return { ...own, ...more };
 }
 
 /** The endpoints of a protobuf service. */

@@ -90,7 +90,11 @@ export class Registration {
       if (this.#registered) {
         this.#registered = false;
         logger.warn(`taking node ${node} out: ${this.#lastError}`);
-        await registry.deregister(this.#record).catch(() => {});
+        try {
+          await registry.deregister(this.#record);
+        } catch {
+          // It is out by its time to live.
+        }
       }
       return false;
     }

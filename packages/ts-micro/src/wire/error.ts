@@ -92,6 +92,9 @@ export function decodeError(text: string): MicroError {
   });
 }
 
+/** Of errors that name nobody: plain texts, such as the router's, and what a foreign gRPC server said. */
+export const nobody: ReadonlySet<string> = new Set(["", "go.micro.client"]);
+
 /** Whether a text is the router's for an endpoint that is not there, Go's and ours. */
 export function isOfRouter(text: string): boolean {
   return text.startsWith("rpc: can't find ");

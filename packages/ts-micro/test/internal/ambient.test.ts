@@ -3,12 +3,14 @@ import { execFile } from "node:child_process";
 import { setImmediate as turn } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { createClient, createService, type Service } from "../../src/index.ts";
 import { memoryRegistry } from "../../src/registry/memory.ts";
 
 const users = new AsyncLocalStorage<string>();
 const running: { stop(): Promise<unknown> }[] = [];
+/** Tenants that calls had which were made when another's time was up. */
+const told: unknown[] = [];
 
 /** `outer` calls `seen` before and after it has waited, and tells what came along by itself. */
 async function service(): Promise<Service> {
@@ -31,6 +33,19 @@ async function service(): Promise<Service> {
     throws() {
       throw new Error("at once");
     },
+    nap: () => new Promise<never>(() => {}),
+    async naps() {
+      await probe(made)
+        .nap({}, { timeout: 20 })
+        .catch(() => {});
+      // Its own context is still there when the other's time is up.
+      await new Promise((resolve) => setTimeout(resolve, 100));
+      return {};
+    },
+    held: (_: object, ctx) =>
+      new Promise<never>(() =>
+        ctx.signal.addEventListener("abort", () => void seen().then((tenant) => told.push(tenant))),
+      ),
   });
   await made.start();
   running.push(made);
@@ -42,7 +57,7 @@ afterEach(async () => {
 });
 
 type Call = (request: object, options?: object) => Promise<Record<string, unknown>>;
-type Probe = Record<"seen" | "own" | "outer" | "throws", Call>;
+type Probe = Record<"seen" | "own" | "outer" | "throws" | "nap" | "naps" | "held", Call>;
 const probe = (of: { client: { service(name: string): unknown } }): Probe =>
   (of.client.service("ambient") as { Probe: Probe }).Probe;
 
@@ -52,6 +67,16 @@ describe("the ambient context", () => {
     const tenants = Array.from({ length: 20 }, (_, i) => `t${i}`);
     const replies = await Promise.all(tenants.map((tenant) => outer({}, { metadata: { "X-Tenant": tenant } })));
     expect(replies.map((reply) => [reply["before"], reply["after"]])).toEqual(tenants.map((each) => [each, each]));
+  });
+
+  test("of one call is not that of another whose time is up, though one timer serves both", async () => {
+    const { naps, held } = probe(await service());
+    const calls = [
+      naps({}, { metadata: { "X-Tenant": "a" } }),
+      held({}, { metadata: { "X-Tenant": "b" }, timeout: 60 }),
+    ];
+    expect((await Promise.allSettled(calls)).map(({ status }) => status)).toEqual(["fulfilled", "rejected"]);
+    await vi.waitFor(() => expect(told).toEqual([null]));
   });
 
   test("does not stay with the caller, whether the handler answers at once, later or throws", async () => {

@@ -36,6 +36,15 @@ describe("Channel", () => {
     await expect(channel.send(3)).rejects.toThrow("first");
   });
 
+  it("tells senders who wait of an error at once, the reader after what is there", async () => {
+    const channel = new Channel<number>(1);
+    const sender = channel.send(1);
+    channel.end(errors.cancelled("a", "over"));
+    await expect(sender).rejects.toThrow("over");
+    expect(await channel.next()).toEqual({ done: false, value: 1 });
+    await expect(channel.next()).rejects.toThrow("over");
+  });
+
   it("serves a reader who asks ahead in order, and tells all that wait of the end", async () => {
     const channel = new Channel<number>(8);
     const steps = [channel.next(), channel.next(), channel.next(), channel.next()];

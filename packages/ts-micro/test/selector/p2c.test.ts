@@ -298,6 +298,22 @@ describe("p2c", () => {
     expect(selector.snapshot().length).toBeLessThan(200);
   });
 
+  it("accounts for nodes that serve several services, as a proxy's do, of each by itself", () => {
+    const selector = p2cSelector({ clock: virtualClock(), random: seeded(15) });
+    const nodes = testNodes("proxy", 2);
+    const [bad] = nodes;
+    for (let i = 0; i < 20; i++) {
+      const chosen = ["a", "b"].map((service) => [service, selector.select(service, nodes)] as const);
+      for (const [service, node] of chosen) selector.started(service, node);
+      for (const [service, node] of chosen) selector.ended(service, node, 1, node === bad ? refusedDial() : undefined);
+    }
+    expect(selector.snapshot().map(({ service, id, inflight, ejected: out }) => [service, id, inflight, out])).toEqual(
+      ["a", "b"].flatMap((service) => nodes.map(({ id }) => [service, id, 0, id === bad?.id])),
+    );
+    selector.reset("a");
+    expect(selector.snapshot().map(({ service }) => service)).toEqual(["b", "b"]);
+  });
+
   it("ejections outlive changes of the list", () => {
     const selector = p2cSelector({ clock: virtualClock(), random: seeded(14) });
     const nodes = testNodes("a", 5);

@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createGroup, errors, type Context, type HandlerInterceptor, type MicroError } from "../../src/index.ts";
 import type { Broker } from "../../src/broker.ts";
+import type { Logger } from "../../src/logger.ts";
 import type { Registry } from "../../src/registry.ts";
 import { testMesh, type Mesh } from "../../src/testing/mesh.ts";
 
@@ -53,6 +54,67 @@ describe("a service", () => {
     expect(order).toEqual(["after stop"]);
     const call = mesh.client().call("stuck", "Stuck.Hello", {}, { address, retries: 0 });
     expect(await failure(call)).toMatchObject({ code: "UNAVAILABLE" });
+  });
+
+  it("stops though its broker never says that it has unsubscribed", async () => {
+    const close = (): Promise<void> => new Promise(() => {});
+    const stuck = broker({
+      subscribe: (topic) => Promise.resolve({ topic, close }) as ReturnType<Broker["subscribe"]>,
+    });
+    const service = mesh.service("stuck", { broker: stuck }).handle("Stuck", greeting);
+    service.subscribe("topic", () => {});
+    await service.start();
+    const stopped = service.stop();
+    await mesh.advance("2s");
+    await stopped;
+    expect(await mesh.registry.getService("stuck")).toEqual([]);
+  });
+
+  it("outlives a registry that throws when it is to take it out", async () => {
+    let healthy = true;
+    const registry = Object.assign(Object.create(mesh.registry) as Registry, {
+      deregister: () => {
+        throw new Error("no");
+      },
+    });
+    const check = (): undefined => {
+      if (!healthy) throw new Error("ill");
+    };
+    const service = mesh
+      .service("ill", { registry, registerCheck: check, registerInterval: "1s" })
+      .handle("Ill", greeting);
+    await service.start();
+    healthy = false;
+    await mesh.advance("5s");
+    expect(await service.client.call("ill", "Ill.Hello")).toEqual({ ok: true });
+  });
+
+  it.each(["throws", "rejects"])("answers though its logger %s", async (how) => {
+    const warnings: string[] = [];
+    const warned = (warning: Error): void => void warnings.push(warning.message);
+    process.on("warning", warned);
+    const line = (): void => {
+      if (how === "throws") throw new Error("full");
+      return Promise.reject(new Error("full")) as unknown as undefined;
+    };
+    const levels = { trace: line, debug: line, info: line, warn: line, error: line, fatal: line };
+    const logger: Logger = { level: "info", enabled: () => true, ...levels, child: () => logger };
+    const service = mesh.service("talks", { logger }).handle("Talks", {
+      at: () => {
+        throw new Error("a fault");
+      },
+      later: async () => {
+        await Promise.resolve();
+        throw new Error("a fault");
+      },
+    });
+    await service.start();
+    for (const client of [mesh.client(), service.client])
+      for (const name of ["Talks.At", "Talks.Later"])
+        expect(await failure(client.call("talks", name))).toMatchObject({ id: "talks", code: "INTERNAL" });
+    await new Promise(setImmediate);
+    process.off("warning", warned);
+    expect(new Set(warnings)).toEqual(new Set(how === "throws" ? ["the logger fails: full"] : []));
   });
 
   it("cuts off what does not end, calls of its own process too, and tells its handlers", async () => {

@@ -1,0 +1,37 @@
+import type { Level, Logger } from "../../logger.ts";
+
+let warned = false;
+
+/** A logger that somebody else wrote: what it throws, or rejects with, is a warning of the process, once, and fails nothing. */
+export function carefulLogger(inner: Logger): Logger {
+  const line =
+    (level: Level) =>
+    (message: string, fields?: Record<string, unknown>): void => {
+      try {
+        const result: unknown = inner[level](message, fields);
+        if (result instanceof Promise) result.catch(warn);
+      } catch (error) {
+        warn(error);
+      }
+    };
+  return {
+    get level() {
+      return inner.level;
+    },
+    enabled: (level) => inner.enabled(level),
+    trace: line("trace"),
+    debug: line("debug"),
+    info: line("info"),
+    warn: line("warn"),
+    error: line("error"),
+    fatal: line("fatal"),
+    child: (fields) => carefulLogger(inner.child(fields)),
+  };
+}
+
+function warn(error: unknown): void {
+  if (warned) return;
+  warned = true;
+  const why = error instanceof Error ? error.message : String(error);
+  process.emitWarning(`the logger fails: ${why}`, { code: "TS_MICRO_LOGGER" });
+}
