@@ -19,8 +19,8 @@ const linger = 5000;
 interface Connection extends Expiring {
   readonly socket: Socket;
   deadline: number;
-  /** Requests without a complete answer. */
-  active: number;
+  /** Answers that are not complete. */
+  readonly open: Set<ServerResponse>;
   /** Bytes that the kernel had taken at the last look. */
   flushed: number;
   stalled: boolean;
@@ -100,9 +100,12 @@ export class NodeAcceptor implements Accepting {
   }
 
   #track(socket: Socket): void {
-    const connection: Connection = { socket, deadline: Infinity, active: 0, flushed: 0, stalled: false };
+    const connection: Connection = { socket, deadline: Infinity, open: new Set(), flushed: 0, stalled: false };
     this.#connections.set(socket, connection);
-    socket.once("close", () => this.#connections.delete(socket));
+    socket.once("close", () => {
+      this.#connections.delete(socket);
+      for (const response of connection.open) if (response.socket === null) forget(response);
+    });
     socket.once("end", () => this.#limit(connection, halfClosed));
     this.#look ??= this.#clock.after(this.#settings.idleTimeout / 2, this.#stalled);
   }
@@ -123,13 +126,14 @@ export class NodeAcceptor implements Accepting {
     // Node serves HTTP/0.9.
     if (request.httpVersionMajor !== 1) return void response.writeHead(505, { connection: "close" }).end();
     const connection = this.#connections.get(request.socket);
-    if (connection !== undefined && ++connection.active > pipelined) return void request.socket.destroy();
+    if (connection !== undefined && connection.open.size >= pipelined) return void request.socket.destroy();
     this.#open.add(response);
+    connection?.open.add(response);
     if (this.#draining) response.shouldKeepAlive = false;
     response.once("close", () => {
       this.#open.delete(response);
       if (connection !== undefined) {
-        connection.active--;
+        connection.open.delete(response);
         if (!request.complete && !request.socket.destroyed) this.#discard(request, connection);
       }
       if (!this.#draining) return;
@@ -175,6 +179,12 @@ export class NodeAcceptor implements Accepting {
 }
 
 function nothing(): void {}
+
+/** Node forgets the answers that wait for their turn when the connection goes: nobody would hear of it. */
+function forget(response: ServerResponse): void {
+  response.destroy();
+  response.emit("close");
+}
 
 function headWithoutUpgrade(request: IncomingMessage): Buffer {
   const lines = [`${request.method} ${request.url} HTTP/${request.httpVersion}`];

@@ -3,7 +3,7 @@ import { http, type HttpOptions } from "../../../src/protocol/http.ts";
 import { mucp } from "../../../src/protocol/mucp.ts";
 import { listen, type PortListener } from "../../../src/server/listener.ts";
 import type { HttpRoute } from "../../../src/server.ts";
-import { eventually } from "../../../src/testing/suite.ts";
+import { eventually, within } from "../../../src/testing/suite.ts";
 import { httpTransport } from "../../../src/transport/http.ts";
 import { damager, generator, throwAt } from "../../support/damage.ts";
 import { capture, raw, type Raw } from "../../transport/raw.ts";
@@ -153,6 +153,7 @@ describe("size", () => {
     void socket.write(post("/never", "").repeat(200));
     expect(await socket.end()).toMatch(/fin|rst|closed/);
     await eventually(() => port.connections === 0, "the connection is gone");
+    await within(port.drain(), "the requests that were never answered are forgotten");
   });
 
   it("a client that does not read holds its stream back, and is cut off in the end", async () => {

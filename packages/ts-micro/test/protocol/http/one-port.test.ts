@@ -165,6 +165,20 @@ describe("one port", () => {
   });
 });
 
+describe("a client that goes", () => {
+  it("cancels what it has pipelined, also the requests whose turn had not come", async () => {
+    const { cancelled } = seen;
+    const running = seen.running + 2;
+    const socket = await client();
+    await socket.write(post("/greeter/Greeter.Ticks", "{}").repeat(2));
+    await eventually(() => seen.running === running, "both streams run");
+    socket.socket.destroy();
+    await eventually(() => seen.cancelled === cancelled + 2, "both handlers hear of it");
+    await eventually(() => service.server.stats.inFlight === 0, "both are over");
+    expect(seen.cancelled).toBe(cancelled + 2);
+  });
+});
+
 describe("one port with TLS", () => {
   const pem = (name: string): string => readFileSync(new URL(`../../fixtures/tls/${name}`, import.meta.url), "utf8");
 
