@@ -25,7 +25,10 @@ export class NodeExchange implements Served {
     const mark = target.indexOf("?");
     this.path = mark < 0 ? target : target.slice(0, mark);
     this.query = mark < 0 ? "" : target.slice(mark + 1);
-    this.headers = headersOf(request.headers);
+    const headers = headersOf(request.headers);
+    // Proxies that speak HTTP/1.0 pass it on, but without chunks there are no trailers.
+    if (request.httpVersionMinor === 0) delete headers["te"];
+    this.headers = headers;
     this.local = endName(socket.localAddress, socket.localPort);
     this.remote = endName(socket.remoteAddress, socket.remotePort);
     response.once("close", () => {

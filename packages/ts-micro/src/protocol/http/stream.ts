@@ -28,6 +28,8 @@ export interface ExchangeStreamInit {
 export class ExchangeStream implements RawStream {
   readonly #init: ExchangeStreamInit;
   readonly #lines: LineReader;
+  /** The client takes trailers. */
+  readonly #trailers: boolean;
   #read: Buffer[] = [];
   #more = true;
   #begun = false;
@@ -38,6 +40,7 @@ export class ExchangeStream implements RawStream {
   constructor(init: ExchangeStreamInit) {
     this.#init = init;
     this.#lines = new LineReader(init.maxBody);
+    this.#trailers = init.exchange.headers["te"]?.includes("trailers") === true;
     init.cancellation.onCancel((reason) => (this.#over ??= reason));
   }
 
@@ -94,7 +97,7 @@ export class ExchangeStream implements RawStream {
     const json = text.startsWith("{") ? text : JSON.stringify({ detail: text });
     if (events) return exchange.end(Buffer.from(`event: error\ndata: ${json}\n\n`));
     const told = { ...trailers, [H.error]: text };
-    if (exchange.headers["te"]?.includes("trailers")) return exchange.end(undefined, told);
+    if (this.#trailers) return exchange.end(undefined, told);
     exchange.end(Buffer.from(`{"error":${json}}\n`), told);
   }
 
@@ -108,7 +111,7 @@ export class ExchangeStream implements RawStream {
       "cache-control": "no-cache",
       // Proxies of the nginx family would gather messages otherwise.
       "x-accel-buffering": "no",
-      ...(events ? {} : { trailer: H.error }),
+      ...(events || !this.#trailers ? {} : { trailer: H.error }),
     };
     exchange.head(200, { ...headers, ...answer(headers) });
   }

@@ -7,7 +7,8 @@ import { http } from "../../../src/protocol/http.ts";
 import { listen } from "../../../src/server/listener.ts";
 import { eventually } from "../../../src/testing/suite.ts";
 import { Greeter as Captured } from "../greeter.ts";
-import { alone, greeter, Seen } from "./world.ts";
+import { raw } from "../../transport/raw.ts";
+import { alone, greeter, post, Seen } from "./world.ts";
 
 const seen = new Seen();
 let service: Service;
@@ -214,6 +215,19 @@ describe("server streams", () => {
   it("that send nothing end with an empty answer", async () => {
     const response = await call("/greeter/Greeter.Count", { json: { to: 0 } });
     expect([response.status, await response.text()]).toEqual([200, ""]);
+  });
+
+  it("reach clients of HTTP/1.0, which know neither chunks nor trailers", async () => {
+    const body = '{"to":2,"fail":true}';
+    for (const te of ["", "TE: trailers\r\n"]) {
+      const socket = await raw(service.server.address);
+      await socket.write(post("/greeter/Greeter.Count", body, te).replace("HTTP/1.1", "HTTP/1.0"));
+      expect(await socket.end()).toBe("fin");
+      socket.socket.destroy();
+      const [head, lines] = socket.text.split("\r\n\r\n");
+      expect(head).toMatch(/^HTTP\/1\.1 200 OK\r\n[^]*^content-type: application\/x-ndjson$/m);
+      expect(lines).toMatch(/^{"n":1}\n{"n":2}\n{"error":{.*"detail":"no more".*}}\n$/);
+    }
   });
 
   it("are cancelled when the client leaves", async () => {
