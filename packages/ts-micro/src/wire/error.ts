@@ -68,6 +68,24 @@ export function encodeError(error: MicroError): string {
   );
 }
 
+/** In characters: with mucp it travels twice in a header block of at most 1 MiB. */
+const longest = 64 * 1024;
+
+/** `Micro-Error` for `error`: at most `most` characters, never empty, and never taken for the end of a stream. */
+export function errorText(error: MicroError, most: number = longest): string {
+  if (error.detail.length <= most) {
+    const text = encodeError(error);
+    if (text === EOS || text === "") return encodeError(withDetail(error, text || error.code));
+    if (text.length <= most) return text;
+  }
+  return encodeError(withDetail(error, `${error.detail.slice(0, most / 8)}…`));
+}
+
+function withDetail(error: MicroError, detail: string): MicroError {
+  const { id, code, status } = error;
+  return new MicroError({ id: id.slice(0, 1024) || "go.micro.server", code, status: status || 500, detail });
+}
+
 /**
  * The error behind a `Micro-Error` text. Go's JSON gives its fields; anything else is the detail of an error without id and with status 0
  * (errors.Parse does the same), code INTERNAL, or NOT_FOUND for the router's own `rpc: can't find …`. A JSON object without Go's fields keeps its text as detail, which Go loses.

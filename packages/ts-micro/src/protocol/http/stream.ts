@@ -4,12 +4,15 @@ import type { ResponseMetadata } from "../../metadata.ts";
 import type { RawStream } from "../../protocol.ts";
 import type { HttpExchange } from "../../server.ts";
 import { added } from "../../wire/added.ts";
-import { encodeError } from "../../wire/error.ts";
+import { encodeError, errorText } from "../../wire/error.ts";
 import type { Headers } from "../../wire/http/browser.ts";
 import { H } from "../../wire/headers.ts";
 import { refuse } from "../common/routes.ts";
 import { addedTo, id } from "./headers.ts";
 import { LineReader, lineOf } from "./lines.ts";
+
+/** Longest text of an error in a trailer, in characters: of the 64 KiB that clients read, a handler may have taken 16 before. */
+const longest = 15 * 1024;
 
 export interface ExchangeStreamInit {
   readonly exchange: HttpExchange;
@@ -77,28 +80,28 @@ export class ExchangeStream implements RawStream {
     this.#init.cancellation.cancel(reason);
   }
 
-  /** Tells the client how it ended: by a status if nothing was sent, else by a last event or line, and in a trailer to those who take one. */
+  /** Tells the client how it ended: by a status if nothing was sent, else by a trailer to those who take one, and a last event or line to others. */
   finish(error: MicroError | undefined): void {
     if (this.#finished) return;
     const { response } = this.#init;
-    const trailers = added(response.givenTrailer);
+    const given = added(response.givenTrailer);
+    const trailers = Object.keys(given).length > 0 ? given : undefined;
     this.#finished = true;
     this.#over = error ?? errors.invalidState(id, "the stream is over");
     const { exchange, events, answer } = this.#init;
     if (error === undefined) {
       this.#begin();
-      return exchange.end(undefined, Object.keys(trailers).length > 0 ? trailers : undefined);
+      return exchange.end(undefined, trailers);
     }
     if (!this.#begun) {
       const more = addedTo(response);
       return refuse(exchange, error, { ...more, ...answer(more) });
     }
+    if (this.#trailers && !events) return exchange.end(undefined, { ...given, [H.error]: errorText(error, longest) });
     const text = encodeError(error);
     const json = text.startsWith("{") ? text : JSON.stringify({ detail: text });
-    if (events) return exchange.end(Buffer.from(`event: error\ndata: ${json}\n\n`));
-    const told = { ...trailers, [H.error]: text };
-    if (this.#trailers) return exchange.end(undefined, told);
-    exchange.end(Buffer.from(`{"error":${json}}\n`), told);
+    const last = events ? `event: error\ndata: ${json}\n\n` : `{"error":${json}}\n`;
+    exchange.end(Buffer.from(last), trailers);
   }
 
   #begin(): void {

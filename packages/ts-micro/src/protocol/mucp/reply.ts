@@ -1,14 +1,11 @@
-import { MicroError } from "../../errors.ts";
+import type { MicroError } from "../../errors.ts";
 import type { ResponseMetadata } from "../../metadata.ts";
 import type { Message } from "../../transport.ts";
-import { EOS, encodeError } from "../../wire/error.ts";
+import { EOS, encodeError, errorText } from "../../wire/error.ts";
 import { H } from "../../wire/headers.ts";
 import { addHeader, addTrailer } from "./added.ts";
 import { errorBody, replyBody } from "./bodies.ts";
 import { emptyHeader, idOf, isMicro, isOurs, lookup, type Header } from "./headers.ts";
-
-/** Longest text of an error, in characters: it travels twice in a header block of at most 1 MiB. */
-const longest = 64 * 1024;
 
 /** What both kinds of request need for their replies. */
 export interface Origin {
@@ -70,21 +67,6 @@ export function unsupportedReply(contentType: string): Message {
   const header = emptyHeader();
   header[H.contentType] = "text/plain";
   return { header, body: Buffer.from(`unsupported Content-Type: ${contentType}`) };
-}
-
-/** `Micro-Error` for `error`: bounded, never empty, and never taken for the end of a stream. */
-export function errorText(error: MicroError): string {
-  if (error.detail.length <= longest) {
-    const text = encodeError(error);
-    if (text === EOS || text === "") return encodeError(withDetail(error, text || error.code));
-    if (text.length <= longest) return text;
-  }
-  return encodeError(withDetail(error, `${error.detail.slice(0, longest / 8)}…`));
-}
-
-function withDetail(error: MicroError, detail: string): MicroError {
-  const { id, code, status } = error;
-  return new MicroError({ id: id.slice(0, 1024) || "go.micro.server", code, status: status || 500, detail });
 }
 
 function say(header: Header, error: MicroError, refusable: boolean): string {

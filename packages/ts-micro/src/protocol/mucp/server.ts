@@ -5,11 +5,12 @@ import { Metadata, ResponseMetadata } from "../../metadata.ts";
 import { tickTime } from "../../internal/tick.ts";
 import type { Body, CallHandler, IncomingCall, Reply } from "../../protocol.ts";
 import type { Connection, Message, Receiver } from "../../transport.ts";
+import { errorText } from "../../wire/error.ts";
 import { H } from "../../wire/headers.ts";
 import { headerRecord, type HeaderList } from "../../wire/http1/headers.ts";
 import { DirectCall, formOf, type DirectHandler, type Form } from "./direct.ts";
 import { deadlineOf, echo, kindHeader, lookup, type Header } from "./headers.ts";
-import { errorText, originOf, unaryError, unaryReply, unsupportedReply, type Origin } from "./reply.ts";
+import { originOf, unaryError, unaryReply, unsupportedReply, type Origin } from "./reply.ts";
 import { ServerStream } from "./server-stream.ts";
 
 const id = "go.micro.server";

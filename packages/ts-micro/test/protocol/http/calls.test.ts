@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { z } from "zod";
 import { HelloRequestSchema, HelloResponseSchema, Greeter } from "../../../../../interop/proto/gen/greeter_pb.ts";
 import { fromBinary, toBinary, create } from "@bufbuild/protobuf";
-import { createService, endpoint, errors, type Service } from "../../../src/index.ts";
+import { createService, endpoint, errors, type Context, type Service } from "../../../src/index.ts";
 import { http } from "../../../src/protocol/http.ts";
 import { listen } from "../../../src/server/listener.ts";
 import { eventually } from "../../../src/testing/suite.ts";
@@ -26,6 +26,11 @@ beforeAll(async () => {
       throw new Error("odd");
     },
     nothing() {},
+    async *long({ detail }: { detail: string }, ctx: Context) {
+      ctx.responseTrailer.set("X-Long", "t".repeat(16_000));
+      yield { n: 1 };
+      throw new Error(detail);
+    },
   } as never);
   await service.start();
   url = `http://${service.server.address}`;
@@ -210,6 +215,36 @@ describe("server streams", () => {
       headers: { accept: "text/event-stream" },
     });
     expect(await events.text()).toBe(`data: {"n":1}\n\nevent: error\ndata: ${error}\n\n`);
+  });
+
+  it.each([
+    ["a detail of 70,000 bytes", "x".repeat(70_000)],
+    ["one of 15,000 characters that take three each", "€".repeat(15_000)],
+  ])("end with their error for our clients too, with %s and full trailers", async (_, detail) => {
+    const protocol = http();
+    await protocol.loadClient?.();
+    const node = { id: "n", address: service.server.address, metadata: { "ts-wire": "0" } };
+    const head = { service: "greeter", endpoint: "Math.Long", contentType: "application/json", id: "ts-1" };
+    const stream = protocol
+      .dial(node)
+      .stream({ ...head, kind: "server", deadline: Infinity, metadata: undefined } as const);
+    await stream.send(Buffer.from(JSON.stringify({ detail })));
+    expect(Buffer.from((await stream.read()) ?? []).toString()).toBe('{"n":1}');
+    const start = expect.stringContaining(detail.slice(0, 1000)) as string;
+    await expect(stream.read()).rejects.toMatchObject({ code: "INTERNAL", layer: "remote", detail: start });
+    await protocol.close();
+  });
+
+  it.each([
+    ["the last line", "", /\n{"error":{[^]*"detail":"no more"/, /^(?:trailer|micro-error):/im],
+    ["a trailer, with TE: trailers", "TE: trailers\r\n", /^Micro-Error: {.*"detail":"no more"/m, /{"error":/],
+  ])("tell their error once: in %s", async (_, te, once, never) => {
+    const socket = await raw(service.server.address);
+    await socket.write(post("/greeter/Greeter.Count", '{"to":1,"fail":true}', te));
+    await socket.until((text) => text.endsWith("\r\n\r\n") && text.includes("\r\n0\r\n"));
+    socket.socket.destroy();
+    expect(socket.text).toMatch(once);
+    expect(socket.text).not.toMatch(never);
   });
 
   it("that send nothing end with an empty answer", async () => {
