@@ -23,9 +23,12 @@ export async function serveExchange(
   const receiver = serve(connection);
   const origin = originOf(header, lookup(header, H.stream));
   const kind = calls.kindOf(origin.endpoint);
-  if (kind === undefined || kind === "unary" || header[H.topic]) receiver.message({ header, body });
+  // The end of a stream that is not there has no reply, but a request must have one.
+  const end = origin.stream !== "" && header[H.error];
+  if (header[H.topic] || ((kind === undefined || kind === "unary") && !end)) receiver.message({ header, body });
   else {
-    const error = errors.methodNotAllowed(id, `${origin.endpoint} is a ${kind} stream: no proxy can carry it`);
+    const what = end ? "this is the end of a stream" : `${origin.endpoint} is a ${kind} stream`;
+    const error = errors.methodNotAllowed(id, `${what}: no proxy can carry it`);
     await connection.send(unaryError(origin, error, new Uint8Array(0)));
   }
   const unlink = exchange.cancellation.onCancel((reason) => receiver.closed(reason));

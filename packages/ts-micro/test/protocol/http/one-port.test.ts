@@ -130,6 +130,18 @@ describe("one port", () => {
     expect(third?.headers).toMatch(/^Micro-Error: .*405.*Greeter\.Count is a server stream/m);
   });
 
+  it.each([
+    ["a unary endpoint", "Greeter.Hello"],
+    ["a stream", "Greeter.Count"],
+    ["no endpoint", "Greeter.Nope"],
+  ])("answers the end of a stream of %s there, which is no request", async (_, endpoint) => {
+    const end = mucpHello("x", "5", "Micro-Stream: 5\r\nMicro-Error: EOS\r\n").replace("Greeter.Hello", endpoint);
+    const socket = await client();
+    await socket.write(hello("1") + end + hello("2"));
+    await socket.until((text) => answers(text).length === 3);
+    expect(answers(socket.text)[1]?.headers).toMatch(/^Micro-Error: .*405.*no proxy can carry/m);
+  });
+
   it("serves keep-alive agents that mix both on one connection", async () => {
     for (const first of ["plain", "mucp"]) {
       const agent = new Agent({ keepAlive: true, maxSockets: 1 });
