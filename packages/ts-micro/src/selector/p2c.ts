@@ -169,7 +169,7 @@ class PowerOfTwo implements P2cSelector {
   }
 
   #all(): NodeState[] {
-    return [...this.#slots.values()].flatMap(({ byId }) => [...byId.values()]);
+    return [...this.#slots.values()].flatMap(({ byId }) => Array.from(byId.values()));
   }
 
   /** A whole number below `n`. */
