@@ -6,9 +6,9 @@ import type { CallHandler } from "../../src/protocol.ts";
 import { grpc } from "../../src/protocol/grpc.ts";
 import type { HttpExchange, HttpRoute } from "../../src/server.ts";
 import { eventually, within } from "../../src/testing/suite.ts";
+import { bareSocket, closing, headFrame, http2Frame } from "../protocol/grpc-bare.ts";
 import { mount } from "../protocol/over-http.ts";
 
-const closing: (() => unknown)[] = [];
 afterEach(async () => {
   for (const close of closing.splice(0).toReversed()) await close();
 });
@@ -21,12 +21,17 @@ const noCalls: CallHandler = {
   message: () => Promise.resolve(undefined),
 };
 
-async function served(handle: (exchange: HttpExchange) => Promise<void>): Promise<ClientHttp2Session> {
+async function mounted(handle: (exchange: HttpExchange) => Promise<void>): Promise<string> {
   const route: HttpRoute = { name: "test", match: (_method, path) => path.startsWith("/here"), handle };
   const place = await mount(grpc().acceptor!(noCalls, [route]));
-  const session = connect(`http://${place.address}`);
+  closing.push(place.close);
+  return place.address;
+}
+
+async function served(handle: (exchange: HttpExchange) => Promise<void>): Promise<ClientHttp2Session> {
+  const session = connect(`http://${await mounted(handle)}`);
   session.on("error", () => {});
-  closing.push(place.close, () => session.destroy());
+  closing.push(() => session.destroy());
   return session;
 }
 
@@ -151,6 +156,25 @@ describe("an HTTP request on HTTP/2", () => {
     stream.close(constants.NGHTTP2_CANCEL);
     await eventually(() => reasons.length === 2, "the handler hears of it");
     expect(reasons[0]).toBe("CONNECTION_LOST");
+  });
+
+  it("is not whole when it was reset with NO_ERROR", async () => {
+    const ends: unknown[] = [];
+    let begun = false;
+    const socket = bareSocket(
+      await mounted(async (exchange) => {
+        begun = true;
+        await exchange.readAll(10).then(
+          () => ends.push("clean"),
+          (error: { code: string }) => ends.push(error.code),
+        );
+      }),
+    );
+    socket.write(headFrame(1, "/here", "text/plain"), http2Frame(0, 0, 1, Buffer.from("half")));
+    await eventually(() => begun, "the request arrives");
+    socket.write(http2Frame(3, 0, 1, Buffer.alloc(4)));
+    await eventually(() => ends.length > 0, "its body ends");
+    expect(ends).toEqual(["CONNECTION_LOST"]);
   });
 
   it("holds a writer back while its reader is slow", async () => {

@@ -241,6 +241,8 @@ class NodeRequest extends NodeStream implements Http2Request {
 
   sendTrailers(): void {}
 
+  aborted(): void {}
+
   protected gone(): void {
     const { stream } = this;
     const code = this.#reset ?? stream.rstCode ?? http2Codes.none;

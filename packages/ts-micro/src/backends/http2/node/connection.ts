@@ -132,7 +132,8 @@ export class NodeConnection implements Expiring {
     if (this.#streams++ === 0) this.#arm(this.#server.options.keepalive);
     const exchange = new NodeExchange(this, stream, headers, (flags & 1) === 1);
     if (this.#draining) this.#goaway();
-    if (stream.destroyed) return exchange.close();
+    // `aborted`: a reset with NO_ERROR, which leaves what came before it to be read.
+    if (stream.destroyed || stream.aborted) return exchange.close();
     this.#server.options.request(exchange);
   }
 

@@ -82,10 +82,16 @@ export class NodeExchange extends NodeStream implements Http2Exchange {
     this.#stopPeer();
   }
 
+  /** node:http2 ends what a reset with NO_ERROR has cut off as if it were whole, once all that came before is read. */
+  aborted(): void {
+    this.leave();
+    this.stream.resume();
+  }
+
   protected gone(): void {
     const code = this.stream.rstCode ?? http2Codes.none;
     const complete = this.#done && code === http2Codes.none;
-    const lost = this.#connection.lost || code === http2Codes.none;
+    const { lost } = this.#connection;
     this.events?.closed(complete ? "complete" : lost && !this.#reset ? "lost" : "reset", code);
     this.events = undefined;
     this.#connection.over(!complete && !this.#reset && !lost);

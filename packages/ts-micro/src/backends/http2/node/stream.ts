@@ -43,9 +43,14 @@ export abstract class NodeStream implements Http2Stream {
   reset(code: number): void {
     if (this.stream.closed || this.stream.destroyed) return;
     // What has come in would keep a paused stream from its end.
-    this.events = this.events === undefined ? undefined : new OnlyClosed(this.events);
+    this.leave();
     this.stream.close(code);
     this.stream.resume();
+  }
+
+  /** Nothing is told any more but the end. */
+  protected leave(): void {
+    if (this.events !== undefined) this.events = new OnlyClosed(this.events);
   }
 
   protected read(): void {
@@ -61,6 +66,9 @@ export abstract class NodeStream implements Http2Stream {
 
   /** The body has left, and trailers may follow. */
   abstract sendTrailers(): void;
+
+  /** It was closed before our end had said all. */
+  abstract aborted(): void;
 
   heard(chunk: Buffer): void {
     this.events?.data(chunk);
@@ -122,6 +130,9 @@ function emit(this: Owned, name: string | symbol, a?: unknown, b?: unknown, c?: 
     case "wantTrailers":
       stream.sendTrailers();
       return true;
+    case "aborted":
+      stream.aborted();
+      break;
     case "drain":
       stream.room();
       break;

@@ -1,0 +1,68 @@
+/** Requests and answers that break off: nothing cut is taken for whole, and what is never finished is bounded. */
+import { constants } from "node:http2";
+import { setImmediate as turn } from "node:timers/promises";
+import { afterEach, describe, expect, it } from "vitest";
+import { eventually } from "../../src/testing/suite.ts";
+import { frame } from "../../src/wire/grpc/frame.ts";
+import { bareSocket, closing, headFrame, http2Frame, nothing, served } from "./grpc-bare.ts";
+
+afterEach(async () => {
+  for (const close of closing.splice(0).toReversed()) await close();
+});
+
+describe("a request reset with NO_ERROR", () => {
+  // By hand: node:http2 would end it first.
+  const reset = http2Frame(3, 0, 1, Buffer.alloc(4));
+
+  it("ends the handler's stream with an error", async () => {
+    const ours = await served();
+    const socket = bareSocket(ours.address);
+    socket.write(
+      headFrame(1, "/test.Test/Count"),
+      http2Frame(0, 0, 1, Buffer.concat([frame(nothing), frame(nothing)])),
+    );
+    await eventually(() => ours.begun() === 2, "the messages arrive");
+    socket.write(reset);
+    await eventually(() => ours.ends.length === 1, "the stream ends");
+    expect(ours.ends).toEqual(["CANCELLED"]);
+  });
+
+  it("is no unary call, though its message is whole", async () => {
+    const ours = await served();
+    const socket = bareSocket(ours.address);
+    socket.write(headFrame(1, "/test.Test/Hang"), http2Frame(0, 0, 1, frame(nothing)));
+    socket.write(headFrame(3, "/test.Test/Count"), http2Frame(0, 0, 3, frame(nothing)));
+    await eventually(() => ours.begun() === 1, "what came arrives");
+    socket.write(reset, http2Frame(0, 1, 3, frame(nothing)));
+    await eventually(() => ours.ends.length === 1, "what came later arrives");
+    expect(ours.begun()).toBe(2);
+    expect(ours.running()).toBe(0);
+  });
+
+  it("is told to a handler that does not read", async () => {
+    const ours = await served({ keepalive: "1h" });
+    const socket = bareSocket(ours.address);
+    socket.write(headFrame(1, "/test.Test/Idle"));
+    for (let n = 0; n < 100; n++) socket.write(http2Frame(0, 0, 1, frame(Buffer.alloc(100))));
+    socket.write(headFrame(3, "/test.Test/Count"), http2Frame(0, 0, 3, frame(nothing)));
+    await eventually(() => ours.begun() === 1, "all of it arrives");
+    socket.write(reset);
+    await eventually(() => ours.running() === 0, "the handler is cancelled");
+  });
+
+  it("counts as a reset, and runs nothing when it comes with the request", async () => {
+    const ours = await served({ resets: { burst: 20, perSecond: 0 } });
+    const attacker = bareSocket(ours.address);
+    for (let id = 1; id < 100 && !attacker.gone; id += 2) {
+      attacker.write(
+        headFrame(id, "/test.Test/Hang"),
+        http2Frame(0, 0, id, frame(nothing)),
+        http2Frame(3, 0, id, Buffer.alloc(4)),
+      );
+      await turn();
+    }
+    await eventually(() => attacker.gone, "the connection is closed");
+    expect(attacker.goaway()).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+    expect(ours.begun()).toBe(0);
+  });
+});
