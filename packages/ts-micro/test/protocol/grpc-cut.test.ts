@@ -1,10 +1,13 @@
 /** Requests and answers that break off: nothing cut is taken for whole, and what is never finished is bounded. */
-import { constants } from "node:http2";
+import { constants, type ServerHttp2Stream } from "node:http2";
 import { setImmediate as turn } from "node:timers/promises";
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { grpc } from "../../src/protocol/grpc.ts";
 import { eventually } from "../../src/testing/suite.ts";
 import { frame } from "../../src/wire/grpc/frame.ts";
-import { bareSocket, closing, headFrame, http2Frame, nothing, served } from "./grpc-bare.ts";
+import { bare, bareSocket, closing, dial, head, headFrame, http2Frame, nothing, outcome, served } from "./grpc-bare.ts";
+
+beforeAll(() => grpc().loadClient?.());
 
 afterEach(async () => {
   for (const close of closing.splice(0).toReversed()) await close();
@@ -64,5 +67,43 @@ describe("a request reset with NO_ERROR", () => {
     await eventually(() => attacker.gone, "the connection is closed");
     expect(attacker.goaway()).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
     expect(ours.begun()).toBe(0);
+  });
+});
+
+describe("an answer that a slow reader of ours has not read", () => {
+  const messages = Array.from({ length: 500 }, () => frame(Buffer.alloc(123)));
+
+  async function readLate(end: (stream: ServerHttp2Stream) => void): Promise<{ read: number; outcome: string }> {
+    let closed = false;
+    const node = await bare((stream) => {
+      stream.once("close", () => (closed = true));
+      stream.respond({ ":status": 200, "content-type": "application/grpc+bytes" }, { waitForTrailers: true });
+      stream.once("wantTrailers", () => end(stream));
+      for (const message of messages) stream.write(message);
+      stream.end();
+    });
+    const peer = dial(node.address);
+    const stream = peer.stream(head("Test.Chat", { kind: "bidi" }));
+    await stream.send(nothing);
+    await eventually(() => closed && peer.pending === 0, "the stream is over");
+    let read = 0;
+    const all = async (): Promise<void> => {
+      while ((await stream.read()) !== undefined) read++;
+    };
+    return { outcome: await outcome(all()), read };
+  }
+
+  it("is whole, though the server has closed the connection", async () => {
+    const { read, outcome } = await readLate((stream) => {
+      stream.sendTrailers({ "grpc-status": "0" });
+      setImmediate(() => stream.session?.destroy());
+    });
+    expect({ read, outcome }).toEqual({ read: messages.length, outcome: "ok" });
+  });
+
+  it("ends with an error when the connection went before the status", async () => {
+    const { read, outcome } = await readLate((stream) => stream.session?.destroy());
+    expect(outcome).toBe("CONNECTION_LOST");
+    expect(read).toBeLessThanOrEqual(messages.length);
   });
 });

@@ -53,7 +53,9 @@ export class ClientStream implements RawStream, Entry, Http2AnswerEvents {
     this.#told = told;
     this.deadline = head.deadline;
     this.#inbound = new MessageQueue(
-      () => this.#request?.pause(),
+      () => {
+        if (this.#status === undefined) this.#request?.pause();
+      },
       () => this.#request?.resume(),
     );
     const { maxMessage } = owner.settings;
@@ -153,6 +155,8 @@ export class ClientStream implements RawStream, Entry, Http2AnswerEvents {
   trailers(headers: Http2Headers): void {
     this.#status = headers;
     if (this.#heardAll) this.#conclude();
+    // All has come, a window at most: the server may close the connection, and what is not taken goes with it.
+    else this.#request?.resume();
   }
 
   ended(): void {
@@ -166,7 +170,8 @@ export class ClientStream implements RawStream, Entry, Http2AnswerEvents {
 
   closed(how: Http2End, code: number): void {
     if (this.#over !== undefined) return;
-    if (this.#status !== undefined) this.#conclude();
+    // A status alone does not say that every message was heard.
+    if (this.#status !== undefined && (this.#heardAll || decodeStatus(this.#status) !== undefined)) this.#conclude();
     else this.#finish(lostError(this.#owner, how, code));
   }
 
