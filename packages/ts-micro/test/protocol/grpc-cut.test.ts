@@ -2,10 +2,26 @@
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { setImmediate as turn } from "node:timers/promises";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
+import { Greeter } from "../../../../interop/proto/gen/greeter_pb.ts";
+import { fromUnknown } from "../../src/errors.ts";
 import { grpc } from "../../src/protocol/grpc.ts";
 import { eventually } from "../../src/testing/suite.ts";
 import { frame } from "../../src/wire/grpc/frame.ts";
-import { bare, bareSocket, closing, dial, head, headFrame, http2Frame, nothing, outcome, served } from "./grpc-bare.ts";
+import {
+  bare,
+  bareSocket,
+  closing,
+  dial,
+  head,
+  headFrame,
+  http2Frame,
+  nothing,
+  outcome,
+  raw,
+  requestHeaders,
+  served,
+} from "./grpc-bare.ts";
+import { clientOf, greeter } from "./grpc-world.ts";
 
 beforeAll(() => grpc().loadClient?.());
 
@@ -105,5 +121,51 @@ describe("an answer that a slow reader of ours has not read", () => {
     const { read, outcome } = await readLate((stream) => stream.session?.destroy());
     expect(outcome).toBe("CONNECTION_LOST");
     expect(read).toBeLessThanOrEqual(messages.length);
+  });
+});
+
+describe("what is too long for a block of headers", () => {
+  it.each([
+    ["a path", { ":path": `/${"%".repeat(22_000)}/a` }, "12"],
+    ["a path of a service", { ":path": `/test.Test/${"%".repeat(22_000)}` }, "12"],
+    ["no path", { ":path": `/${'"'.repeat(22_000)}` }, "3"],
+    [
+      "a content type",
+      { ":path": `/a/${"%".repeat(6000)}`, "content-type": `application/grpc;${"x".repeat(50_000)}` },
+      "12",
+    ],
+  ])("is cut in the answer: %s", async (_what, headers, status) => {
+    const ours = await served();
+    const session = await raw(ours.address);
+    const told = (more: object): Promise<unknown> =>
+      new Promise((resolve) => {
+        const stream = session.request({ ...requestHeaders, ...more });
+        let got: unknown;
+        stream.on("response", (answer) => (got = answer["grpc-status"]));
+        stream.on("trailers", (trailers) => (got = trailers["grpc-status"]));
+        stream.on("error", () => {}).on("close", () => resolve(got ?? `reset ${stream.rstCode}`));
+        stream.resume().end(frame(nothing));
+      });
+    expect(await told(headers)).toBe(status);
+    expect(await told({})).toBe("0");
+  });
+
+  it("is cut in an error, which arrives, on a connection that goes on", async () => {
+    await using ours = await greeter();
+    await using client = clientOf(ours.address);
+    const stub = client.service("greeter", Greeter);
+    const slow = stub.slow({}).catch((error: unknown) => fromUnknown(error).code);
+    await eventually(() => ours.seen.length === 1, "a call is under way");
+    for (const detail of ["<".repeat(6000), "\u0001".repeat(6000), "世".repeat(6000)]) {
+      const error = await stub.fail({ kind: "conflict", detail }).then(
+        () => undefined,
+        (failure: unknown) => fromUnknown(failure),
+      );
+      expect(error).toMatchObject({ code: "CONFLICT", id: "greeter" });
+      expect(error?.detail).toMatch(new RegExp(`^${detail[0]}{100,}…$`, "u"));
+    }
+    expect(ours.cancelled).toEqual([]);
+    await ours[Symbol.asyncDispose]();
+    await slow;
   });
 });

@@ -3,6 +3,7 @@ import { MicroError } from "../../errors.ts";
 import type { Metadata, ResponseMetadata } from "../../metadata.ts";
 import type { Body } from "../../protocol.ts";
 import { added } from "../../wire/added.ts";
+import { answerType } from "../../wire/grpc/content-type.ts";
 import { gzipFrame } from "../../wire/grpc/gzip.ts";
 import { encodeStatus } from "../../wire/grpc/status.ts";
 import { headerText } from "../../wire/http/text.ts";
@@ -51,7 +52,7 @@ function plainHead(exchange: Http2Exchange): Http2Headers {
   const known = packs ? packed : heads;
   let head = known.get(contentType);
   if (head === undefined) {
-    head = { ":status": "200", "content-type": contentType, ...(packs ? { "grpc-encoding": "gzip" } : {}) };
+    head = { ":status": "200", "content-type": answerType(contentType), ...(packs ? { "grpc-encoding": "gzip" } : {}) };
     if (known.size < most) known.set(contentType, head);
   }
   return head;

@@ -5,7 +5,7 @@ import { errors, type MicroError } from "../../errors.ts";
 import { tickTime } from "../../internal/tick.ts";
 import type { CallHandler } from "../../protocol.ts";
 import type { HttpRoute } from "../../server.ts";
-import { messageType } from "../../wire/grpc/content-type.ts";
+import { answerType, messageType } from "../../wire/grpc/content-type.ts";
 import { targetOf } from "../../wire/grpc/path.ts";
 import { serveRoutes } from "../common/routes.ts";
 import { healthService } from "./health.ts";
@@ -112,10 +112,10 @@ export class GrpcServer implements Http2Server {
   }
 }
 
-/** Go's words (wire spec §4.1). */
+/** Go's words (wire spec §4.1), of a path that may be as long as a block of headers. */
 function unknown(path: string, endpoint: string | undefined): Trailers {
-  if (endpoint === undefined) return plainStatus(3, `malformed method name: ${JSON.stringify(path)}`);
-  return plainStatus(12, `unknown service ${endpoint}`);
+  if (endpoint === undefined) return plainStatus(3, `malformed method name: ${JSON.stringify(path.slice(0, 1024))}`);
+  return plainStatus(12, `unknown service ${endpoint.slice(0, 1024)}`);
 }
 
 /** A call of the wrong kind, which would never end; only clients of ours say what they mean. */
@@ -131,5 +131,5 @@ const nothing = { data() {}, ended() {}, drain() {}, closed() {} };
 /** An answer that is a status alone. */
 function refuse(exchange: Http2Exchange, contentType: string, status: Trailers): void {
   exchange.receive(nothing);
-  exchange.answer({ ":status": "200", "content-type": contentType, ...status });
+  exchange.answer({ ":status": "200", "content-type": answerType(contentType), ...status });
 }

@@ -1,6 +1,6 @@
 import type { Http2Engine, Http2Exchange, Http2Server, Http2Stream } from "../../backends/http2.ts";
 import type { Connection } from "../../transport.ts";
-import { messageType } from "../../wire/grpc/content-type.ts";
+import { answerType, messageType } from "../../wire/grpc/content-type.ts";
 import { plainStatus } from "../../wire/grpc/status.ts";
 import { transportPath } from "../../wire/grpc/transport-message.ts";
 import { Busyness } from "../common/busy.ts";
@@ -124,6 +124,7 @@ function refuse(exchange: Http2Exchange): void {
   exchange.receive(nothing);
   const type = exchange.headers["content-type"];
   if (messageType(type) === undefined) return exchange.answer({ ":status": "404" });
-  const status = plainStatus(12, `unknown method ${exchange.headers[":path"]}: this port speaks the grpc transport`);
-  exchange.answer({ ":status": "200", "content-type": type as string, ...status });
+  const path = (exchange.headers[":path"] ?? "").slice(0, 1024);
+  const status = plainStatus(12, `unknown method ${path}: this port speaks the grpc transport`);
+  exchange.answer({ ":status": "200", "content-type": answerType(type as string), ...status });
 }

@@ -34,3 +34,8 @@ export function grpcType(contentType: string): string {
   if (contentType.startsWith(grpc)) return contentType;
   return `${grpc}+${contentType.replace(/^application\//, "")}`;
 }
+
+/** The content type of an answer: the request's own, if that leaves room for a status in a block of headers. */
+export function answerType(contentType: string): string {
+  return contentType.length > 1024 ? grpc : contentType;
+}

@@ -7,14 +7,16 @@ import { ProtoWriter, protoFields, protoText } from "./proto.ts";
 export const errorName = "errors.Error";
 const errorType = `type.googleapis.com/${errorName}`;
 const unknown = 2;
-/** Bytes of an error's detail that travel; a block of headers has 64 KiB at many peers, and it is in there twice. */
+/** Bytes of an error's detail that travel in headers; a block of them has 64 KiB at many peers, and it is in there twice. */
 const longest = 6 * 1024;
+/** Bytes of its words: JSON makes six of one, and percent-encoding three. */
+const mostWords = 8 * 1024;
 
 export type Trailers = Record<string, string>;
 
 /** The trailers that say `error` (wire spec §4.5). `words`: its message, which Go reads as the error's JSON. */
 export function encodeStatus(error: MicroError, words: (error: MicroError) => string = encodeError): Trailers {
-  const told = bounded(error);
+  const told = bounded(error, words);
   const message = words(told);
   const code = grpcCodeOf(told);
   const trailers = plainStatus(code, message);
@@ -46,10 +48,15 @@ function encodeDetails(error: MicroError, code: number, message: string): string
   return new ProtoWriter().int(1, code).text(2, message).bytes(3, any).done().toString("base64").replace(/=+$/, "");
 }
 
-function bounded(error: MicroError): MicroError {
+/** The error, cut to what headers hold. `words`: what is said of it there. */
+function bounded(error: MicroError, words: (error: MicroError) => string): MicroError {
   if (error.detail.length * 3 + error.id.length * 3 <= longest) return error;
   const { code, status } = error;
-  return new MicroError({ id: cut(error.id, longest / 6), code, status, detail: cut(error.detail, longest) });
+  const id = cut(error.id, longest / 6);
+  for (let most = longest; ; most >>= 1) {
+    const told = new MicroError({ id, code, status, detail: cut(error.detail, most) });
+    if (Buffer.byteLength(words(told)) <= mostWords) return told;
+  }
 }
 
 function cut(text: string, most: number): string {

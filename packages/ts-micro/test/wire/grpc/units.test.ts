@@ -209,7 +209,19 @@ describe("status", () => {
     expect(decodeStatus(plainStatus(12, "no streams here"))).toMatchObject({ code: "UNSUPPORTED" });
   });
 
-  it("stays small, whatever the detail", () => {
+  it.each(["<", "\u0001", '"', "%", "\ud800", "世", "a"])("stays small, whatever the detail: %j", (character) => {
+    for (const length of [2000, 6000, 1e6])
+      for (const id of ["greeter", "&".repeat(length)]) {
+        const error = new MicroError({ id, detail: character.repeat(length), status: 409 });
+        for (const told of [encodeStatus(error), encodeStatus(error, ({ detail }) => detail)]) {
+          const { "grpc-message": message, "grpc-status-details-bin": details } = told;
+          expect(message!.length + details!.length).toBeLessThan(46 * 1024);
+          expect(decodeStatus(told)).toMatchObject({ code: "CONFLICT", status: 409 });
+        }
+      }
+  });
+
+  it("is cut where it has to be", () => {
     const big = encodeStatus(new MicroError({ id: "ä".repeat(1e5), detail: "世".repeat(1e6), status: 409 }));
     expect(JSON.stringify(big).length).toBeLessThan(60_000);
     expect(decodeStatus(big)?.detail).toMatch(/^世+…$/);
