@@ -1,7 +1,6 @@
 import { MicroError } from "../errors.ts";
 import type { Node } from "../registry.ts";
-import { isOfRouter, nobody } from "../wire/error.ts";
-import { isMissing } from "../wire/grpc/status.ts";
+import { nobody, saysMissing } from "../wire/error.ts";
 import type { Candidates } from "./nodes.ts";
 
 /**
@@ -44,13 +43,9 @@ export function blames(error: MicroError): boolean {
 }
 
 /** True when the node has no such endpoint, while the registry says that some have: nodes of two editions stand side by side. */
-export function isElsewhere(
-  { layer, id, detail }: MicroError,
-  endpoint: string,
-  among: Candidates | undefined,
-): boolean {
+export function isElsewhere(error: MicroError, endpoint: string, among: Candidates | undefined): boolean {
   // Handlers' errors name their service.
-  if (layer !== "remote" || !nobody.has(id) || !(isOfRouter(detail) || isMissing(detail))) return false;
+  if (error.layer !== "remote" || !saysMissing(error)) return false;
   return among !== undefined && among.nodes.length > 1 && among.facts.has(endpoint);
 }
 

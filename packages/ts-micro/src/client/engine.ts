@@ -238,12 +238,8 @@ export class ClientEngine {
     );
   }
 
-  /** Kind of an endpoint by its registry record, asking if need be; undefined when no record tells. And what that took, in milliseconds. */
-  async kindOf(
-    service: string,
-    endpoint: string,
-    options: CallOptions | undefined,
-  ): Promise<{ kind: EndpointFacts["kind"] | undefined; took: number }> {
+  /** Kind of an endpoint by its registry record, asking if need be; undefined when no record tells. And what that took, and what of the time limit is left, in milliseconds. */
+  async kindOf(service: string, endpoint: string, options: CallOptions | undefined): Promise<Learnt> {
     const { clock, requestTimeout } = this.options;
     const { call, unlink } = prepare(clock, requestTimeout, {
       service,
@@ -256,7 +252,8 @@ export class ClientEngine {
     try {
       const began = clock.now();
       const { facts } = await holding(Promise.resolve(this.candidates(call)));
-      return { kind: facts.get(endpoint)?.kind, took: clock.now() - began };
+      const took = clock.now() - began;
+      return { kind: facts.get(endpoint)?.kind, took, left: Math.max(0, call.limit - took) };
     } finally {
       unlink?.();
     }
@@ -465,6 +462,13 @@ export class ClientEngine {
     if (records === undefined) return;
     this.#peers.sweep(service, new Set(records.flatMap((record) => record.nodes.map((node) => node.id))));
   }
+}
+
+/** What was found out about an endpoint. */
+export interface Learnt {
+  readonly kind: EndpointFacts["kind"] | undefined;
+  readonly took: number;
+  readonly left: number;
 }
 
 /** The node that was chosen for a call before it was known that it cannot go straight. */

@@ -1,8 +1,8 @@
 import type { CallOptions, Kind } from "../context.ts";
-import { milliseconds } from "../duration.ts";
 import type { Duplex } from "../endpoint.ts";
 import { errors } from "../errors.ts";
 import { isAsyncIterable } from "../internal/async-iterable.ts";
+import type { Learnt } from "./engine.ts";
 import type { EndpointFacts } from "./nodes.ts";
 import { kept } from "./prepared.ts";
 import type { ClientShell } from "./shell.ts";
@@ -67,18 +67,19 @@ function undecided(
       return client.stream(kind, service, endpoint, request, taken);
     };
     let kind: EndpointFacts["kind"] | undefined = known;
+    let rest = taken;
     if (kind === undefined) {
       const learnt = await learn(taken);
       ({ kind } = learnt);
-      // One time limit for both.
-      if (taken?.timeout !== undefined && learnt.took >= 1)
-        taken = { ...taken, timeout: Math.max(0, milliseconds(taken.timeout) - learnt.took) };
+      // One time limit for both; a stream has none by itself.
+      if (learnt.took >= 1) rest = { ...taken, timeout: learnt.left };
+      if (taken?.timeout !== undefined) taken = rest;
     }
     // Lets `for await` announce itself even when the record was there already.
     await Promise.resolve();
     if (kind === "unary" || (kind === undefined && !wanted && !streams)) {
       if (wanted) throw errors.badRequest(id, `${endpoint} is not a stream: await it`);
-      return client.call(target, request, taken);
+      return client.call(target, request, rest);
     }
     const stream =
       kind === "server" || kind === "bidi" || kind === "client"
@@ -156,9 +157,7 @@ function undecided(
   });
   return promise;
 
-  async function learn(
-    taken: CallOptions | undefined,
-  ): Promise<{ kind: EndpointFacts["kind"] | undefined; took: number }> {
+  async function learn(taken: CallOptions | undefined): Promise<Learnt> {
     try {
       return await (await client.load()).kindOf(service, endpoint, taken);
     } catch (error) {

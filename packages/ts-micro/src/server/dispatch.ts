@@ -4,7 +4,7 @@ import { callAmbient, exitAmbient, runAmbient, stepsAmbient, scope, type Scope }
 import { compile } from "../internal/around.ts";
 import { isAsyncIterable, iterateOnce } from "../internal/async-iterable.ts";
 import type { HandlerInterceptor, RoutedEndpoint, ServerCall } from "../server.ts";
-import { nobody } from "../wire/error.ts";
+import { saysMissing } from "../wire/error.ts";
 import { parse } from "./validate.ts";
 
 type Run = (call: ServerCall) => Promise<unknown>;
@@ -288,7 +288,7 @@ async function leave(iterator: AsyncIterator<unknown>, ctx: CallContext): Promis
 export function contained(error: unknown, service: string): MicroError {
   // The router's own words go as Go's do: plain text, without an id.
   if (isMicroError(error) && error.layer === "router") return error;
-  if (isMicroError(error) && error.layer === "remote" && nobody.has(error.id)) {
+  if (isMicroError(error) && error.layer === "remote" && (error.id === "" || saysMissing(error))) {
     // Words without a name, of a callee's: with the message it is told whose they are.
     return new MicroError({ id: service, code: error.code, detail: error.message, cause: error });
   }

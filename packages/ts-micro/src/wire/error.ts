@@ -113,7 +113,17 @@ export function decodeError(text: string): MicroError {
 /** Of errors that name nobody: plain texts, such as the router's, and what a foreign gRPC server said. */
 export const nobody: ReadonlySet<string> = new Set(["", "go.micro.client"]);
 
+/** Whether an error is a router's for an endpoint that is not there: it names nobody, and has Go's words, ours, or those of gRPC servers. */
+export function saysMissing({ id, detail }: MicroError): boolean {
+  return nobody.has(id) && (isOfRouter(detail) || isMissing(detail));
+}
+
+/** Whether a message is Go's or grpc-js's for an endpoint that is not there. */
+export function isMissing(message: string): boolean {
+  return /^(unknown (service|method)|The server does not implement the method)/.test(message);
+}
+
 /** Whether a text is the router's for an endpoint that is not there, Go's and ours. */
-export function isOfRouter(text: string): boolean {
+function isOfRouter(text: string): boolean {
   return text.startsWith("rpc: can't find ");
 }

@@ -1,6 +1,13 @@
 import { getEventListeners } from "node:events";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { createClient, createService, endpoint, type ClientInterceptor, type Service } from "../../src/index.ts";
+import {
+  MicroError,
+  createClient,
+  createService,
+  endpoint,
+  type ClientInterceptor,
+  type Service,
+} from "../../src/index.ts";
 import { Peers } from "../../src/client/peers.ts";
 import type { Peer, Protocol } from "../../src/protocol.ts";
 import type { Node, Registry } from "../../src/registry.ts";
@@ -50,6 +57,19 @@ describe("a handler", () => {
       expect(runs).toBe(1);
     },
   );
+
+  it("hands on the status of an error that names nobody", async () => {
+    await serve("far", {
+      teapot: () => {
+        throw new MicroError({ id: "go.micro.client", status: 418, code: "BAD_REQUEST", detail: "short and stout" });
+      },
+    });
+    const near: Service<"near"> = await serve("near", { ask: () => near.client.call("far", "FAR.Teapot", {}) });
+    const client = createClient(shared());
+    open.push(client);
+    const told = { id: "go.micro.client", status: 418, detail: "short and stout" };
+    await expect(client.call("near", "NEAR.Ask", {})).rejects.toMatchObject(told);
+  });
 
   it.each(["in process", "fast", "mucp", "grpc"])(
     "that waits to send is let go when its caller leaves, having said its last (%s)",
@@ -142,12 +162,15 @@ describe("a time limit", () => {
   beforeEach(() => void (mesh = testMesh()));
   afterEach(() => mesh.close());
 
-  it("holds for a call and for what has to be asked before it, together", async () => {
+  it.each([
+    ["that is given", { timeout: "29s" }],
+    ["by default", undefined],
+  ])("%s holds for a call and for what has to be asked before it, together", async (_, options) => {
     const service = mesh.service("s").handle("S", { hang: () => new Promise<never>(() => {}) });
     await service.start();
     const slow = Object.assign(Object.create(mesh.registry) as Registry, {
       getService: async (...args: Parameters<Registry["getService"]>) => {
-        await new Promise<void>((resolve) => mesh.clock.after(900, resolve));
+        await new Promise<void>((resolve) => mesh.clock.after(20_000, resolve));
         return mesh.registry.getService(...args);
       },
     });
@@ -155,11 +178,11 @@ describe("a time limit", () => {
     let code: string | undefined;
     client
       .service<typeof service>("s")
-      .S.hang({}, { timeout: "1s" })
+      .S.hang({}, options)
       .then(undefined, (error: { code: string }) => (code = error.code));
-    await mesh.advance(950);
+    await mesh.advance("28s");
     expect(code).toBeUndefined();
-    await mesh.advance(100);
+    await mesh.advance("3s");
     expect(code).toBe("TIMEOUT");
   });
 });

@@ -67,6 +67,7 @@ describe("a request reset with NO_ERROR", () => {
     await eventually(() => ours.begun() === 1, "all of it arrives");
     socket.write(reset);
     await eventually(() => ours.running() === 0, "the handler is cancelled");
+    expect(ours.begun()).toBe(1);
   });
 
   it("counts as a reset, and runs nothing when it comes with the request", async () => {

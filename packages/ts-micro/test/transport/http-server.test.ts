@@ -285,6 +285,16 @@ describe("requests and answers of the http server", () => {
 });
 
 describe("draining", () => {
+  let got: number;
+  /** A client that does not read for now, and counts what it reads. */
+  async function reader() {
+    got = 0;
+    const client = await dial();
+    client.socket.removeAllListeners("data").on("data", (chunk: Buffer) => (got += chunk.length));
+    client.socket.pause();
+    return { socket: client.socket, write: (bytes: string) => client.write(bytes) };
+  }
+
   it("answers what had begun to come, and what came with it, before it closes", async () => {
     await serve((message, connection) => {
       if (text(message) === "late") setTimeout(() => void connection.send(message), 5);
@@ -299,6 +309,39 @@ describe("draining", () => {
     await draining;
     expect(half.text.match(/\r\n\r\n[a-z]+/g)).toEqual(["\r\n\r\nbegun", "\r\n\r\ntogether", "\r\n\r\nlate"]);
   });
+
+  it.each(["at once", "slowly", "never"])(
+    "lets a client have a long answer that it reads %s",
+    { timeout: 30_000 },
+    async (how) => {
+      const clock = virtualClock();
+      const body = Buffer.alloc(48 << 20, 7);
+      await serve((_, connection) => void connection.send({ header: {}, body }).catch(() => {}), {
+        clock,
+        maxBody: body.length,
+      });
+      const { socket, write } = await reader();
+      await write(ok("x"));
+      await eventually(() => sockets[0]?.writableLength, "more than the system takes");
+      let drained = false;
+      const draining = listener?.drain().then(() => (drained = true));
+      for (let n = 0; n < 8 && how !== "at once"; n++) {
+        const before = got;
+        if (how === "slowly") {
+          socket.resume();
+          await eventually(() => got > before + (1 << 19), "it reads");
+          socket.pause();
+        }
+        await clock.advance(3000);
+      }
+      expect(drained).toBe(how === "never");
+      if (how !== "never") socket.resume();
+      await draining;
+      await listener?.close();
+      if (how === "never") expect(got).toBeLessThan(body.length);
+      else await eventually(() => got > body.length, "all of it comes");
+    },
+  );
 
   it("answers the first call of a connection that comes while others are drained, and closes it then", async () => {
     await serve(echo);

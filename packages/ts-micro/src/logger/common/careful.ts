@@ -1,9 +1,7 @@
 import type { Level, Logger } from "../../logger.ts";
 
-let warned = false;
-
 /** A logger that somebody else wrote: what it throws, or rejects with, is a warning of the process, once, and fails nothing. */
-export function carefulLogger(inner: Logger): Logger {
+export function carefulLogger(inner: Logger, warn: (error: unknown) => void = once()): Logger {
   const line =
     (level: Level) =>
     (message: string, fields?: Record<string, unknown>): void => {
@@ -25,13 +23,16 @@ export function carefulLogger(inner: Logger): Logger {
     warn: line("warn"),
     error: line("error"),
     fatal: line("fatal"),
-    child: (fields) => carefulLogger(inner.child(fields)),
+    child: (fields) => carefulLogger(inner.child(fields), warn),
   };
 }
 
-function warn(error: unknown): void {
-  if (warned) return;
-  warned = true;
-  const why = error instanceof Error ? error.message : String(error);
-  process.emitWarning(`the logger fails: ${why}`, { code: "TS_MICRO_LOGGER" });
+function once(): (error: unknown) => void {
+  let warned = false;
+  return (error) => {
+    if (warned) return;
+    warned = true;
+    const why = error instanceof Error ? error.message : String(error);
+    process.emitWarning(`the logger fails: ${why}`, { code: "TS_MICRO_LOGGER" });
+  };
 }

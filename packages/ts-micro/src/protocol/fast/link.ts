@@ -3,6 +3,7 @@ import type { Clock } from "../../clock.ts";
 import { MicroError, errors, fromUnknown } from "../../errors.ts";
 import { endName } from "../../internal/net-address.ts";
 import type { Inlet } from "../../internal/inlet.ts";
+import { leftOf } from "../../internal/left.ts";
 import { atTickEnd, beginTurn, endTurn, tickTime, type Flushing } from "../../internal/tick.ts";
 import {
   Flag,
@@ -326,14 +327,6 @@ export abstract class Link implements FrameSink, Flushing {
     this.#waiting = [];
     for (const go of waiting) go();
   }
-}
-
-/** Bytes that have left. One write may be all that waited: how far it is the handle alone knows, which Node's own timeouts ask too. */
-function leftOf(socket: Socket): number {
-  const { _handle: handle } = socket as { _handle?: { bytesWritten?: number; writeQueueSize?: number } | null };
-  return handle?.bytesWritten === undefined || handle.writeQueueSize === undefined
-    ? socket.bytesWritten - socket.writableLength
-    : handle.bytesWritten - handle.writeQueueSize;
 }
 
 const pingPayload = Buffer.from("ts-micro");

@@ -108,10 +108,13 @@ export class ServerLink extends Link {
     this.idle();
   }
 
-  /** A handler goes on after its call, or no longer. Who makes many of them loses nothing but the connection. */
+  /** A handler goes on after its call, or no longer. */
   outlives(goesOn: boolean): void {
     this.#outlived += goesOn ? 1 : -1;
-    if (this.#outlived <= mostOutlived || this.#leaving || this.closed) return;
+  }
+
+  /** Too many handlers go on for another request. Looked at then: those that heed their signal end in the turn in which many are cancelled. */
+  #overrun(): void {
     const why = `${mostOutlived} handlers go on after their calls were given up`;
     this.#dropped(why);
     this.drain(why);
@@ -132,6 +135,7 @@ export class ServerLink extends Link {
     if (!this.#leaving || this.#waits || this.closed || this.active.size > 0 || this.streams.size > 0) return;
     // The client closes: an end of ours would overtake, as a reset, what it has just sent and what it has not read.
     this.#waits = true;
+    this.#moved = this.options.clock.now();
     this.deadline = this.options.clock.now() + goodbye;
     this.#home.watch(this.deadline);
   }
@@ -233,6 +237,7 @@ export class ServerLink extends Link {
   #request(flags: number, id: number, bytes: Buffer, from: number, to: number): void {
     if (id <= this.#newest || id > lastId) throw broken(`request ${id} after ${this.#newest}`);
     if (to - from < requestSize) throw broken("a request without its head");
+    if (this.#outlived > mostOutlived && !this.#leaving) this.#overrun();
     this.#newest = id;
     // On its way when the client was told to go elsewhere, where it will take it.
     if (this.#leaving && id > this.#last) return;

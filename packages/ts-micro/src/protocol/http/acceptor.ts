@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import type { Clock, Timer } from "../../clock.ts";
 import { Deadlines, type Expiring } from "../../internal/deadlines.ts";
 import type { Accepting } from "../../internal/lazy-acceptor.ts";
+import { leftOf } from "../../internal/left.ts";
 import type { HttpRoute } from "../../server.ts";
 import { serveRoutes } from "../common/routes.ts";
 import { NodeExchange } from "./exchange.ts";
@@ -168,7 +169,7 @@ export class NodeAcceptor implements Accepting {
     this.#look = undefined;
     for (const connection of this.#connections.values()) {
       const { socket } = connection;
-      const flushed = socket.bytesWritten - socket.writableLength;
+      const flushed = leftOf(socket);
       const stuck = socket.writableLength > 0 && flushed === connection.flushed;
       if (stuck && connection.stalled) socket.destroy();
       connection.flushed = flushed;

@@ -3,6 +3,7 @@ import { errors, fromUnknown, type MicroError } from "../../errors.ts";
 import { exitAmbient } from "../../internal/ambient.ts";
 import { endName } from "../../internal/net-address.ts";
 import type { Inlet } from "../../internal/inlet.ts";
+import { leftOf } from "../../internal/left.ts";
 import { endTurn } from "../../internal/tick.ts";
 import type { Body } from "../../protocol.ts";
 import type { Connection, Message, Receiver } from "../../transport.ts";
@@ -16,7 +17,7 @@ import { id, type Settings } from "./options.ts";
 const room = 256 * 1024;
 /** Bodies above this are not copied behind their head; both go out in one system call all the same. */
 const copied = 64 * 1024;
-/** How long a socket that was ended may take to go. */
+/** How long a socket that was ended may take to go, and between bytes that leave it. */
 const linger = 5_000;
 const sent: Promise<void> = Promise.resolve();
 
@@ -38,6 +39,7 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
   #paused = false;
   #flowing = false;
   #cause: Error | undefined;
+  #left = 0;
   /** Removes the listeners. */
   readonly #leave: () => void;
   #senders: { resolve: () => void; reject: (error: MicroError) => void }[] = [];
@@ -195,14 +197,29 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
     for (const sender of senders) sender.reject(error);
     this.#end = error;
     if (receiver !== undefined && this.#kept === undefined) this.#tell();
-    this.ends.over(this);
+    // What it is owed is waited for.
+    if (this.socket.writableLength === 0) this.ends.over(this);
   }
 
   /** FIN after what was written has left; the rest of the peer's bytes is thrown away. */
   protected end(): void {
     if (this.socket.destroyed) return;
-    this.socket.end();
+    this.socket.end(() => this.ends.over(this));
     this.socket.resume();
+    this.#left = leftOf(this.socket);
+    this.#linger();
+  }
+
+  /** Time is up for a socket that was ended: false when nothing has left it since the last look. */
+  protected lingers(): boolean {
+    const left = leftOf(this.socket);
+    const goesOn = this.socket.writableLength > 0 && left !== this.#left;
+    this.#left = left;
+    if (goesOn) this.#linger();
+    return goesOn;
+  }
+
+  #linger(): void {
     this.deadline = this.ends.clock.now() + linger;
     this.ends.watch(this.deadline);
   }

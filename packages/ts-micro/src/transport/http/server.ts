@@ -83,7 +83,7 @@ class ServerEnd extends HttpEnd<Http1Request> {
   }
 
   expire(): void {
-    if (this.over) return void this.socket.destroy();
+    if (this.over) return this.lingers() ? undefined : void this.socket.destroy();
     if (this.#phase === "idle") return this.#leave("was idle for too long");
     this.finish(errors.connectionLost(id, `${this.remote}: too slow (${this.#phase})`));
     this.socket.destroy();

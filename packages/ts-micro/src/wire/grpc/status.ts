@@ -1,5 +1,5 @@
 import { MicroError, codeOf, grpcStatusOf, statusOf, type ErrorCode } from "../../errors.ts";
-import { decodeError, encodeError, statusText } from "../error.ts";
+import { decodeError, encodeError, isMissing, statusText } from "../error.ts";
 import { decodeMessage, encodeMessage } from "./percent.ts";
 import { ProtoWriter, protoFields, protoText } from "./proto.ts";
 
@@ -137,11 +137,6 @@ function detailed(value: string | undefined): MicroError | undefined {
     // Somebody else's bytes; the message is left.
     return undefined;
   }
-}
-
-/** Whether a message is Go's or grpc-js's for an endpoint that is not there. */
-export function isMissing(message: string): boolean {
-  return /^(unknown (service|method)|The server does not implement the method)/.test(message);
 }
 
 function bare(grpc: number, message: string): MicroError {

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { Cancellation } from "../../../src/context.ts";
 import { errors } from "../../../src/errors.ts";
-import type { CallHead } from "../../../src/protocol.ts";
+import type { CallHead, Peer } from "../../../src/protocol.ts";
 import { Metadata } from "../../../src/metadata.ts";
 import { virtualClock } from "../../../src/testing/clock.ts";
 import { text } from "../../../src/testing/protocol/bench.ts";
@@ -387,7 +387,8 @@ describe("many calls", () => {
     expect(text((await peer.unary(head(), Buffer.from("well"))).body)).toBe("well");
   });
 
-  it("to a server that does not read are turned away once 64 MiB wait", { timeout: 60_000 }, async () => {
+  /** A peer whose server has stopped to read. */
+  async function unread(): Promise<Peer> {
     const { address, one } = await server();
     const peer = world.dial(address);
     const first = peer.unary(head(), none);
@@ -396,6 +397,11 @@ describe("many calls", () => {
     await wire.say(reply(1));
     await first;
     wire.raw.socket.pause();
+    return peer;
+  }
+
+  it("to a server that does not read are turned away once 64 MiB wait", { timeout: 60_000 }, async () => {
+    const peer = await unread();
     const body = Buffer.alloc(1 << 20);
     const codes: Promise<string>[] = [];
     for (let n = 0; n < 90; n++) {
@@ -416,14 +422,7 @@ describe("many calls", () => {
   });
 
   it("are turned away as streams too", { timeout: 60_000 }, async () => {
-    const { address, one } = await server();
-    const peer = world.dial(address);
-    const first = peer.unary(head(), none);
-    const wire = await one();
-    await wire.frame(Frame.request, 1);
-    await wire.say(reply(1));
-    await first;
-    wire.raw.socket.pause();
+    const peer = await unread();
     const body = Buffer.alloc(1 << 20);
     const ends: (string | undefined)[] = [];
     for (let n = 0; n < 90; n++) {

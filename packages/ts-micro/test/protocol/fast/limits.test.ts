@@ -176,12 +176,28 @@ describe("who calls and gives up without end", () => {
     await wire.say(frame(Frame.define, 0, 1, where), ...calls.flat());
     await eventually(() => goOn.length === 5000, "they run");
     await wire.say(...Array.from({ length: 5000 }, (_, n) => frame(Frame.cancel, 0, n + 1)));
-    expect(String((await wire.frame(Frame.goaway)).payload)).toBe(
-      "4096 handlers go on after their calls were given up",
-    );
+    await wire.pong("gave up");
+    await wire.say(request(5001));
+    const goaway = await wire.frame(Frame.goaway);
+    expect(goaway.id).toBe(5000);
+    expect(String(goaway.payload)).toBe("4096 handlers go on after their calls were given up");
     expect(await client.call("s", "S.Hello", {})).toEqual({ msg: "well" });
     for (const each of goOn) each();
     await eventually(() => made.server.stats.inFlight === 0, "all is over");
+  });
+
+  it("may give up thousands at once, whose handlers heed it, and go on", async () => {
+    const { service: made } = await service(20_000);
+    const wire = await world.wire(made.server.address);
+    const all = Array.from({ length: 6000 }, (_, n) => n + 1);
+    await wire.say(frame(Frame.define, 0, 1, "s\0S.Heeds\0application/json\0"), greet);
+    await wire.say(...all.map((id) => request(id, { body: "{}" })));
+    await eventually(() => made.server.stats.inFlight === 6000, "they run");
+    await wire.say(...all.map((id) => frame(Frame.cancel, 0, id)));
+    await eventually(() => made.server.stats.inFlight === 0, "they have ended");
+    await wire.say(request(6001, { route: 2, body: "{}" }));
+    expect(String((await wire.frame(Frame.reply, 6001)).payload)).toBe('{"msg":"well"}');
+    expect(wire.of(Frame.goaway)).toEqual([]);
   });
 
   it("gets no more work than there may be at once, on however many connections", async () => {

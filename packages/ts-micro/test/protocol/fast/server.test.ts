@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { MicroError, errors } from "../../../src/errors.ts";
 import type { CallHandler } from "../../../src/protocol.ts";
-import { virtualClock } from "../../../src/testing/clock.ts";
+import { virtualClock, type VirtualClock } from "../../../src/testing/clock.ts";
 import { text } from "../../../src/testing/protocol/bench.ts";
 import { eventually, within } from "../../../src/testing/suite.ts";
 import { Flag, Frame, preface } from "../../../src/wire/fast/frame.ts";
@@ -19,6 +19,25 @@ const credit = (id: number, bytes: number): Buffer => {
   body.writeUInt32BE(bytes);
   return frame(Frame.credit, 0, id, body);
 };
+
+const much = 48 << 20;
+
+/** A client that has asked for one reply of {@link much} bytes, and does not read for now. */
+async function readerOfMuch(clock: VirtualClock) {
+  const calls: CallHandler = world.bench;
+  calls.target = (known) => ({ kind: "unary", route: known }) as never;
+  calls.direct = (call) => call.reply(Buffer.alloc(much, 7));
+  const listener = await world.serve({ clock, maxBody: much });
+  const wire = await world.wire(listener.address, hello({ maxPayload: much + 10 }));
+  const { socket } = wire.raw;
+  const reader = { listener, socket, got: 0 };
+  socket.removeAllListeners("data").on("data", (chunk: Buffer) => (reader.got += chunk.length));
+  await eventually(() => reader.got > 0, "its settings");
+  socket.pause();
+  await wire.say(route(1, "Test.Large"), request(1));
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  return reader;
+}
 
 /** The client that says this is told so, and left; others are served. */
 async function offends(said: Buffer | readonly Buffer[]): Promise<string> {
@@ -276,29 +295,17 @@ describe("draining", () => {
 
   it("waits for a client that reads, however slowly, and for no other", { timeout: 30_000 }, async () => {
     const clock = virtualClock();
-    const size = 48 << 20;
-    const { bench } = world;
-    const calls: CallHandler = bench;
-    calls.target = (known) => ({ kind: "unary", route: known }) as never;
-    calls.direct = (call) => call.reply(Buffer.alloc(size, 7));
     for (const reads of [true, false]) {
-      const listener = await world.serve({ clock, maxBody: size });
-      const wire = await world.wire(listener.address, hello({ maxPayload: size + 10 }));
-      const { socket } = wire.raw;
-      let got = 0;
-      socket.removeAllListeners("data").on("data", (chunk: Buffer) => (got += chunk.length));
-      await eventually(() => got > 0, "its settings");
-      socket.pause();
-      await wire.say(route(1, "Test.Large"), request(1));
-      await new Promise((resolve) => setTimeout(resolve, 50));
+      const reader = await readerOfMuch(clock);
+      const { listener, socket } = reader;
       let drained = false;
       const drain = listener.drain().then(() => (drained = true));
       // Ten times the patience with one that does not read.
       for (let n = 0; n < 100; n++) {
         if (reads && !drained) {
-          const before = got;
+          const before = reader.got;
           socket.resume();
-          await eventually(() => got > before, "it reads");
+          await eventually(() => reader.got > before, "it reads");
           socket.pause();
         }
         await clock.advance(1100);
@@ -306,8 +313,8 @@ describe("draining", () => {
       if (reads) socket.resume();
       await within(drain, "drained");
       await listener.close();
-      if (reads) await eventually(() => got > size, "all of it comes");
-      else expect(got).toBeLessThan(size);
+      if (reads) await eventually(() => reader.got > much, "all of it comes");
+      else expect(reader.got).toBeLessThan(much);
     }
   });
 
@@ -349,30 +356,19 @@ describe("a peer that is silent", () => {
 
   it("but reads on, is not left in the midst of one long reply", { timeout: 30_000 }, async () => {
     const clock = virtualClock();
-    const size = 48 << 20;
-    const calls: CallHandler = world.bench;
-    calls.target = (known) => ({ kind: "unary", route: known }) as never;
-    calls.direct = (call) => call.reply(Buffer.alloc(size, 7));
-    const { address } = await world.serve({ clock, maxBody: size });
-    const wire = await world.wire(address, hello({ maxPayload: size + 10 }));
-    const { socket } = wire.raw;
-    let got = 0;
-    socket.removeAllListeners("data").on("data", (chunk: Buffer) => (got += chunk.length));
-    await eventually(() => got > 0, "its settings");
-    socket.pause();
-    await wire.say(route(1, "Test.Large"), request(1));
-    await new Promise((resolve) => setTimeout(resolve, 50));
+    const reader = await readerOfMuch(clock);
+    const { socket } = reader;
     for (let n = 0; n < 10; n++) {
-      const before = got;
+      const before = reader.got;
       socket.resume();
-      await eventually(() => got > before + (1 << 20), "it reads");
+      await eventually(() => reader.got > before + (1 << 20), "it reads");
       socket.pause();
       await new Promise((resolve) => setTimeout(resolve, 10));
       await clock.advance(9000);
     }
-    expect(got).toBeLessThan(size);
+    expect(reader.got).toBeLessThan(much);
     socket.resume();
-    await eventually(() => got > size, "all of it comes");
+    await eventually(() => reader.got > much, "all of it comes");
   });
 
   it("in the middle of its preface is left by the listener's deadline, in the middle of a frame by the ping's", async () => {
