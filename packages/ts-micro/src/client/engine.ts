@@ -238,7 +238,10 @@ export class ClientEngine {
     );
   }
 
-  /** Kind of an endpoint by its registry record, asking if need be; undefined when no record tells. And what that took, and what of the time limit is left, in milliseconds. */
+  /**
+   * Kind of an endpoint by its registry record, asking if need be; undefined when no record tells.
+   * And what that took, and what of the time limit is left, in milliseconds.
+   */
   async kindOf(service: string, endpoint: string, options: CallOptions | undefined): Promise<Learnt> {
     const { clock, requestTimeout } = this.options;
     const { call, unlink } = prepare(clock, requestTimeout, {
