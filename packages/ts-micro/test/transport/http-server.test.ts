@@ -6,6 +6,7 @@ import { virtualClock } from "../../src/testing/clock.ts";
 import { eventually } from "../../src/testing/suite.ts";
 import type { Connection, Message } from "../../src/transport.ts";
 import { httpTransport, type HttpTransportOptions } from "../../src/transport/http.ts";
+import { Reader } from "../support/reader.ts";
 import { capture, raw, text, User, type Raw } from "./raw.ts";
 
 let listener: PortListener | undefined;
@@ -285,16 +286,6 @@ describe("requests and answers of the http server", () => {
 });
 
 describe("draining", () => {
-  let got: number;
-  /** A client that does not read for now, and counts what it reads. */
-  async function reader() {
-    got = 0;
-    const client = await dial();
-    client.socket.removeAllListeners("data").on("data", (chunk: Buffer) => (got += chunk.length));
-    client.socket.pause();
-    return { socket: client.socket, write: (bytes: string) => client.write(bytes) };
-  }
-
   it("answers what had begun to come, and what came with it, before it closes", async () => {
     await serve((message, connection) => {
       if (text(message) === "late") setTimeout(() => void connection.send(message), 5);
@@ -320,26 +311,22 @@ describe("draining", () => {
         clock,
         maxBody: body.length,
       });
-      const { socket, write } = await reader();
-      await write(ok("x"));
+      const client = await dial();
+      const reader = new Reader(client.socket);
+      await client.write(ok("x"));
       await eventually(() => sockets[0]?.writableLength, "more than the system takes");
       let drained = false;
       const draining = listener?.drain().then(() => (drained = true));
       for (let n = 0; n < 8 && how !== "at once"; n++) {
-        const before = got;
-        if (how === "slowly") {
-          socket.resume();
-          await eventually(() => got > before + (1 << 19), "it reads");
-          socket.pause();
-        }
+        if (how === "slowly") await reader.reads(4 << 20);
         await clock.advance(3000);
       }
       expect(drained).toBe(how === "never");
-      if (how !== "never") socket.resume();
+      if (how !== "never") reader.socket.resume();
       await draining;
       await listener?.close();
-      if (how === "never") expect(got).toBeLessThan(body.length);
-      else await eventually(() => got > body.length, "all of it comes");
+      if (how === "never") expect(reader.got).toBeLessThan(body.length);
+      else await eventually(() => reader.got > body.length, "all of it comes");
     },
   );
 

@@ -6,6 +6,7 @@ import { virtualClock, type VirtualClock } from "../../../src/testing/clock.ts";
 import { text } from "../../../src/testing/protocol/bench.ts";
 import { eventually, within } from "../../../src/testing/suite.ts";
 import { Flag, Frame, preface } from "../../../src/wire/fast/frame.ts";
+import { Reader } from "../../support/reader.ts";
 import { frame } from "../../wire/fast/frames.ts";
 import { FastWorld, failed, hello, request, route, settings, type Wire } from "./world.ts";
 
@@ -22,32 +23,18 @@ const credit = (id: number, bytes: number): Buffer => {
 
 const much = 48 << 20;
 
-/** A client that has asked for one reply of {@link much} bytes, and does not read but when told to, as much as told: a timer may be late, and find all of it read. */
+/** A client that has asked for one reply of {@link much} bytes, and does not read for now. */
 async function readerOfMuch(clock: VirtualClock) {
   const calls: CallHandler = world.bench;
   calls.target = (known) => ({ kind: "unary", route: known }) as never;
   calls.direct = (call) => call.reply(Buffer.alloc(much, 7));
   const listener = await world.serve({ clock, maxBody: much });
   const wire = await world.wire(listener.address, hello({ maxPayload: much + 10 }));
-  const { socket } = wire.raw;
-  const reader = {
-    listener,
-    socket,
-    got: 0,
-    async reads(bytes: number): Promise<void> {
-      const most = Math.min(reader.got + bytes, much);
-      const stop = (): unknown => reader.got > most && socket.pause();
-      socket.on("data", stop).resume();
-      await eventually(() => socket.isPaused(), "it reads");
-      socket.off("data", stop);
-    },
-  };
-  socket.removeAllListeners("data").on("data", (chunk: Buffer) => (reader.got += chunk.length));
-  await eventually(() => reader.got > 0, "its settings");
-  socket.pause();
+  const reader = new Reader(wire.raw.socket);
+  await reader.reads(0);
   await wire.say(route(1, "Test.Large"), request(1));
   await new Promise((resolve) => setTimeout(resolve, 50));
-  return reader;
+  return { listener, reader };
 }
 
 /** The client that says this is told so, and left; others are served. */
@@ -307,16 +294,15 @@ describe("draining", () => {
   it("waits for a client that reads, however slowly, and for no other", { timeout: 30_000 }, async () => {
     const clock = virtualClock();
     for (const reads of [true, false]) {
-      const reader = await readerOfMuch(clock);
-      const { listener, socket } = reader;
+      const { listener, reader } = await readerOfMuch(clock);
       let drained = false;
       const drain = listener.drain().then(() => (drained = true));
       // Ten times the patience with one that does not read.
       for (let n = 0; n < 100; n++) {
-        if (reads && !drained) await reader.reads(470 << 10);
+        if (reads && !drained) await reader.reads(400 << 10);
         await clock.advance(1100);
       }
-      if (reads) socket.resume();
+      if (reads) reader.socket.resume();
       await within(drain, "drained");
       await listener.close();
       if (reads) await eventually(() => reader.got > much, "all of it comes");
@@ -362,16 +348,14 @@ describe("a peer that is silent", () => {
 
   it("but reads on, is not left in the midst of one long reply", { timeout: 30_000 }, async () => {
     const clock = virtualClock();
-    const reader = await readerOfMuch(clock);
-    const { socket } = reader;
+    const { reader } = await readerOfMuch(clock);
     for (let n = 0; n < 8; n++) {
-      // Enough that the kernel lets more be written.
       await reader.reads(4 << 20);
       await new Promise((resolve) => setTimeout(resolve, 10));
       await clock.advance(9000);
     }
     expect(reader.got).toBeLessThan(much);
-    socket.resume();
+    reader.socket.resume();
     await eventually(() => reader.got > much, "all of it comes");
   });
 
