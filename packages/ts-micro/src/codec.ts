@@ -29,6 +29,8 @@ export interface Codec {
   readonly contentTypes: readonly [string, ...string[]];
   /** True when it puts an envelope around bodies, so that errors have a body as well. */
   readonly enveloped?: boolean;
+  /** The reply of a handler that returns nothing. Default: an empty object. */
+  readonly empty?: unknown;
   /** Loads an optional package, which only descriptors need. Engines await it once before the first use with one. Rejects with PACKAGE_MISSING. */
   load?(): Promise<void>;
   /** `value` as bytes. With a descriptor the value is a message of it (or an init of one). */

@@ -7,6 +7,7 @@ export function bytesCodec(): Codec {
   return {
     name: "bytes",
     contentTypes: ["application/octet-stream"],
+    empty: new Uint8Array(),
     encode(value) {
       if (value instanceof Uint8Array) return value;
       throw errors.badRequest(

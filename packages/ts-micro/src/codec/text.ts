@@ -10,6 +10,7 @@ export function textCodec(): Codec {
   return {
     name: "text",
     contentTypes: ["text/plain"],
+    empty: "",
     encode(value) {
       if (typeof value === "string") return Buffer.from(value);
       if (value instanceof Uint8Array) return value;

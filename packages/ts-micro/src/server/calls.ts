@@ -137,7 +137,7 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
   #answer(call: ServedCall, target: Target, value: unknown): void {
     let body: Body;
     try {
-      body = target.encode(replyOf(value, target.response));
+      body = target.encode(replyOf(value, target.codec as Codec, target.response));
     } catch (error) {
       return this.failed(call, this.#unencodable(call.endpoint, error));
     }
@@ -217,7 +217,13 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
     );
     const reply: Envelope | undefined =
       envelope === undefined ? undefined : { type: "response", id: envelope.id, endpoint: name };
-    return this.#encode(name, codec, replyOf(value, descriptors?.response, envelope), descriptors?.response, reply);
+    return this.#encode(
+      name,
+      codec,
+      replyOf(value, codec, descriptors?.response, envelope),
+      descriptors?.response,
+      reply,
+    );
   }
 
   #send(stream: RawStream, target: Target, value: unknown, id: string): Promise<void> | undefined {
@@ -312,8 +318,10 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
 }
 
 /** A handler that returns nothing answers with an empty message, null only where there is one: Go takes no null in an envelope. */
-function replyOf(value: unknown, descriptor: MessageDescriptor | undefined, envelope?: Envelope): unknown {
-  return value === undefined || (value === null && (descriptor ?? envelope) !== undefined) ? {} : value;
+function replyOf(value: unknown, codec: Codec, descriptor?: MessageDescriptor, envelope?: Envelope): unknown {
+  return value === undefined || (value === null && (descriptor ?? envelope) !== undefined)
+    ? (codec.empty ?? {})
+    : value;
 }
 
 /** Pre-header clients name the endpoint in the body alone. Its message may need a descriptor that nobody knows before. */

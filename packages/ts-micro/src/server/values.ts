@@ -57,7 +57,7 @@ function tree(name: string, schema: JsonSchema, root: JsonSchema, level: number,
   return { name, type, values };
 }
 
-function typeOf(schema: JsonSchema, root: JsonSchema, objectName: string): string {
+function typeOf(schema: JsonSchema, root: JsonSchema, objectName: string, level = 0): string {
   const type = Array.isArray(schema.type) ? schema.type.find((each) => each !== "null") : schema.type;
   switch (type) {
     case "string":
@@ -69,7 +69,9 @@ function typeOf(schema: JsonSchema, root: JsonSchema, objectName: string): strin
     case "boolean":
       return "bool";
     case "array":
-      return `[]${schema.items === undefined ? "any" : typeOf(resolve(schema.items, root), root, objectName)}`;
+      // An array may be its own item.
+      if (schema.items === undefined || level === depth) return "[]any";
+      return `[]${typeOf(resolve(schema.items, root), root, objectName, level + 1)}`;
     case "object":
       return schema.properties === undefined ? "map" : objectName;
     default:

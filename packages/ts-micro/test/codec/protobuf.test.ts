@@ -8,6 +8,7 @@ import {
   StringValueSchema,
   StructSchema,
   TimestampSchema,
+  ValueSchema,
 } from "@bufbuild/protobuf/wkt";
 import { describe, expect, it } from "vitest";
 import {
@@ -76,6 +77,9 @@ codecSuite(runner, {
     "[]",
     '{"bigNumber":5.5}',
     '{"bigNumber":"x"}',
+    '{"firstName":9007199254740993}',
+    '{"rawData":9007199254740993}',
+    '{"colour":9007199254740993}',
     '{"rawData":"%"}',
     '{"createdAt":{"seconds":1e99}}',
     '{"createdAt":{"seconds":"x"}}',
@@ -190,6 +194,8 @@ describe("json of protobuf messages", () => {
     expect(read(Int64ValueSchema, "{}")).toEqual(create(Int64ValueSchema));
     expect(read(StringValueSchema, '{"value":"x"}')).toEqual(create(StringValueSchema, { value: "x" }));
     expect(read(FieldMaskSchema, '{"paths":["a_b","c"]}')).toEqual(create(FieldMaskSchema, { paths: ["a_b", "c"] }));
+    expect(codeOf(() => read(StringValueSchema, '{"value":9007199254740993}'))).toBe("BAD_REQUEST");
+    expect(read(ValueSchema, "null")).toEqual(create(ValueSchema, { kind: { case: "nullValue", value: 0 } }));
     const struct = read(StructSchema, '{"n":12345678901234567890,"list":[9007199254740993],"s":"9007199254740993"}');
     expect(JSON.parse(Buffer.from(codec.encode(struct, StructSchema)).toString())).toEqual({
       n: 12345678901234567000,

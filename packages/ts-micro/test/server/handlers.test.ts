@@ -20,6 +20,17 @@ setFlagsFromString("--expose-gc");
 const collect = runInNewContext("gc") as () => void;
 
 describe("a handler", () => {
+  it.each([
+    ["application/octet-stream", Buffer.alloc(1), Buffer.alloc(0)],
+    ["text/plain", "x", ""],
+    ["application/json", {}, {}],
+  ])("that returns nothing answers with an empty body, as %s too", async (contentType, request, reply) => {
+    const rest = { none: () => undefined, later: async () => {} };
+    await mesh.service("rest").handle("Rest", rest).start();
+    const client = mesh.client({ contentType });
+    for (const name of ["Rest.None", "Rest.Later"]) expect(await client.call("rest", name, request)).toEqual(reply);
+  });
+
   it("whose own call was refused has run all the same: its caller does not call again", async () => {
     let runs = 0;
     const shop = mesh.service("shop").handle("Shop", {

@@ -39,6 +39,13 @@ describe.each(Object.entries(person))(
 );
 
 describe("schemas", () => {
+  it("may hold themselves", () => {
+    type Nested = readonly Nested[];
+    const nested: z.ZodType<Nested> = z.array(z.lazy(() => nested));
+    const [routed] = endpointsOf("S", { list: endpoint({ request: z.object({ nested }) }, () => ({})) });
+    expect(routed && valuesOf(routed).request.values).toEqual([{ name: "nested", type: "[][][][]any", values: [] }]);
+  });
+
   it("may be asynchronous, and one that throws is contained", async () => {
     const slow = z.object({ id: z.string().refine(async (id) => (await Promise.resolve(), id !== "taken")) });
     const broken: StandardSchemaV1 = {

@@ -142,6 +142,15 @@ describe("Go's JSON, reading", () => {
     expect(({} as Record<string, unknown>)["x"]).toBeUndefined();
   });
 
+  it("takes keys that cannot be assigned, as where Object.prototype is frozen", () => {
+    Object.defineProperty(Object.prototype, "frozen key", { value: 1, configurable: true });
+    try {
+      expect(goJsonDecode('{"frozen key":2,"n":9007199254740993}')).toEqual({ "frozen key": 2, n: 9007199254740993n });
+    } finally {
+      delete (Object.prototype as Record<string, unknown>)["frozen key"];
+    }
+  });
+
   it("takes nesting up to its limit, and refuses one level more", () => {
     const nested = (depth: number): string => "[".repeat(depth) + "]".repeat(depth);
     expect(fault(nested(maxJsonDepth))).toBe("accepted");

@@ -102,8 +102,7 @@ class Messages implements MessageFormats {
 
   fromJson(value: unknown, descriptor: MessageDescriptor): Message {
     return this.#decode(descriptor, (desc) =>
-      // A body `null` is the empty message, as for Go v4.
-      this.#library.fromJson(desc, normalise(desc, value ?? {}) as JsonValue, { ignoreUnknownFields: true }),
+      this.#library.fromJson(desc, normalise(desc, value ?? nothing(desc)) as JsonValue, { ignoreUnknownFields: true }),
     );
   }
 
@@ -139,6 +138,11 @@ class Messages implements MessageFormats {
       throw errors.badRequest(this.#id, `the body is no ${descriptor.typeName}: ${reason(error)}`, error);
     }
   }
+}
+
+/** What a body `null` stands for: the empty message, as for Go v4, but where null is a value. */
+function nothing(desc: DescMessage): object | null {
+  return desc.typeName === "google.protobuf.Value" ? null : {};
 }
 
 function reason(error: unknown): string {

@@ -1,7 +1,11 @@
-import type { DescField, DescMessage, DescOneof } from "@bufbuild/protobuf";
+import type { DescField, DescMessage, DescOneof, ScalarType } from "@bufbuild/protobuf";
 import { isObject, isWrapper } from "./kinds.ts";
 
 type JsonObject = Record<string, unknown>;
+
+// ScalarType.STRING and BYTES, without the library
+const string: ScalarType.STRING = 9;
+const bytes: ScalarType.BYTES = 12;
 
 /**
  * Turns the JSON that Go v2 and v4 write of a generated struct (encoding/json: oneofs as wrapper objects, well-known types as their fields,
@@ -63,21 +67,24 @@ function ofField(field: DescField, value: unknown): unknown {
       return value === null ? null : normalise(field.message, value);
     case "list":
       if (!Array.isArray(value)) return value;
-      return value.map((item) => (field.message === undefined ? scalar(item) : normalise(field.message, item)));
+      return value.map((item) => (field.message === undefined ? scalar(item, field) : normalise(field.message, item)));
     case "map": {
       if (!isObject(value)) return value;
       const out = Object.create(null) as JsonObject;
       for (const key of Object.keys(value))
-        out[key] = field.message === undefined ? scalar(value[key]) : normalise(field.message, value[key]);
+        out[key] = field.message === undefined ? scalar(value[key], field) : normalise(field.message, value[key]);
       return out;
     }
     default:
-      return scalar(value);
+      return scalar(value, field);
   }
 }
 
-function scalar(value: unknown): unknown {
-  return typeof value === "bigint" ? value.toString() : value;
+/** Where no number is due a big one is refused as any other is, not read as text. */
+function scalar(value: unknown, field: DescField | undefined): unknown {
+  if (typeof value !== "bigint") return value;
+  const type = field?.scalar;
+  return type === undefined || type === string || type === bytes ? Number(value) : value.toString();
 }
 
 /** The object forms of well-known types; undefined for a type, or a form, that is read like any other message. */
@@ -98,7 +105,7 @@ function wellKnown(desc: DescMessage, value: unknown): unknown {
     default:
       // {"value":1}
       if (!isWrapper(desc)) return undefined;
-      return isObject(value) ? (scalar(value["value"]) ?? zero(desc)) : scalar(value);
+      return isObject(value) ? (scalar(value["value"], desc.fields[0]) ?? zero(desc)) : scalar(value, desc.fields[0]);
   }
 }
 

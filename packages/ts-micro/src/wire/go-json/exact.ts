@@ -65,7 +65,10 @@ class Reader {
       if (key === "__proto__") throw invalid(`invalid JSON at position ${start}: the key __proto__ is not accepted`);
       this.#blanks();
       if (!this.#take(":")) throw this.#fault();
-      out[key] = this.#value(depth + 1);
+      const value = this.#value(depth + 1);
+      // Where Object.prototype is frozen no "toString" can be assigned.
+      if (key in out) Object.defineProperty(out, key, { value, writable: true, enumerable: true, configurable: true });
+      else out[key] = value;
       this.#blanks();
       if (this.#take("}")) return out;
       if (!this.#take(",")) throw this.#fault();
