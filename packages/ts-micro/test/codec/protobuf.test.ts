@@ -5,6 +5,7 @@ import {
   FieldMaskSchema,
   Int64ValueSchema,
   ListValueSchema,
+  NullValue,
   StringValueSchema,
   StructSchema,
   TimestampSchema,
@@ -195,7 +196,9 @@ describe("json of protobuf messages", () => {
     expect(read(StringValueSchema, '{"value":"x"}')).toEqual(create(StringValueSchema, { value: "x" }));
     expect(read(FieldMaskSchema, '{"paths":["a_b","c"]}')).toEqual(create(FieldMaskSchema, { paths: ["a_b", "c"] }));
     expect(codeOf(() => read(StringValueSchema, '{"value":9007199254740993}'))).toBe("BAD_REQUEST");
-    expect(read(ValueSchema, "null")).toEqual(create(ValueSchema, { kind: { case: "nullValue", value: 0 } }));
+    expect(read(ValueSchema, "null")).toEqual(
+      create(ValueSchema, { kind: { case: "nullValue", value: NullValue.NULL_VALUE } }),
+    );
     const struct = read(StructSchema, '{"n":12345678901234567890,"list":[9007199254740993],"s":"9007199254740993"}');
     expect(JSON.parse(Buffer.from(codec.encode(struct, StructSchema)).toString())).toEqual({
       n: 12345678901234567000,

@@ -1,11 +1,10 @@
-import type { DescField, DescMessage, DescOneof, ScalarType } from "@bufbuild/protobuf";
+import type { DescField, DescMessage, DescOneof } from "@bufbuild/protobuf";
 import { isObject, isWrapper } from "./kinds.ts";
 
 type JsonObject = Record<string, unknown>;
 
-// ScalarType.STRING and BYTES, without the library
-const string: ScalarType.STRING = 9;
-const bytes: ScalarType.BYTES = 12;
+/** The numbers of ScalarType for string and bytes. */
+const texts: ReadonlySet<number | undefined> = new Set([9, 12]);
 
 /**
  * Turns the JSON that Go v2 and v4 write of a generated struct (encoding/json: oneofs as wrapper objects, well-known types as their fields,
@@ -84,7 +83,7 @@ function ofField(field: DescField, value: unknown): unknown {
 function scalar(value: unknown, field: DescField | undefined): unknown {
   if (typeof value !== "bigint") return value;
   const type = field?.scalar;
-  return type === undefined || type === string || type === bytes ? Number(value) : value.toString();
+  return type === undefined || texts.has(type) ? Number(value) : value.toString();
 }
 
 /** The object forms of well-known types; undefined for a type, or a form, that is read like any other message. */
