@@ -3,8 +3,9 @@ import { connect, constants, type ClientHttp2Session } from "node:http2";
 import { afterEach, describe, expect, it } from "vitest";
 import { errors } from "../../src/errors.ts";
 import type { CallHandler } from "../../src/protocol.ts";
-import { grpc } from "../../src/protocol/grpc.ts";
+import { grpc, type GrpcOptions } from "../../src/protocol/grpc.ts";
 import type { HttpExchange, HttpRoute } from "../../src/server.ts";
+import { virtualClock } from "../../src/testing/clock.ts";
 import { eventually, within } from "../../src/testing/suite.ts";
 import { bareSocket, closing, headFrame, http2Frame } from "../protocol/grpc-bare.ts";
 import { mount } from "../protocol/over-http.ts";
@@ -21,15 +22,18 @@ const noCalls: CallHandler = {
   message: () => Promise.resolve(undefined),
 };
 
-async function mounted(handle: (exchange: HttpExchange) => Promise<void>): Promise<string> {
+async function mounted(handle: (exchange: HttpExchange) => Promise<void>, options: GrpcOptions = {}): Promise<string> {
   const route: HttpRoute = { name: "test", match: (_method, path) => path.startsWith("/here"), handle };
-  const place = await mount(grpc().acceptor!(noCalls, [route]));
+  const place = await mount(grpc(options).acceptor!(noCalls, [route]));
   closing.push(place.close);
   return place.address;
 }
 
-async function served(handle: (exchange: HttpExchange) => Promise<void>): Promise<ClientHttp2Session> {
-  const session = connect(`http://${await mounted(handle)}`);
+async function served(
+  handle: (exchange: HttpExchange) => Promise<void>,
+  options: GrpcOptions = {},
+): Promise<ClientHttp2Session> {
+  const session = connect(`http://${await mounted(handle, options)}`, { maxSessionMemory: 1024 });
   session.on("error", () => {});
   closing.push(() => session.destroy());
   return session;
@@ -156,6 +160,43 @@ describe("an HTTP request on HTTP/2", () => {
     stream.close(constants.NGHTTP2_CANCEL);
     await eventually(() => reasons.length === 2, "the handler hears of it");
     expect(reasons[0]).toBe("CONNECTION_LOST");
+  });
+
+  it("may take two minutes to arrive, where its whole body is wanted", async () => {
+    const clock = virtualClock();
+    let begun = 0;
+    const session = await served(async (exchange) => (begun++, void (await exchange.readAll(1000))), { clock });
+    const stream = session.request({ ":method": "POST", ":path": "/here" }, { endStream: false });
+    const answered = new Promise((resolve) => stream.once("response", (head) => resolve(head[":status"])));
+    stream.on("error", () => {}).write("half of ");
+    await eventually(() => begun === 1, "it begins");
+    await clock.advance(119_000);
+    expect(begun).toBe(1);
+    await clock.advance(2000);
+    expect(await within(answered, "an answer")).toBe(408);
+  });
+
+  it("shares 256 MiB with all others that are kept until they are whole", { timeout: 60_000 }, async () => {
+    const session = await served(async (exchange) => {
+      const body = await exchange.readAll(100 << 20);
+      exchange.head(200, {});
+      exchange.end(Buffer.from(String(body.length)));
+    });
+    for (let round = 0; round < 2; round++) {
+      const statuses: unknown[] = [];
+      const streams = [80, 80, 80, 80].map((size) => {
+        const stream = session.request({ ":method": "POST", ":path": "/here" }, { endStream: false });
+        stream.on("error", () => {}).on("response", (head) => statuses.push(head[":status"]));
+        stream.write(Buffer.alloc(size << 20));
+        return stream;
+      });
+      await eventually(() => statuses.length > 0, "one is refused");
+      expect(statuses).toEqual([429]);
+      for (const stream of streams) stream.end();
+      await eventually(() => statuses.length === 4, "the others are answered");
+      expect(statuses.slice(1)).toEqual([200, 200, 200]);
+      for (const stream of streams) stream.destroy();
+    }
   });
 
   it("is not whole when it was reset with NO_ERROR", async () => {

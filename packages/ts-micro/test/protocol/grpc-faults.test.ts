@@ -3,6 +3,7 @@ import { channel } from "node:diagnostics_channel";
 import { constants, type ServerHttp2Stream } from "node:http2";
 import { connect, type AddressInfo } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
+import { gzipSync } from "node:zlib";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Greeter } from "../../../../interop/proto/gen/greeter_pb.ts";
 import { Cancellation } from "../../src/context.ts";
@@ -292,6 +293,34 @@ describe("a server of ours", () => {
     const bomb = Object.fromEntries(Array.from({ length: 100 }, (_, n) => [`x-${n}`, "b".repeat(4000)]));
     expect(await status(bomb, frame(nothing))).toMatch(/^reset/);
     expect(await outcome(dial(ours.address).unary(head("Test.Echo"), nothing))).toBe("ok");
+  });
+
+  it.each([
+    ["unary calls, whole messages that have no end", "/test.Test/Echo", 80, 1],
+    ["streams, messages that nobody reads", "/test.Test/Idle", 40, 4],
+  ])("keeps no more than 256 MiB of %s", { timeout: 60_000 }, async (_what, path, most, each) => {
+    const ours = await served();
+    const packed = frame(gzipSync(Buffer.alloc(4 << 20)), 1);
+    for (let round = 0; round < 2; round++) {
+      const session = await raw(ours.address);
+      let sent = 0;
+      let refused = 0;
+      const keeps = async (bytes: number): Promise<void> => {
+        const stream = session.request({ ...requestHeaders, ":path": path, "grpc-encoding": "gzip" });
+        stream.on("response", (got) => (refused += got["grpc-status"] === "8" ? 1 : 0));
+        stream.on("error", () => {}).write(Buffer.concat(Array.from({ length: each }, () => packed)));
+        sent += bytes;
+        await within(new Promise((resolve) => session.ping(() => resolve(undefined))), "a ping");
+      };
+      // What it keeps below the limit is the peer's right, again when it let go of all before.
+      while (sent < 240 << 20) await keeps((4 << 20) * each);
+      expect(refused).toBe(0);
+      for (let n = sent / ((4 << 20) * each); n < most; n++) await keeps((4 << 20) * each);
+      await eventually(() => refused > 0, "some are refused");
+      session.destroy();
+      expect(await outcome(dial(ours.address).unary(head("Test.Echo"), nothing))).toBe("ok");
+      await eventually(() => ours.running() === 0, "every handler ends");
+    }
   });
 
   it("cuts off who says nothing, who stays idle, and who answers no ping", async () => {

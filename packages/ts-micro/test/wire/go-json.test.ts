@@ -143,11 +143,12 @@ describe("Go's JSON, reading", () => {
   });
 
   it("takes keys that cannot be assigned, as where Object.prototype is frozen", () => {
-    Object.defineProperty(Object.prototype, "frozen key", { value: 1, configurable: true });
+    const base = Object.getPrototypeOf({}) as Record<string, unknown>;
+    Object.defineProperty(base, "frozen key", { value: 1, configurable: true });
     try {
       expect(goJsonDecode('{"frozen key":2,"n":9007199254740993}')).toEqual({ "frozen key": 2, n: 9007199254740993n });
     } finally {
-      delete (Object.prototype as Record<string, unknown>)["frozen key"];
+      delete base["frozen key"];
     }
   });
 

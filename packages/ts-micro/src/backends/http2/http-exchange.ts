@@ -1,5 +1,6 @@
 import { Cancellation } from "../../context.ts";
 import { errors, type MicroError } from "../../errors.ts";
+import type { Arrival, Arriving } from "../../internal/arriving.ts";
 import { MessageQueue } from "../../internal/message-queue.ts";
 import { readAll } from "../../internal/read-all.ts";
 import { Room } from "../../internal/room.ts";
@@ -13,7 +14,7 @@ const id = "ts.micro.http2";
 const most = 64 * 1024;
 
 /** A plain HTTP request on an HTTP/2 stream, received as soon as it is made. */
-export class RouteExchange implements HttpExchange, Http2Events {
+export class RouteExchange implements HttpExchange, Http2Events, Arrival {
   readonly method: string;
   readonly path: string;
   readonly query: string;
@@ -21,17 +22,21 @@ export class RouteExchange implements HttpExchange, Http2Events {
   readonly local: string;
   readonly remote: string;
   readonly cancellation: Cancellation = new Cancellation();
+  /** Of its body, where that is wanted as a whole. */
+  deadline: number = Infinity;
   readonly #exchange: Http2Exchange;
+  readonly #arriving: Arriving;
   readonly #body: MessageQueue;
   readonly #room = new Room();
   #began = false;
   #over: MicroError | undefined;
 
-  constructor(exchange: Http2Exchange) {
+  constructor(exchange: Http2Exchange, arriving: Arriving) {
     const { headers } = exchange;
     const target = headers[":path"] ?? "";
     const at = target.indexOf("?");
     this.#exchange = exchange;
+    this.#arriving = arriving;
     this.method = headers[":method"] ?? "";
     this.path = at < 0 ? target : target.slice(0, at);
     this.query = at < 0 ? "" : target.slice(at + 1);
@@ -54,8 +59,25 @@ export class RouteExchange implements HttpExchange, Http2Events {
     return this.#body.read();
   }
 
-  readAll(limit: number): Promise<Buffer> {
-    return readAll(this, limit, id);
+  async readAll(limit: number): Promise<Buffer> {
+    const arriving = this.#arriving;
+    this.deadline = arriving.clock.now() + arriving.limit;
+    arriving.add(this);
+    let held = 0;
+    const hold = (bytes: number): void => {
+      held += bytes;
+      if (!arriving.hold(bytes)) throw errors.resourceExhausted(id, "too many unfinished requests are kept already");
+    };
+    try {
+      return await readAll(this, limit, id, hold);
+    } finally {
+      arriving.delete(this);
+      arriving.hold(-held);
+    }
+  }
+
+  expire(): void {
+    this.#body.end(errors.timeout(id, "the request did not arrive in time"));
   }
 
   head(status: number, headers: Readonly<Record<string, string>>): void {

@@ -1,5 +1,6 @@
 import type { Http2End, Http2Events } from "../../backends/http2.ts";
 import { errors, fromUnknown, type MicroError } from "../../errors.ts";
+import type { Arriving } from "../../internal/arriving.ts";
 import { MessageQueue } from "../../internal/message-queue.ts";
 import { Room } from "../../internal/room.ts";
 import type { RawStream } from "../../protocol.ts";
@@ -7,26 +8,30 @@ import { FrameReader } from "../../wire/grpc/frame.ts";
 import { unpack } from "../../wire/grpc/gzip.ts";
 import type { Incoming } from "./incoming.ts";
 import { oversized, replyFrame, replyHead, replyTrailers, sayEnd, serverId } from "./reply.ts";
-import { goneError } from "./server-unary.ts";
-import type { Settings } from "./settings.ts";
+import { goneError, tooMuch } from "./server-unary.ts";
 import type { Target } from "./target.ts";
 
 /** The server's end of a stream (wire spec §4.6). */
 export class ServerStream implements RawStream, Http2Events {
   readonly #call: Incoming;
+  readonly #arriving: Arriving;
   readonly #most: number;
   readonly #inbound: MessageQueue;
   readonly #reader: FrameReader;
   readonly #room = new Room();
+  /** Bytes of a message that is not complete, and those that its window does not bound. */
+  #held = 0;
   #sent = false;
   #ended = false;
   /** Why it is over; a clean end has an error too, for those who send after it. */
   #over: MicroError | undefined;
 
-  constructor(call: Incoming, settings: Settings) {
+  /** `most`: largest message, in bytes, either way. */
+  constructor(call: Incoming, arriving: Arriving, most: number) {
     this.#call = call;
+    this.#arriving = arriving;
+    this.#most = most;
     const { exchange } = call;
-    const most = (this.#most = settings.maxMessage);
     this.#inbound = new MessageQueue(
       () => exchange.pause(),
       () => exchange.resume(),
@@ -67,7 +72,9 @@ export class ServerStream implements RawStream, Http2Events {
   }
 
   read(): Promise<Uint8Array | undefined> {
-    return this.#inbound.read();
+    const message = this.#inbound.read();
+    if (this.#held > 0 && this.#over === undefined) this.#keep();
+    return message;
   }
 
   cancel(reason: MicroError): void {
@@ -79,6 +86,7 @@ export class ServerStream implements RawStream, Http2Events {
     if (this.#over !== undefined) return;
     try {
       this.#reader.push(chunk);
+      if (!this.#keep()) throw tooMuch();
     } catch (error) {
       // The handler hears of it, and so does the caller when the handler gives it up.
       const failure = fromUnknown(error, serverId);
@@ -99,15 +107,23 @@ export class ServerStream implements RawStream, Http2Events {
   closed(how: Http2End): void {
     if (this.#over !== undefined) return;
     const error = (this.#over = goneError(how));
+    this.#arriving.hold(-this.#held);
     this.#room.close(error);
     this.#inbound.end(error);
     this.#call.cancellation.cancel(error);
+  }
+
+  #keep(): boolean {
+    const grown = this.#reader.held + this.#inbound.excess - this.#held;
+    this.#held += grown;
+    return this.#arriving.hold(grown);
   }
 
   /** Tells the client how it ended. */
   #finish(error: MicroError | undefined): void {
     if (this.#over !== undefined) return;
     this.#over = error ?? errors.invalidState(serverId, "the stream is over");
+    this.#arriving.hold(-this.#held);
     this.#room.close(this.#over);
     this.#inbound.abort(this.#over);
     const { exchange } = this.#call;

@@ -1,6 +1,6 @@
 import type { Http2End, Http2Events, Http2Exchange } from "../../backends/http2.ts";
 import { errors, fromUnknown, type MicroError } from "../../errors.ts";
-import { Deadlines, type Expiring } from "../../internal/deadlines.ts";
+import type { Arrival, Arriving } from "../../internal/arriving.ts";
 import { tickTime } from "../../internal/tick.ts";
 import { ResponseMetadata, type Metadata } from "../../metadata.ts";
 import type { Body, CallTarget, ServedCall } from "../../protocol.ts";
@@ -10,50 +10,10 @@ import { H } from "../../wire/headers.ts";
 import { Cancellable } from "../common/cancellable.ts";
 import { deadlineOf, isOurs, metadataOf } from "./incoming.ts";
 import { oversized, replyFrame, replyHead, replyTrailers, sayEnd, serverId } from "./reply.ts";
-import type { Settings } from "./settings.ts";
 import type { Served } from "./target.ts";
 
-/** Bytes of messages that are not complete, of all connections. */
-const mostHeld = 256 << 20;
-
-/** The unary calls whose message has not arrived: for how long, and how much of them is kept. */
-export class Arriving {
-  readonly settings: Settings;
-  readonly #calls = new Set<ServerUnary>();
-  readonly #deadlines: Deadlines<ServerUnary>;
-  #held = 0;
-
-  constructor(settings: Settings) {
-    this.settings = settings;
-    this.#deadlines = new Deadlines(
-      settings.clock,
-      () => this.#calls,
-      (call) => call.expire(),
-    );
-  }
-
-  add(call: ServerUnary): void {
-    this.#calls.add(call);
-    this.#deadlines.add(call.deadline);
-  }
-
-  /** False when too much is kept already. */
-  hold(bytes: number): boolean {
-    this.#held += bytes;
-    return this.#held <= mostHeld;
-  }
-
-  delete(call: ServerUnary): void {
-    this.#calls.delete(call);
-  }
-
-  close(): void {
-    this.#deadlines.close();
-  }
-}
-
 /** A unary call at the server: one message, one answer in one go. */
-export class ServerUnary extends Cancellable implements Http2Events, Expiring, ServedCall {
+export class ServerUnary extends Cancellable implements Http2Events, Arrival, ServedCall {
   // Set by the constructor alone, as in its base.
   /** Of its arrival; of the call, once it runs. */
   declare deadline: number;
@@ -61,6 +21,7 @@ export class ServerUnary extends Cancellable implements Http2Events, Expiring, S
   declare private readonly exchange: Http2Exchange;
   declare private readonly served: Served;
   declare private readonly arriving: Arriving;
+  declare private readonly most: number;
   declare private readonly due: number;
   declare private reader: FrameReader | undefined;
   declare private held: number;
@@ -70,12 +31,13 @@ export class ServerUnary extends Cancellable implements Http2Events, Expiring, S
   declare private made: Metadata | undefined;
   declare private added: ResponseMetadata | undefined;
 
-  constructor(exchange: Http2Exchange, served: Served, arriving: Arriving) {
+  /** `most`: largest message, in bytes, either way. */
+  constructor(exchange: Http2Exchange, served: Served, arriving: Arriving, most: number) {
     super();
-    const { clock, idleTimeout } = arriving.settings;
-    const now = tickTime(clock);
+    const now = tickTime(arriving.clock);
+    this.most = most;
     this.due = deadlineOf(exchange, now);
-    this.deadline = Math.min(this.due, now + idleTimeout);
+    this.deadline = Math.min(this.due, now + arriving.limit);
     this.retries = isOurs(exchange);
     this.exchange = exchange;
     this.served = served;
@@ -125,9 +87,8 @@ export class ServerUnary extends Cancellable implements Http2Events, Expiring, S
 
   reply(body: Body): void {
     if (this.over) return;
-    const { maxMessage } = this.arriving.settings;
     const length = frameLength(body);
-    if (length > maxMessage) return this.fail(oversized(length, maxMessage));
+    if (length > this.most) return this.fail(oversized(length, this.most));
     this.over = true;
     const { exchange, added } = this;
     exchange.respond(replyHead(exchange, added));
@@ -150,19 +111,14 @@ export class ServerUnary extends Cancellable implements Http2Events, Expiring, S
 
   data(chunk: Buffer): void {
     if (this.over) return;
-    const most = this.arriving.settings.maxMessage;
     const whole = this.reader === undefined && this.message === undefined ? wholeFrame(chunk) : undefined;
-    if (whole !== undefined && whole.length <= most) {
-      this.message = whole;
-      return;
-    }
     try {
-      this.reader ??= new FrameReader(most, (body, flags) => this.#take(body, flags));
-      this.reader.push(chunk);
-      const grown = this.reader.held - this.held;
-      this.held += grown;
-      if (grown !== 0 && !this.arriving.hold(grown))
-        throw errors.resourceExhausted(serverId, "too many unfinished requests are kept already");
+      if (whole !== undefined && whole.length <= this.most) this.message = whole;
+      else {
+        this.reader ??= new FrameReader(this.most, (body, flags) => this.#take(body, flags));
+        this.reader.push(chunk);
+      }
+      this.#keep((this.message?.length ?? 0) + (this.reader?.held ?? 0));
     } catch (error) {
       this.fail(fromUnknown(error, serverId));
     }
@@ -191,15 +147,26 @@ export class ServerUnary extends Cancellable implements Http2Events, Expiring, S
 
   #take(body: Buffer, flags: number): void {
     if (this.message !== undefined) throw errors.badRequest(serverId, "more than one message in a unary call");
-    this.message = unpack(body, flags, this.exchange.header("grpc-encoding"), this.arriving.settings.maxMessage);
+    this.message = unpack(body, flags, this.exchange.header("grpc-encoding"), this.most);
+  }
+
+  /** A message that is whole waits too, as long as the end has not come. */
+  #keep(bytes: number): void {
+    const grown = bytes - this.held;
+    this.held = bytes;
+    if (!this.arriving.hold(grown)) throw tooMuch();
   }
 
   #arrived(): void {
     this.arriving.delete(this);
-    if (this.held === 0) return;
     this.arriving.hold(-this.held);
     this.held = 0;
   }
+}
+
+/** A request is given up for all that came and is kept. */
+export function tooMuch(): MicroError {
+  return errors.resourceExhausted(serverId, "too many unfinished requests are kept already");
 }
 
 /** Why a handler's caller is gone. */

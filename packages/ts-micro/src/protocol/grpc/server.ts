@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import type { Http2Engine, Http2Exchange, Http2Server } from "../../backends/http2.ts";
 import { RouteExchange } from "../../backends/http2/http-exchange.ts";
 import { errors, type MicroError } from "../../errors.ts";
+import { Arriving } from "../../internal/arriving.ts";
 import { tickTime } from "../../internal/tick.ts";
 import type { CallHandler } from "../../protocol.ts";
 import type { HttpRoute } from "../../server.ts";
@@ -14,7 +15,7 @@ import { kindHeader } from "./request.ts";
 import { encodeStatus, plainStatus, type Trailers } from "../../wire/grpc/status.ts";
 import { ServerStream } from "./server-stream.ts";
 import { window, type Settings } from "./settings.ts";
-import { Arriving, ServerUnary } from "./server-unary.ts";
+import { ServerUnary } from "./server-unary.ts";
 import { reflectionService } from "./reflection.ts";
 import { directly } from "../fast/by-unary.ts";
 import { Served, type BuiltIn } from "./target.ts";
@@ -40,7 +41,7 @@ export class GrpcServer implements Http2Server {
     this.#calls = calls;
     this.#routes = routes;
     this.#settings = settings;
-    this.#arriving = new Arriving(settings);
+    this.#arriving = new Arriving(clock, idleTimeout);
     this.#builtIn = [
       ...(settings.health ? [healthService(calls)] : []),
       ...(settings.reflection ? [reflectionService(calls, settings.health)] : []),
@@ -78,13 +79,14 @@ export class GrpcServer implements Http2Server {
     const path = exchange.header(":path") ?? "";
     const served = this.#served.get(path)?.get(contentType) ?? this.#find(path, contentType);
     if (served === undefined || exchange.header(":method") !== "POST")
-      return void serveRoutes(this.#routes, new RouteExchange(exchange));
+      return void serveRoutes(this.#routes, new RouteExchange(exchange, this.#arriving));
     if (!(served instanceof Served)) return refuse(exchange, contentType, served);
     const wrong = mistaken(exchange, served);
     if (wrong !== undefined) return refuse(exchange, contentType, encodeStatus(wrong));
-    if (served.kind === "unary") return exchange.receive(new ServerUnary(exchange, served, this.#arriving));
+    if (served.kind === "unary")
+      return exchange.receive(new ServerUnary(exchange, served, this.#arriving, this.#settings.maxMessage));
     const call = new Incoming(exchange, served.route, served.kind, tickTime(this.#settings.clock));
-    void new ServerStream(call, this.#settings).serve(served.calls);
+    void new ServerStream(call, this.#arriving, this.#settings.maxMessage).serve(served.calls);
   }
 
   /** What serves a path and content type, or the status that refuses it; undefined for what is not gRPC. */
