@@ -13,6 +13,7 @@ import { errors } from "./errors.ts";
 import { lazyBroker, lazyRegistry, lazyTransport } from "./lazy.ts";
 import { enableAmbient } from "./internal/ambient.ts";
 import type { Driver } from "./internal/driver.ts";
+import { inTurn } from "./internal/in-turn.ts";
 import { isLogged } from "./internal/logged.ts";
 import type { Level, Logger } from "./logger.ts";
 import { carefulLogger } from "./logger/common/careful.ts";
@@ -211,11 +212,9 @@ export function assemble(
     },
     async close() {
       const loaded = await made?.catch(() => undefined);
-      if (loaded !== undefined) for (const protocol of loaded.protocols) await protocol.close();
       const [registryLast, others] = [own.filter((each) => each === registry), own.filter((each) => each !== registry)];
-      for (const component of others) await component.close();
-      await loaded?.cached.close();
-      for (const component of registryLast) await component.close();
+      const all = [...(loaded?.protocols ?? []), ...others, ...(loaded ? [loaded.cached] : []), ...registryLast];
+      await inTurn(all.map((component) => () => component.close()));
     },
   };
 }

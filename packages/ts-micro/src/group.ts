@@ -17,6 +17,7 @@ export interface Group extends AsyncDisposable {
 export function createGroup(...services: Service[]): Group {
   const members: Service[] = [];
   const locals = new Map<string, () => LocalService | undefined>();
+  const ended = new AbortController();
   let started = false;
   const group: Group = {
     add(...more) {
@@ -39,13 +40,14 @@ export function createGroup(...services: Service[]): Group {
       throw failed.reason;
     },
     async stop() {
+      ended.abort();
       const outcomes = await Promise.allSettled(members.map((service) => service.stop()));
       const failed = outcomes.find((outcome) => outcome.status === "rejected");
       if (failed !== undefined) throw failed.reason;
     },
-    async run(options = {}) {
+    async run({ signal, handleSignal } = {}) {
       await until(
-        options,
+        { handleSignal, signal: signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]) },
         () => group.start(),
         () => group.stop(),
       );

@@ -77,6 +77,7 @@ export interface SubscriberOptions extends SubscribeOptions {
 export interface ServerStats {
   readonly requests: number;
   readonly failures: number;
+  /** Calls, streams and messages under way. */
   readonly inFlight: number;
 }
 

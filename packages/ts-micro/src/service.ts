@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import {
   assemble,
   clientOptions,
@@ -15,6 +16,7 @@ import { type types, type Data, type Fn, type GenServiceLike, type Group, type P
 import { errors } from "./errors.ts";
 import { helpText, parseFlags, type ParsedFlags, type UserFlag } from "./flags.ts";
 import { holding } from "./internal/hold.ts";
+import { inTurn } from "./internal/in-turn.ts";
 import { randomUuid } from "./internal/random.ts";
 import { until } from "./internal/signals.ts";
 import type { Logger } from "./logger.ts";
@@ -186,6 +188,13 @@ export class MicroService {
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
   #stopped = false;
+  #closing: Promise<void> | undefined;
+  /** While the start runs what its user gave: tells who is called from there. */
+  #given: AsyncLocalStorage<true> | undefined;
+  #letGo!: () => void;
+  /** A stop was asked for by what the start waits for. */
+  readonly #fromWithin = new Promise<void>((resolve) => (this.#letGo = resolve));
+  readonly #ended = new AbortController();
   #madeId: string | undefined;
   #endpoints: ReturnType<typeof endpointsOf> = [];
 
@@ -286,11 +295,13 @@ export class MicroService {
   start(): Promise<void> {
     if (this.#starting === undefined && this.#stopping !== undefined)
       return Promise.reject(errors.invalidState(this.name, "a service that was stopped does not start again"));
-    this.#starting ??= holding(this.#start());
+    this.#starting ??= holding(this.#start().catch((error: unknown) => this.#fail(error)));
     return this.#starting;
   }
 
   stop(): Promise<void> {
+    if (this.#given?.getStore() === true) this.#letGo();
+    this.#ended.abort();
     this.#stopping ??= holding(this.#stop());
     return this.#stopping;
   }
@@ -302,8 +313,10 @@ export class MicroService {
       );
       return;
     }
+    const { handleSignal, signal } = this.options;
+    const ended = this.#ended.signal;
     await until(
-      this.options,
+      { handleSignal, signal: signal === undefined ? ended : AbortSignal.any([signal, ended]) },
       () => this.start(),
       () => this.stop(),
     );
@@ -354,7 +367,7 @@ export class MicroService {
     const { options } = this;
     const parts = this.#components();
     const { settings } = parts;
-    const [{ ServerEngine, recordOf, debugEndpoints, httpParts }, { serving, codecs }] = await Promise.all([
+    const [{ ServerEngine, debugEndpoints, httpParts }, { serving, codecs }] = await Promise.all([
       import("./core.ts"),
       parts.core(),
     ]);
@@ -401,7 +414,7 @@ export class MicroService {
       engine.handle(
         debugEndpoints({
           stats: () => engine.stats,
-          record: () => recordOf(engine.options, engine.address, engine.routes.all(), []),
+          record: () => engine.record,
         }),
       );
     }
@@ -409,39 +422,52 @@ export class MicroService {
   }
 
   async #start(): Promise<void> {
-    if (this.#parsed !== undefined) await this.options.action?.(this.#parsed);
-    for (const hook of list(this.options.beforeStart)) await hook();
+    const { action, beforeStart, afterStart } = this.options;
+    const parsed = this.#parsed;
+    if (parsed !== undefined && action !== undefined) await this.#runs([() => action(parsed)]);
+    await this.#runs(list(beforeStart));
+    if (this.#stopping !== undefined) return;
     const engine = (this.#engine = await this.#makeEngine());
     engine.options.logger.info(`Starting [service] ${this.name}`);
     if (this.#stopping !== undefined) engine.interrupt();
     for (const setup of this.#setup) await setup(engine);
     await engine.start();
+    await this.#runs(list(afterStart));
+  }
+
+  /** One after another, as long as it is not to stop. */
+  async #runs(hooks: readonly Hook[]): Promise<void> {
+    if (hooks.length === 0) return;
+    const given = (this.#given = new AsyncLocalStorage());
     try {
-      for (const hook of list(this.options.afterStart)) await hook();
-    } catch (error) {
-      await engine.stop();
-      throw error;
+      for (const hook of hooks) if (this.#stopping === undefined) await given.run(true, hook);
+    } finally {
+      // Or it would tax every await of the process for good (Node 20 and 22).
+      given.disable();
+      this.#given = undefined;
     }
+  }
+
+  /** What has not started leaves nothing open. */
+  async #fail(error: unknown): Promise<never> {
+    await this.#close().catch(() => {});
+    throw error;
   }
 
   async #stop(): Promise<void> {
     this.#engine?.interrupt();
-    await this.#starting?.catch(() => {});
-    let failure: unknown;
-    const attempt = async (step: () => unknown): Promise<void> => {
-      try {
-        await step();
-      } catch (error) {
-        failure ??= error;
-      }
-    };
-    for (const hook of list(this.options.beforeStop)) await attempt(hook);
-    await attempt(() => this.#engine?.stop());
-    this.#stopped = true;
-    await attempt(() => this.#client?.close());
-    await attempt(() => this.#parts?.close());
-    for (const hook of list(this.options.afterStop)) await attempt(hook);
-    if (failure !== undefined) throw failure;
+    await Promise.race([this.#starting?.catch(() => {}), this.#fromWithin]);
+    await inTurn([...list(this.options.beforeStop), () => this.#close(), ...list(this.options.afterStop)]);
+  }
+
+  #close(): Promise<void> {
+    this.#closing ??= inTurn([
+      () => this.#engine?.stop(),
+      () => void (this.#stopped = true),
+      () => this.#client?.close(),
+      () => this.#parts?.close(),
+    ]);
+    return this.#closing;
   }
 }
 

@@ -51,13 +51,15 @@ export async function until(
   const { handleSignal = true, signal } = options;
   const ended = signalled(handleSignal, signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]));
   let failed = false;
-  const stopped = ended.then(() => (failed ? undefined : stop()));
+  let stopping: Promise<void> | undefined;
+  const stopped = ended.then(() => (failed ? undefined : (stopping = stop())));
   stopped.catch(() => {}); // seen below
   try {
     await start();
     await stopped;
   } catch (error) {
     failed = true;
+    await stopping?.catch(() => {});
     throw error;
   } finally {
     over.abort();

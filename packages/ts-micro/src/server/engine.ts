@@ -2,7 +2,9 @@ import { sleep } from "../clock.ts";
 import { Codecs } from "../codec.ts";
 import { errors, fromUnknown } from "../errors.ts";
 import { advertiseAddress } from "../internal/net-address.ts";
+import { onAbort } from "../internal/on-abort.ts";
 import type { Acceptor, Listener } from "../protocol.ts";
+import type { ServiceRecord } from "../registry.ts";
 import type { LocalService, RoutedEndpoint, ServerStats, Subscriber, SubscriberOptions } from "../server.ts";
 import { Calls } from "./calls.ts";
 import { listen, type PortListener } from "./listener.ts";
@@ -24,6 +26,9 @@ export class ServerEngine {
   readonly local: LocalService;
   readonly #codecs: Codecs;
   readonly #running: Running;
+  /** Apart from the calls, whose limit is not theirs. */
+  readonly #messages: Running;
+  readonly #over = new AbortController();
   readonly #calls: Calls;
   readonly #subscribers: Subscribers;
   #listeners: Listener[] = [];
@@ -31,7 +36,6 @@ export class ServerEngine {
   #registration: Registration | undefined;
   #starting: Promise<void> | undefined;
   #stopping: Promise<void> | undefined;
-  #interrupted = false;
   #address = "";
 
   constructor(options: ServerEngineOptions) {
@@ -40,11 +44,12 @@ export class ServerEngine {
     this.routes = new Routes(name, options.interceptors);
     this.#codecs = new Codecs(options.codecs);
     this.#running = new Running(clock, name);
+    this.#messages = new Running(clock, name);
     this.#subscribers = new Subscribers({
       service: name,
       broker,
       codecs: this.#codecs,
-      running: this.#running,
+      running: this.#messages,
       log,
       clock,
       interceptors: options.subscriberInterceptors,
@@ -73,7 +78,16 @@ export class ServerEngine {
   }
 
   get stats(): ServerStats {
-    return { requests: this.#calls.requests, failures: this.#calls.failures, inFlight: this.#running.size };
+    return { requests: this.#calls.requests, failures: this.#calls.failures, inFlight: this.#underWay };
+  }
+
+  get #underWay(): number {
+    return this.#running.size + this.#messages.size;
+  }
+
+  /** As it is in the registry. */
+  get record(): ServiceRecord {
+    return this.#registration?.record ?? recordOf(this.options, this.#address, this.routes.all(), []);
   }
 
   get ports(): { readonly connections: number; readonly shed: number } {
@@ -82,7 +96,7 @@ export class ServerEngine {
 
   /** Why calls should not be sent here; empty when they may. */
   unready(): string[] {
-    if (this.#interrupted) return ["it is stopping"];
+    if (this.#over.signal.aborted) return ["it is stopping"];
     if (this.#registration?.registered === true) return [];
     return [`it is not registered${this.registrationError === undefined ? " yet" : `: ${this.registrationError}`}`];
   }
@@ -112,9 +126,9 @@ export class ServerEngine {
     return this.#stopping;
   }
 
-  /** It is to stop, though it may not have started yet: a registry that does not answer must not hold that up. */
+  /** It is to stop, though it may not have started yet: a registry or broker that does not answer must not hold that up. */
   interrupt(): void {
-    this.#interrupted = true;
+    this.#over.abort();
     this.#registration?.abort();
   }
 
@@ -122,7 +136,7 @@ export class ServerEngine {
     const { name, logger, broker } = this.options;
     if (this.routes.all().some(({ descriptors }) => descriptors !== undefined)) await this.#codecs.load();
     await this.#listen();
-    if (this.#subscribers.size > 0) await broker.start();
+    if (this.#subscribers.size > 0 && !(await this.#unlessOver(() => broker.start()))) return;
     const endpoints = this.routes.all();
     logger.info(`Server [${name}] listening on ${this.#address}`, {
       endpoints: endpoints.filter((each) => !each.internal).map((each) => each.name),
@@ -132,9 +146,22 @@ export class ServerEngine {
       this.options,
       recordOf(this.options, advertised, endpoints, this.#subscribers.records()),
     );
-    if (this.#interrupted) this.#registration.abort();
+    if (this.#over.signal.aborted) this.#registration.abort();
     await this.#registration.start();
-    await this.#subscribers.start();
+    await this.#unlessOver(() => this.#subscribers.start());
+  }
+
+  /** Whether `work` was done; false when it is to stop meanwhile, which does not wait for it. */
+  async #unlessOver(work: () => Promise<void>): Promise<boolean> {
+    const { signal } = this.#over;
+    if (signal.aborted) return false;
+    let unlink!: () => void;
+    const over = new Promise<boolean>((resolve) => (unlink = onAbort(signal, () => resolve(false))));
+    try {
+      return await Promise.race([work().then(() => true), over]);
+    } finally {
+      unlink();
+    }
   }
 
   async #listen(): Promise<void> {
@@ -171,12 +198,13 @@ export class ServerEngine {
     }
     this.#calls.refusing = true;
     const late = new AbortController();
-    const drained = Promise.all([this.#running.whenIdle(), ...this.#listeners.map((listener) => listener.drain())]);
+    const idle = [this.#running.whenIdle(), this.#messages.whenIdle()];
+    const drained = Promise.all([...idle, ...this.#listeners.map((listener) => listener.drain())]);
     if (drain === Infinity) await drained;
     else await Promise.race([drained, sleep(clock, drain, late.signal)]);
     late.abort();
-    if (this.#running.size > 0)
-      logger.warn(`${name}: ${this.#running.size} calls are cut off after ${Math.round(clock.now() - began)} ms`);
+    if (this.#underWay > 0)
+      logger.warn(`${name}: ${this.#underWay} calls are cut off after ${Math.round(clock.now() - began)} ms`);
     await this.#closeAll();
     logger.info(`Server [${name}] stopped`);
   }
@@ -198,5 +226,6 @@ export class ServerEngine {
     this.#listeners = [];
     await Promise.all(listeners.map((listener) => listener.close()));
     this.#running.close();
+    this.#messages.close();
   }
 }

@@ -19,7 +19,7 @@ const lasting: ReadonlySet<ErrorCode> = new Set([
  */
 export class Registration {
   readonly #options: ServerEngineOptions;
-  readonly #record: ServiceRecord;
+  readonly record: ServiceRecord;
   readonly #stop = new AbortController();
   #registered = false;
   #loop: Promise<void> | undefined;
@@ -28,7 +28,7 @@ export class Registration {
 
   constructor(options: ServerEngineOptions, record: ServiceRecord) {
     this.#options = options;
-    this.#record = record;
+    this.record = record;
   }
 
   get registered(): boolean {
@@ -47,7 +47,7 @@ export class Registration {
   async start(): Promise<void> {
     await this.#beat();
     if (this.#lasting !== undefined) throw this.#lasting;
-    if (this.#options.registerInterval > 0) this.#loop = exitAmbient(() => this.#run());
+    if (this.#options.registerInterval > 0 || !this.#registered) this.#loop = exitAmbient(() => this.#run());
   }
 
   /** No further attempt; the one under way is told to stop. */
@@ -61,8 +61,8 @@ export class Registration {
     const { clock, registry, logger } = this.#options;
     const out = (async () => {
       await this.#loop;
-      await registry.deregister(this.#record);
-    })().catch((error: unknown) => logger.warn(`cannot deregister ${this.#record.name}: ${fromUnknown(error).detail}`));
+      await registry.deregister(this.record);
+    })().catch((error: unknown) => logger.warn(`cannot deregister ${this.record.name}: ${fromUnknown(error).detail}`));
     const late = new AbortController();
     await Promise.race([out, sleep(clock, ms, late.signal)]);
     late.abort();
@@ -72,8 +72,9 @@ export class Registration {
   async #run(): Promise<void> {
     const { clock, registerInterval } = this.#options;
     for (let failures = this.#registered ? 0 : 1; !this.#stop.signal.aborted;) {
-      const pause =
-        failures === 0 ? registerInterval : Math.min(registerInterval, backoff(failures, { min: 250, max: 5000 }));
+      if (failures === 0 && registerInterval === 0) return;
+      const soon = backoff(failures, { min: 250, max: 5000 });
+      const pause = failures === 0 ? registerInterval : Math.min(registerInterval || soon, soon);
       await sleep(clock, pause, this.#stop.signal);
       if (this.#stop.signal.aborted) return;
       failures = (await this.#beat()) ? 0 : failures + 1;
@@ -82,7 +83,7 @@ export class Registration {
 
   async #beat(): Promise<boolean> {
     const { registry, registerCheck, registerTtl, logger } = this.#options;
-    const node = this.#record.nodes[0]?.id ?? "";
+    const node = this.record.nodes[0]?.id ?? "";
     try {
       if (registerCheck !== undefined) await this.#check(registerCheck);
     } catch (error) {
@@ -91,7 +92,7 @@ export class Registration {
         this.#registered = false;
         logger.warn(`taking node ${node} out: ${this.#lastError}`);
         try {
-          await registry.deregister(this.#record);
+          await registry.deregister(this.record);
         } catch {
           // It is out by its time to live.
         }
@@ -99,8 +100,9 @@ export class Registration {
       return false;
     }
     try {
-      await registry.register(this.#record, { ttl: registerTtl, signal: this.#stop.signal });
-      if (!this.#registered) logger.info(`Registry [${registry.name}] registered node: ${node}`);
+      await registry.register(this.record, { ttl: registerTtl, signal: this.#stop.signal });
+      if (!this.#registered || this.#lastError !== undefined)
+        logger.info(`Registry [${registry.name}] registered node: ${node}`);
       this.#registered = true;
       this.#lastError = undefined;
       return true;
@@ -131,7 +133,7 @@ export class Registration {
 
   #failed(reason: string): void {
     if (this.#lastError !== reason && !this.#stop.signal.aborted)
-      this.#options.logger.warn(`${this.#record.name} is not registered: ${reason}`);
+      this.#options.logger.warn(`${this.record.name} is not registered: ${reason}`);
     this.#lastError = reason;
   }
 }

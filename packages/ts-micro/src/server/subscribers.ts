@@ -104,10 +104,11 @@ export class Subscribers {
 
   async #begin(entry: Entry): Promise<void> {
     const { queue, autoAck } = entry.options;
-    entry.subscription = await this.#options.broker.subscribe(entry.topic, (event) => this.#handle(entry, event), {
-      queue,
-      autoAck,
-    });
+    const handle = (event: BrokerEvent): Promise<void> => this.#handle(entry, event);
+    const subscription = await this.#options.broker.subscribe(entry.topic, handle, { queue, autoAck });
+    // It may have taken longer than anybody waited.
+    if (this.#started) entry.subscription = subscription;
+    else await subscription.close();
   }
 
   async #handle(entry: Entry, event: BrokerEvent): Promise<void> {

@@ -33,7 +33,7 @@ export function metricsRoute(source: StatusSource): HttpRoute {
     const metrics: [name: string, type: string, help: string, value: number][] = [
       ["micro_server_requests_total", "counter", "Calls and streams that came in.", requests],
       ["micro_server_failures_total", "counter", "Calls and streams that failed.", failures],
-      ["micro_server_in_flight", "gauge", "Calls and streams under way.", inFlight],
+      ["micro_server_in_flight", "gauge", "Calls, streams and messages under way.", inFlight],
       ["micro_server_connections", "gauge", "Open connections.", connections],
       ["micro_server_connections_shed_total", "counter", "Connections turned away.", shed],
       ["process_resident_memory_bytes", "gauge", "Resident memory.", process.memoryUsage.rss()],
