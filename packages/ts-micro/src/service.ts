@@ -295,7 +295,7 @@ export class MicroService {
   start(): Promise<void> {
     if (this.#starting === undefined && this.#stopping !== undefined)
       return Promise.reject(errors.invalidState(this.name, "a service that was stopped does not start again"));
-    this.#starting ??= holding(this.#start().catch((error: unknown) => this.#fail(error)));
+    this.#starting ??= holding(this.#begin());
     return this.#starting;
   }
 
@@ -421,6 +421,16 @@ export class MicroService {
     return engine;
   }
 
+  async #begin(): Promise<void> {
+    try {
+      await this.#start();
+    } catch (error) {
+      // What has not started leaves nothing open.
+      await this.#close().catch(() => {});
+      throw error;
+    }
+  }
+
   async #start(): Promise<void> {
     const { action, beforeStart, afterStart } = this.options;
     const parsed = this.#parsed;
@@ -446,12 +456,6 @@ export class MicroService {
       given.disable();
       this.#given = undefined;
     }
-  }
-
-  /** What has not started leaves nothing open. */
-  async #fail(error: unknown): Promise<never> {
-    await this.#close().catch(() => {});
-    throw error;
   }
 
   async #stop(): Promise<void> {

@@ -1,7 +1,7 @@
 /** Starts that fail or are given up, and stops that come from anywhere. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Broker } from "../../src/broker.ts";
-import { createGroup, createService, errors, type ServiceOptions } from "../../src/index.ts";
+import { createGroup, createService, errors, type Service } from "../../src/index.ts";
 import { memoryRegistry } from "../../src/registry/memory.ts";
 import type { Registry } from "../../src/registry.ts";
 import { testMesh, type Mesh } from "../../src/testing/mesh.ts";
@@ -28,7 +28,7 @@ describe("a stop that a hook of the start waits for", () => {
         order.push("stopped");
       },
       afterStop: () => void order.push("after stop"),
-    } as Partial<ServiceOptions>);
+    });
     service.handle("Job", greeting).init({ argv: [] });
     await within(service.run(), "run");
     await within(service.start(), "start");
@@ -41,14 +41,15 @@ describe("a stop that a hook of the start waits for", () => {
     const hook = new Promise<void>((resolve) => (begun = resolve));
     let go!: () => void;
     const gate = new Promise<void>((resolve) => (go = resolve));
-    const service = mesh
-      .service("job", { afterStart: () => (begun(), gate.then(() => service.stop())) })
+    const service: Service = mesh
+      .service("job", { afterStart: (): Promise<void> => (begun(), gate.then(() => service.stop())) })
       .handle("Job", greeting);
     const started = service.start();
     await hook;
     const stopped = service.stop();
     go();
     await within(Promise.all([started, stopped]), "both");
+    expect(await mesh.registry.getService("job")).toEqual([]);
   });
 
   it("opens nothing, where it comes before the start's first turn", async () => {
@@ -73,6 +74,7 @@ it("run ends when the service, or its group, is stopped by whomever", async () =
   await group.start();
   await group.stop();
   await within(all, "the group's run");
+  expect(await mesh.registry.listServices()).toEqual([]);
 });
 
 it("run rejects after the stop, where a start fails that was to stop", async () => {
@@ -150,7 +152,7 @@ it.each(["start", "subscribe"] as const)("a stop does not wait for a broker whos
 });
 
 it("a subscription that comes after the stop is closed", async () => {
-  let closed = 0;
+  const order: string[] = [];
   let go!: () => void;
   const gate = new Promise<void>((resolve) => (go = resolve));
   let asked = false;
@@ -158,7 +160,7 @@ it("a subscription that comes after the stop is closed", async () => {
     subscribe: async (topic) => {
       asked = true;
       await gate;
-      return { topic, close: async () => void closed++ } as Awaited<ReturnType<Broker["subscribe"]>>;
+      return { topic, close: async () => void order.push("closed") } as Awaited<ReturnType<Broker["subscribe"]>>;
     },
   });
   const service = mesh.service("slow", { broker: slow }).handle("Slow", greeting);
@@ -167,8 +169,10 @@ it("a subscription that comes after the stop is closed", async () => {
   await eventually(() => asked, "the broker is asked");
   await service.stop();
   await started;
+  order.push("stopped");
   go();
-  await eventually(() => closed === 1, "it is closed");
+  await eventually(() => order.length === 2, "it is closed");
+  expect(order).toEqual(["stopped", "closed"]);
 });
 
 it("messages under way take no call's place", async () => {
@@ -243,8 +247,8 @@ it("a mesh closes though a handler of its own never ends", async () => {
   const service = other.service("deaf").handle("Deaf", { hang: never });
   service.subscribe("topic", never);
   await service.start();
-  const call = service.client.call("deaf", "Deaf.Hang").catch(() => {});
+  const call = service.client.call("deaf", "Deaf.Hang").catch((error: { code: string }) => error.code);
   await service.publish("topic", {});
   await within(other.close(), "the mesh closes");
-  await call;
+  expect(await call).toBe("DRAINING");
 });
