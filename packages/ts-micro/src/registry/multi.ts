@@ -27,8 +27,9 @@ export interface MultiRegistry extends Registry {
 /**
  * Several registries as one. Registers with all; a lookup is answered as soon as one knows the service (`complete` waits for all); records are
  * merged by version and node id, where the first registry's word counts; a node is gone when the last registry has lost it. One that fails is
- * degraded: the others do, and it gets what it missed once it answers again. Only when all fail does a call fail, with REGISTRY_UNAVAILABLE.
- * `start` and `close` are those of all. Mirrors plg:v4/registry/multi.
+ * degraded: the others do, what it said last goes on counting where a watch of the service knows it, and it gets what it missed once it
+ * answers again. Only when all fail does a call fail, with REGISTRY_UNAVAILABLE. `start` and `close` are those of all. Mirrors
+ * plg:v4/registry/multi.
  */
 export function multiRegistry(registries: readonly Registry[], options: MultiRegistryOptions = {}): MultiRegistry {
   const names = registries.map(({ name }) => name);
@@ -38,13 +39,19 @@ export function multiRegistry(registries: readonly Registry[], options: MultiReg
   return new Multi(registries, options);
 }
 
+/** One watch with its own beginning; the table's sources are the ranks of the registries. */
+interface Watch {
+  readonly service: string | undefined;
+  readonly watchers: Watchers;
+  readonly table: RecordTable;
+}
+
 class Multi implements MultiRegistry {
   readonly name: string;
   readonly #members: readonly Member[];
   readonly #preferred: number | undefined;
   readonly #clock: Clock;
-  /** One for each watch, since each has its own beginning. */
-  readonly #watches = new Set<Watchers>();
+  readonly #watches = new Set<Watch>();
   readonly #ending = new Set<Promise<unknown>>();
   #closing: Promise<void> | undefined;
 
@@ -80,12 +87,14 @@ class Multi implements MultiRegistry {
     const control = new AbortController();
     const either = signal === undefined ? control.signal : AbortSignal.any([control.signal, signal]);
     try {
-      const answers = await this.#all(
+      const said = await this.#all(
         "lookup",
         (registry) => registry.getService(name, { signal: either, complete }),
         (soFar) => this.#enough(soFar, complete),
         signal,
       );
+      // Else a cache would take the nodes of one that is away for gone.
+      const answers = said.map((answer, rank) => (answer === null ? this.#lastSaid(rank, name) : answer));
       const preferred = this.#preferred === undefined ? undefined : answers[this.#preferred];
       const counting = hasNodes(preferred) ? [preferred] : answers;
       return mergeRecords(counting.flatMap((answer) => answer ?? [])).map(cloneRecord);
@@ -107,8 +116,9 @@ class Multi implements MultiRegistry {
   watch(options: WatchOptions = {}): Watcher {
     const watchers = new Watchers(this.name);
     const table = new RecordTable((event) => watchers.emit(event), this.#preferred);
+    const watch = { service: options.service, watchers, table };
     let followers: Follower[] = [];
-    this.#watches.add(watchers);
+    this.#watches.add(watch);
     return watchers.watch(
       options,
       async () => {
@@ -122,7 +132,7 @@ class Multi implements MultiRegistry {
         });
       },
       () => {
-        this.#watches.delete(watchers);
+        this.#watches.delete(watch);
         const ending = Promise.all(followers.map((follower) => follower.close()));
         this.#ending.add(ending);
         void ending.finally(() => this.#ending.delete(ending));
@@ -132,7 +142,7 @@ class Multi implements MultiRegistry {
 
   close(): Promise<void> {
     this.#closing ??= (async () => {
-      for (const watchers of [...this.#watches]) watchers.close();
+      for (const { watchers } of [...this.#watches]) watchers.close();
       await Promise.all(this.#ending);
       const closed = await Promise.allSettled(this.#members.map((member) => member.close()));
       for (const result of closed) if (result.status === "rejected") throw fromUnknown(result.reason, this.name);
@@ -176,6 +186,15 @@ class Multi implements MultiRegistry {
     } catch (error) {
       throw this.#failed(error);
     }
+  }
+
+  /** What a registry said of a service before it failed, as far as a watch knows. */
+  #lastSaid(rank: number, name: string): ServiceRecord[] {
+    for (const { service, table } of this.#watches) {
+      const records = service === undefined || service === name ? table.of(String(rank)) : undefined;
+      if (records !== undefined) return records.filter((record) => record.name === name);
+    }
+    return [];
   }
 
   #enough(soFar: readonly Answer<ServiceRecord[]>[], complete: boolean): boolean {

@@ -185,6 +185,54 @@ describe("multi registry", () => {
     expect(clock.pending()).toBe(0);
   });
 
+  it("a cache keeps what one registry said while that one is away, and follows it once it is back", async () => {
+    const { clock, local, mdns } = pair();
+    const multi = multiRegistry([local, mdns], { clock });
+    const cached = cachedRegistry(multi, { clock, ttl: "1m" });
+    const known = (): string[] => nodesOf(cached.peek("greeter") ?? []);
+    const other = { ...greeter("m", "c"), name: "other" };
+    await local.register(greeter("l", "a"));
+    await mdns.register(greeter("m", "b"));
+    await mdns.register(other);
+    await cached.getService("greeter");
+    await cached.getService("other");
+    await clock.advance(0);
+    mdns.fail();
+    for (let i = 0; i < 20; i++) {
+      await clock.advance(10_000);
+      expect(known()).toEqual(["a@l", "b@m"]);
+      expect(nodesOf(await cached.getService("other"))).toEqual(["c@m"]);
+    }
+    // The others go on, and who asks for the first time gets what they know.
+    await local.deregister(greeter("l", "a"));
+    await local.register(greeter("l", "d"));
+    await local.register({ ...greeter("l", "e"), name: "new" });
+    await clock.advance(0);
+    expect(known()).toEqual(["b@m", "d@l"]);
+    expect(nodesOf(await multi.getService("new", { complete: true }))).toEqual(["e@l"]);
+    mdns.down = undefined;
+    await mdns.inner.deregister(greeter("m", "b"));
+    await clock.advance(10_000);
+    expect(known()).toEqual(["d@l"]);
+    await mdns.inner.deregister(other);
+    await clock.advance(0);
+    expect(cached.peek("other")).toEqual([]);
+    await cached.close();
+    await multi.close();
+    expect(clock.pending()).toBe(0);
+  });
+
+  it("with a preferred registry, what that one said last goes on counting while it is away", async () => {
+    const { clock, local, mdns } = pair();
+    const multi = multiRegistry([local, mdns], { prefer: "local", clock });
+    await local.register(greeter("l", "a"));
+    await mdns.register(greeter("m", "b"));
+    await follow(multi.watch());
+    local.fail();
+    expect(nodesOf(await multi.getService("greeter"))).toEqual(["a@l"]);
+    await multi.close();
+  });
+
   it("with a preferred registry, takes the others' nodes only when that one has none, in lookups and watches alike", async () => {
     const { clock, local, mdns } = pair();
     const multi = multiRegistry([local, mdns], { prefer: "local", clock });
