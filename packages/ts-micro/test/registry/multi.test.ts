@@ -20,6 +20,8 @@ class Gated implements Registry {
   readonly name: string;
   readonly inner: Registry;
   down: MicroError | undefined;
+  /** Why a service is not taken, by its name. */
+  readonly refused = new Map<string, MicroError>();
   gate: Promise<void> = Promise.resolve();
   /** Watches see nothing before it. */
   sight: Promise<void> = Promise.resolve();
@@ -54,6 +56,8 @@ class Gated implements Registry {
   async register(...args: Parameters<Registry["register"]>): Promise<void> {
     this.registrations++;
     await this.#pass();
+    const refused = this.refused.get(args[0].name);
+    if (refused !== undefined) throw refused;
     return this.inner.register(...args);
   }
   async deregister(...args: Parameters<Registry["deregister"]>): Promise<void> {
@@ -417,6 +421,54 @@ describe("multi registry", () => {
     await multi.register(greeter("newest", "a"));
     await clock.advance(10_000);
     expect(nodesOf(await mdns.inner.getService("greeter"))).toEqual(["a@newest"]);
+    await multi.close();
+    expect(clock.pending()).toBe(0);
+  });
+
+  it("a missed change that a registry refuses, or goes on failing with, holds up no other", async () => {
+    const { clock, local, mdns } = pair();
+    const multi = multiRegistry([local, mdns], { clock });
+    const taken = async (): Promise<string[]> => (await mdns.inner.listServices()).map(({ name }) => name).sort();
+    await multi.register({ ...greeter("x", "a"), name: "left" });
+    mdns.fail();
+    for (const name of ["forbidden", "broken", "fine"]) await multi.register({ ...greeter("x", "a"), name });
+    await multi.deregister({ ...greeter("x", "a"), name: "left" });
+    await clock.advance(5000);
+    mdns.refused.set("forbidden", errors.forbidden("mdns", "not yours"));
+    mdns.refused.set("broken", errors.internal("mdns", "out of order"));
+    mdns.down = undefined;
+    await clock.advance(20_000);
+    expect(await taken()).toEqual(["fine"]);
+    expect(multi.health()[1]?.pending).toBe(1);
+    mdns.refused.clear();
+    await clock.advance(10_000);
+    expect(await taken()).toEqual(["broken", "fine"]);
+    expect(multi.health()[1]?.pending).toBe(0);
+    await multi.close();
+    expect(clock.pending()).toBe(0);
+  });
+
+  it("keeps what is to be taken out of a registry that is away no longer than it can be there, and a bounded number", async () => {
+    const { clock, local, mdns } = pair();
+    const multi = multiRegistry([local, mdns], { clock });
+    const pending = (): number | undefined => multi.health()[1]?.pending;
+    await multi.register(greeter("x", "there"));
+    mdns.fail();
+    await multi.deregister(greeter("x", "there"));
+    for (let i = 0; i < 20; i++) {
+      await multi.register(greeter("x", `n${i}`), { ttl: "1m" });
+      await multi.deregister(greeter("x", `n${i}`));
+    }
+    expect(pending()).toBe(21);
+    await clock.advance(70_000);
+    expect(pending()).toBe(1);
+    mdns.down = undefined;
+    await clock.advance(10_000);
+    expect(pending()).toBe(0);
+    expect(await mdns.inner.getService("greeter")).toEqual([]);
+    mdns.fail();
+    for (let i = 0; i < 10_020; i++) await multi.deregister(greeter("x", `n${i}`));
+    expect(pending()).toBe(10_000);
     await multi.close();
     expect(clock.pending()).toBe(0);
   });

@@ -6,6 +6,8 @@ import type { Registry, ServiceRecord } from "../../registry.ts";
 
 /** How long (ms) one registry may keep the others waiting. */
 const limit = 10_000;
+/** Most changes kept for a registry that misses them; past it the one that has waited longest is left out. */
+const mostMissed = 10_000;
 
 export interface Change {
   readonly kind: "register" | "deregister";
@@ -64,13 +66,13 @@ export class Member {
   async change(change: Change, signal?: AbortSignal): Promise<void> {
     const key = keyOf(change);
     await this.#alone(key, async () => {
+      const before = this.#missed.get(key);
       this.#missed.delete(key);
       try {
         await this.#apply(change, signal);
       } catch (error) {
         const why = fromUnknown(error, this.registry.name);
-        // What the registry cannot hold it will not hold later.
-        if (why.status >= 500 || why.code === "TIMEOUT") this.#miss(key, change);
+        if (passing(why)) this.#miss(key, change, before?.until);
         throw why;
       }
     });
@@ -94,10 +96,13 @@ export class Member {
     );
   }
 
-  #miss(key: string, change: Change): void {
+  /** `before`: until when the missed registration counts that a deregistration undoes: the registry may have it all the same. */
+  #miss(key: string, change: Change, before = Infinity): void {
     if (this.#end.signal.aborted) return;
-    const until = change.ttl === undefined ? Infinity : this.#clock.now() + milliseconds(change.ttl);
-    this.#missed.set(key, { change, until });
+    const own = change.ttl === undefined ? Infinity : this.#clock.now() + milliseconds(change.ttl);
+    this.#missed.set(key, { change, until: change.kind === "register" ? own : before });
+    const [longest] = this.#missed.keys();
+    if (this.#missed.size > mostMissed && longest !== undefined) this.#missed.delete(longest);
     this.#more();
     this.#retries ??= supervise<void>(
       {
@@ -112,10 +117,20 @@ export class Member {
 
   /** @throws MicroError when there is something left to do. */
   async #catchUp(): Promise<void> {
+    for (const [key, { until }] of this.#missed) if (until <= this.#clock.now()) this.#missed.delete(key);
     for (const [key, missed] of this.#missed) {
       await this.#alone(key, async () => {
         if (this.#missed.get(key) !== missed) return;
-        if (this.#clock.now() < missed.until) await this.#apply(missed.change);
+        try {
+          await this.#apply(missed.change);
+        } catch (error) {
+          const why = fromUnknown(error, this.registry.name);
+          if (passing(why)) {
+            // Behind the others, which may have more luck; unless it was given up meanwhile.
+            if (this.#missed.delete(key)) this.#missed.set(key, missed);
+            throw why;
+          }
+        }
         this.#missed.delete(key);
       });
     }
@@ -163,6 +178,11 @@ export class Member {
       if (signal.aborted) closed();
     });
   }
+}
+
+/** What the registry cannot hold it will not hold later. */
+function passing(error: MicroError): boolean {
+  return error.status >= 500 || error.code === "TIMEOUT";
 }
 
 function keyOf({ service }: Change): string {
