@@ -283,6 +283,38 @@ describe("local registry", () => {
     for (const server of servers) server.close();
   });
 
+  it.skipIf(process.platform === "win32")(
+    "sees what it could not read for want of file descriptors, once it can",
+    async () => {
+      for (const id of ["a", "b", "c"]) await registry().register(greeter(id));
+      // So long ago that nobody looks again without a reason.
+      utimesSync(directory, 1, 1);
+      const starved = programs.inline(
+        "starved",
+        `import { closeSync, openSync } from "node:fs";
+       import { localRegistry } from "./src/registry/local.ts";
+       const registry = localRegistry({ directory: process.argv[2] });
+       const look = () => registry.getService("greeter").then(
+         (records) => records.flatMap(({ nodes }) => nodes).length,
+         ({ code, detail }) => code + (detail.includes("EMFILE") ? " EMFILE" : detail),
+       );
+       console.log("begun");
+       const open = [];
+       try {
+         for (;;) open.push(openSync("/dev/null"));
+       } catch {}
+       console.log(await look());
+       // Enough for the directory, too few for what is in it.
+       closeSync(open.pop());
+       await look();
+       for (const file of open) closeSync(file);
+       console.log(await look());
+       await registry.close();`,
+      );
+      expect(await run(starved, [directory], undefined, 64)).toBe("0: begun\nREGISTRY_UNAVAILABLE EMFILE\n3");
+    },
+  );
+
   it("skips the loopback addresses of another network, keeps its others", async () => {
     const host = thisHost();
     const servers = [await beacon("near"), await beacon("far")];

@@ -1,4 +1,4 @@
-import { mkdir, lstat } from "node:fs/promises";
+import { lstat, mkdir, readdir } from "node:fs/promises";
 import type { BigIntStats } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -64,6 +64,16 @@ export class Directory {
     if (stats.uid !== BigInt(process.getuid?.() ?? 0)) throw unusable(this.path, "it belongs to another user");
     if ((stats.mode & 0o077n) !== 0n) throw unusable(this.path, "others may read or write it (chmod 700 it)");
     return stats;
+  }
+
+  /** The names of what is in it; none when it is not there. @throws MicroError REGISTRY_UNAVAILABLE when it cannot be read now. */
+  async names(): Promise<string[]> {
+    try {
+      return await readdir(this.path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ENOENT") return [];
+      throw unusable(this.path, (error as Error).message);
+    }
   }
 }
 

@@ -1,5 +1,6 @@
 import { constants, readFileSync, readlinkSync } from "node:fs";
 import { lstat, open } from "node:fs/promises";
+import { errors } from "../../errors.ts";
 import type { Node, ServiceRecord } from "../../registry.ts";
 
 /** Largest record file, bytes. */
@@ -22,7 +23,10 @@ export interface Host {
 
 let host: Host | undefined;
 
-/** Read once, and at once: the kernel answers from memory, which threads of ours would do no sooner. */
+/**
+ * Read once, and at once: the kernel answers from memory, which threads of ours would do no sooner.
+ * @throws MicroError REGISTRY_UNAVAILABLE when it cannot be read now.
+ */
 export function thisHost(): Host {
   return (host ??= {
     boot: orNone(() => readFileSync("/proc/sys/kernel/random/boot_id", "utf8")).trim(),
@@ -33,7 +37,11 @@ export function thisHost(): Host {
 function orNone(read: () => string): string {
   try {
     return read();
-  } catch {
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    // Taken for no name, it would make a stranger of each peer from then on.
+    if (code === "EMFILE" || code === "ENFILE")
+      throw errors.registryUnavailable("local", `the local registry cannot read what host this is: ${message}`, error);
     return "";
   }
 }
@@ -60,7 +68,7 @@ export async function keyOf(path: string): Promise<FileKey | undefined> {
   }
 }
 
-/** The record in a file; undefined for junk. */
+/** The record in a file; undefined for junk. @throws what says nothing about the file, such as EMFILE. */
 export async function readRecord(path: string, id: string): Promise<LocalRecord | undefined> {
   try {
     // A link or a pipe that took the file's place is not followed and not waited for.
@@ -72,8 +80,11 @@ export async function readRecord(path: string, id: string): Promise<LocalRecord 
     } finally {
       await file.close();
     }
-  } catch {
-    return undefined;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    // Not JSON, or gone.
+    if (code === undefined || code === "ENOENT") return undefined;
+    throw error;
   }
 }
 

@@ -1,4 +1,4 @@
-import { readdir, rm } from "node:fs/promises";
+import { rm } from "node:fs/promises";
 import { uptime } from "node:os";
 import type { Clock } from "../../clock.ts";
 import { RecordTable } from "../common/record-table.ts";
@@ -44,7 +44,7 @@ export class View {
     this.table.set(this.#own, -Infinity, services);
   }
 
-  /** Brings it up to date; one look at the directory when nothing changed. */
+  /** Brings it up to date; one look at the directory when nothing changed. What could not be read stays as it was known, and is read next time. */
   async refresh(): Promise<void> {
     const stats = await this.#directory.stat();
     const now = stats === undefined ? "" : `${stats.ino}:${stats.mtimeNs}`;
@@ -76,7 +76,7 @@ export class View {
   async #scan(): Promise<void> {
     const host = thisHost();
     const stats = await this.#directory.stat();
-    const names = stats === undefined ? [] : await readdir(this.#directory.path).catch(() => []);
+    const names = stats === undefined ? [] : await this.#directory.names();
     const ids = names.flatMap((name) => /^([a-z0-9-]{1,40})\.json$/.exec(name)?.[1] ?? []).slice(0, maxRecords);
     const present = new Set(ids);
     for (const [id, { link }] of this.#peers) {
@@ -84,7 +84,12 @@ export class View {
       if (!present.has(id) && !link.alive) this.#drop(id);
     }
     for (const id of this.#junk.keys()) if (!present.has(id)) this.#junk.delete(id);
-    const changed = await Promise.all(ids.filter((id) => id !== this.#own).map((id) => this.#read(id, host)));
+    let whole = true;
+    const unread = (): undefined => {
+      whole = false;
+    };
+    const others = ids.filter((id) => id !== this.#own);
+    const changed = await Promise.all(others.map((id) => this.#read(id, host).catch(unread)));
     if (this.#closed) return;
     this.table.batch(() => {
       for (const peer of changed) {
@@ -93,10 +98,10 @@ export class View {
       }
     });
     const quiet = stats !== undefined && Date.now() - Number(stats.mtimeMs) > settled;
-    this.#seen = quiet ? `${stats.ino}:${stats.mtimeNs}` : "";
+    this.#seen = quiet && whole ? `${stats.ino}:${stats.mtimeNs}` : "";
   }
 
-  /** The peer, when it is new or says something new. */
+  /** The peer, when it is new or says something new. Rejects when its file could not be read this time. */
   async #read(id: string, host: Host): Promise<Peer | undefined> {
     const path = this.#directory.record(id);
     const known = this.#peers.get(id);

@@ -131,13 +131,17 @@ export class Child {
   }
 }
 
-/** Runs a program to its end; resolves with its exit code and what it printed. */
+/** Runs a program to its end, perhaps with at most so many open files; resolves with its exit code and what it printed. */
 export async function run(
   program: string,
   args: readonly string[],
   onLine: (line: string) => void = () => {},
+  files?: number,
 ): Promise<string> {
-  const child = spawn(process.execPath, [program, ...args], { stdio: ["ignore", "pipe", "inherit"] });
+  const command = [process.execPath, program, ...args];
+  if (files !== undefined) command.unshift("sh", "-c", `ulimit -n ${files} && exec "$@"`, "sh");
+  const [executable = "", ...rest] = command;
+  const child = spawn(executable, rest, { stdio: ["ignore", "pipe", "inherit"] });
   let out = "";
   child.stdout.setEncoding("utf8").on("data", (text: string) => {
     out += text;
