@@ -472,4 +472,18 @@ describe("multi registry", () => {
     await multi.close();
     expect(clock.pending()).toBe(0);
   });
+
+  it("has any number of look-ups under way without a warning of Node", async () => {
+    const { clock, local, mdns } = pair();
+    const multi = multiRegistry([local, mdns], { clock });
+    const warnings: string[] = [];
+    const warned = ({ message }: Error): number => warnings.push(message);
+    process.on("warning", warned);
+    await Promise.all(Array.from({ length: 30 }, (_, i) => multi.getService(`s${i}`)));
+    await new Promise((resolve) => setImmediate(resolve));
+    process.off("warning", warned);
+    expect(warnings).toEqual([]);
+    await multi.close();
+    expect(clock.pending()).toBe(0);
+  });
 });

@@ -1,6 +1,7 @@
 import type { Clock } from "../../clock.ts";
 import { milliseconds, type Duration } from "../../duration.ts";
 import { errors, fromUnknown, type MicroError } from "../../errors.ts";
+import { onAbort } from "../../internal/on-abort.ts";
 import { supervise, type Supervised } from "../../internal/supervise.ts";
 import type { Registry, ServiceRecord } from "../../registry.ts";
 
@@ -165,10 +166,10 @@ export class Member {
         reject(errors.invalidState(this.registry.name, "the registry is closed"));
       };
       const { signal } = this.#end;
-      signal.addEventListener("abort", closed, { once: true });
+      const unlink = signal.aborted ? () => {} : onAbort(signal, closed);
       const settled = (settle: () => void): void => {
         this.#clock.cancel(timer);
-        signal.removeEventListener("abort", closed);
+        unlink();
         settle();
       };
       work.then(
