@@ -195,6 +195,24 @@ describe("requests and answers of the http server", () => {
     await eventually(() => served === 2000, "the rest is served");
   });
 
+  it.each([true, false])("a long answer is cut off by its idle limit unless its client reads: %s", async (reads) => {
+    const clock = virtualClock();
+    const body = Buffer.alloc(48 << 20, 7);
+    const idle = { clock, maxBody: body.length, idleTimeout: "10s" } as const;
+    await serve((_, connection) => void connection.send({ header: {}, body }).catch(() => {}), idle);
+    const client = await dial();
+    const reader = new Reader(client.socket);
+    await client.write(ok("x"));
+    await eventually(() => sockets[0]?.writableLength, "more than the system takes");
+    for (let n = 0; n < 8; n++) {
+      if (reads) await reader.reads(4 << 20);
+      await clock.advance(9000);
+    }
+    expect(sockets[0]?.destroyed).toBe(!reads);
+    reader.socket.resume();
+    if (reads) await eventually(() => reader.got > body.length, "all of it comes");
+  });
+
   it("HTTP/1.0 is answered and closed, and Expect: 100-continue gets its 100", async () => {
     await serve(echo);
     const old = await dial();

@@ -206,22 +206,21 @@ export abstract class HttpEnd<M extends Http1Message> implements Connection, End
     if (this.socket.destroyed) return;
     this.socket.end(() => this.ends.over(this));
     this.socket.resume();
+    this.unsent(linger);
+  }
+
+  /** What waits to leave has `limit` milliseconds until some of it does. */
+  protected unsent(limit: number): void {
     this.#left = leftOf(this.socket);
-    this.#linger();
-  }
-
-  /** Time is up for a socket that was ended: false when nothing has left it since the last look. */
-  protected lingers(): boolean {
-    const left = leftOf(this.socket);
-    const goesOn = this.socket.writableLength > 0 && left !== this.#left;
-    this.#left = left;
-    if (goesOn) this.#linger();
-    return goesOn;
-  }
-
-  #linger(): void {
-    this.deadline = this.ends.clock.now() + linger;
+    this.deadline = this.ends.clock.now() + limit;
     this.ends.watch(this.deadline);
+  }
+
+  /** Time is up for what waits to leave: true when some of it has since the last look, which gives it as much again. */
+  protected leaves(limit: number = linger): boolean {
+    const goesOn = this.socket.writableLength > 0 && leftOf(this.socket) !== this.#left;
+    if (goesOn) this.unsent(limit);
+    return goesOn;
   }
 
   /** Lets the socket go, paused, with all that was written still to leave. */

@@ -83,7 +83,8 @@ class ServerEnd extends HttpEnd<Http1Request> {
   }
 
   expire(): void {
-    if (this.over) return this.lingers() ? undefined : void this.socket.destroy();
+    if (this.over) return this.leaves() ? undefined : void this.socket.destroy();
+    if (this.#phase === "reading" && this.leaves(this.settings.idleTimeout)) return;
     if (this.#phase === "idle") return this.#leave("was idle for too long");
     this.finish(errors.connectionLost(id, `${this.remote}: too slow (${this.#phase})`));
     this.socket.destroy();
@@ -171,6 +172,8 @@ class ServerEnd extends HttpEnd<Http1Request> {
     if (phase === this.#phase) return;
     this.#phase = phase;
     const limit = this.#limit(phase);
+    // As long as a client reads, it is not too slow.
+    if (phase === "reading") return this.unsent(limit);
     this.deadline = limit === Infinity ? Infinity : tickTime(this.ends.clock) + limit;
     if (limit < Infinity) this.ends.watch(this.deadline);
   }
