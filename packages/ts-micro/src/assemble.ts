@@ -178,7 +178,7 @@ export function assemble(
       : keep(
           lazyBroker(brokerChoice, async () =>
             brokerChoice === "http"
-              ? besides(server, settings, client, (await core()).cached, clock)
+              ? besides(server, settings, client, registry, clock)
               : (await named("broker", brokerChoice)).fromAddress(settings.brokerAddress, env),
           ),
         );

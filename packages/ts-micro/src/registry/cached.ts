@@ -32,7 +32,7 @@ export interface CachedRegistryOptions {
 /**
  * Remembers lookups of `inner`: one lookup at a time per service, one supervised watch per service looked up, so that changes show at once.
  * While the registry is unreachable what is known goes on being served, and new names fail with REGISTRY_UNAVAILABLE. That there is none is
- * never remembered. Mirrors v4:registry/cache/cache.go (wire spec §5.3). `start` starts `inner` too; `close` leaves it open.
+ * never remembered; a lookup that is to be `complete` asks `inner` each time. Mirrors v4:registry/cache/cache.go (wire spec §5.3). `start` starts `inner` too; `close` leaves it open.
  */
 export function cachedRegistry(inner: Registry, options: CachedRegistryOptions = {}): CachedRegistry {
   return new Cached(inner, options);
@@ -80,8 +80,9 @@ class Cached implements CachedRegistry {
   async getService(name: string, options: LookupOptions = {}): Promise<ServiceRecord[]> {
     this.#check();
     if (options.signal?.aborted === true) throw errors.cancelled(this.name, "the caller gave up");
-    const known = this.peek(name);
-    const records = known?.length ? known : await this.#service(name).ask(options.signal);
+    // What is remembered may be the answer of the first of several registries.
+    const known = options.complete === true ? undefined : this.peek(name);
+    const records = known?.length ? known : await this.#service(name).ask(options.signal, options.complete);
     return records.map(cloneRecord);
   }
 

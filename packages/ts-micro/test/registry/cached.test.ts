@@ -3,6 +3,7 @@ import { errors } from "../../src/errors.ts";
 import type { Registry, ServiceRecord, Watcher } from "../../src/registry.ts";
 import { cachedRegistry } from "../../src/registry/cached.ts";
 import { memoryRegistry } from "../../src/registry/memory.ts";
+import { multiRegistry } from "../../src/registry/multi.ts";
 import { virtualClock } from "../../src/testing/clock.ts";
 import { registryConformance } from "../../src/testing/registry.ts";
 import { memoryWorld } from "../../src/registry/memory.ts";
@@ -284,6 +285,26 @@ describe("cached registry", () => {
     open();
     expect((await asked)[0]?.nodes.map(({ id }) => id)).toEqual(["b"]);
     expect(cached.peek("greeter")?.[0]?.nodes.map(({ id }) => id)).toEqual(["b"]);
+    await cached.close();
+  });
+
+  it("a complete lookup is answered by all registries, whatever the first one said, now or before", async () => {
+    const [one, other] = [memoryRegistry({ services: [greeter("a")] }), new Link(memoryRegistry())];
+    await other.register({ ...greeter("b"), version: "other" });
+    let open = (): void => {};
+    other.gate = new Promise((resolve) => (open = resolve));
+    const cached = cachedRegistry(multiRegistry([one, other]));
+    const ids = (records: readonly ServiceRecord[]): string[] =>
+      records.flatMap(({ nodes }) => nodes.map(({ id }) => id)).sort();
+    const some = cached.getService("greeter");
+    const all = cached.getService("greeter", { complete: true });
+    expect(ids(await some)).toEqual(["a"]);
+    const later = cached.getService("greeter", { complete: true });
+    open();
+    expect([ids(await all), ids(await later)]).toEqual([
+      ["a", "b"],
+      ["a", "b"],
+    ]);
     await cached.close();
   });
 

@@ -14,6 +14,8 @@ const nobody: Audience = { everybody: [], queues: new Map() };
 
 /** Milliseconds after which a look-up is made again behind the scenes, in case the watch missed something. */
 const resync = 60_000;
+/** Milliseconds that a look-up may take: more than each of several registries may keep the others waiting. */
+const limit = 12_000;
 /** For how long a look-up counts while there is no watch. */
 const unwatched = 1000;
 
@@ -108,9 +110,10 @@ export class Directory {
   async #lookUp(): Promise<void> {
     const seen: RegistryEvent[] = (this.#seen = []);
     const late = new AbortController();
-    const timer = this.#clock.after(10_000, () => late.abort(errors.timeout(serviceName, "look-up took too long")));
+    const timer = this.#clock.after(limit, () => late.abort(errors.timeout(serviceName, "look-up took too long")));
     try {
-      const records = await this.#registry.getService(serviceName, { signal: late.signal });
+      // All topics are nodes of this one service: the first registry to have one says nothing of the others' topics.
+      const records = await this.#registry.getService(serviceName, { signal: late.signal, complete: true });
       this.#nodes = new Map();
       this.#topics = undefined;
       for (const record of records) this.#upsert(record);

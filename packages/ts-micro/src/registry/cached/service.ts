@@ -19,13 +19,14 @@ export interface CachedServiceOptions {
 }
 
 interface Lookup {
+  readonly complete: boolean;
   answer: Promise<readonly ServiceRecord[]>;
   readonly control: AbortController;
   /** Callers that wait for it. */
   waiting: number;
 }
 
-/** All that is remembered of one service: its records, the watch that follows them, and the lookup under way. */
+/** All that is remembered of one service: its records, the watch that follows them, and the lookups under way. */
 export class CachedService {
   readonly name: string;
   /** Order of use, kept by the owner. */
@@ -35,7 +36,8 @@ export class CachedService {
   readonly #watch: Supervised<Watcher>;
   #records: readonly ServiceRecord[] | undefined;
   #renewAt = Infinity;
-  #lookup: Lookup | undefined;
+  /** By whether they are to be complete: the first to answer is no answer for who waits for all. */
+  readonly #lookups = new Map<boolean, Lookup>();
   #closed = false;
   /** Counts what was applied, so that an answer older than an event is not taken for newer. */
   #edition = 0;
@@ -72,10 +74,10 @@ export class CachedService {
     this.ask(undefined, true).catch(() => {});
   }
 
-  /** What the registry says now; callers at the same time share one lookup. */
+  /** What the registry says now; callers at the same time that want the same share one lookup. */
   async ask(signal?: AbortSignal, complete = false): Promise<readonly ServiceRecord[]> {
     if (this.#closed) throw errors.invalidState(this.#inner.name, "the registry is closed");
-    const lookup = (this.#lookup ??= exitAmbient(() => this.#look(complete)));
+    const lookup = this.#lookups.get(complete) ?? exitAmbient(() => this.#look(complete));
     lookup.waiting++;
     let abort: (() => void) | undefined;
     try {
@@ -89,7 +91,7 @@ export class CachedService {
       if (abort !== undefined) signal?.removeEventListener("abort", abort);
       // Nobody is left to tell; who comes now begins a new one.
       if (--lookup.waiting === 0) {
-        if (this.#lookup === lookup) this.#lookup = undefined;
+        this.#over(lookup);
         lookup.control.abort();
       }
     }
@@ -102,31 +104,37 @@ export class CachedService {
 
   async close(): Promise<void> {
     this.#closed = true;
-    this.#lookup?.control.abort();
+    for (const { control } of this.#lookups.values()) control.abort();
     await this.#watch.close();
   }
 
   #look(complete: boolean): Lookup {
-    const lookup: Lookup = { answer: Promise.resolve([]), control: new AbortController(), waiting: 0 };
-    lookup.answer = this.#answer(lookup, complete);
+    const lookup: Lookup = { complete, answer: Promise.resolve([]), control: new AbortController(), waiting: 0 };
+    this.#lookups.set(complete, lookup);
+    lookup.answer = this.#answer(lookup);
     lookup.answer.catch(() => {});
     return lookup;
   }
 
-  async #answer(lookup: Lookup, complete: boolean): Promise<readonly ServiceRecord[]> {
-    const { signal } = lookup.control;
+  async #answer(lookup: Lookup): Promise<readonly ServiceRecord[]> {
+    const { complete, control } = lookup;
+    const { signal } = control;
     const edition = this.#edition;
     try {
       const records = await abortable(this.#inner.getService(this.name, { signal, complete }), signal);
-      // What came by the watch meanwhile is newer.
+      // What came by the watch meanwhile is newer; it may stand on less than all.
       if (edition === this.#edition) this.#set(records);
-      return this.#records ?? records;
+      return complete ? records : (this.#records ?? records);
     } catch (error) {
       if (this.#closed) throw errors.invalidState(this.#inner.name, "the registry is closed");
       throw this.#options.fail(error);
     } finally {
-      if (this.#lookup === lookup) this.#lookup = undefined;
+      this.#over(lookup);
     }
+  }
+
+  #over(lookup: Lookup): void {
+    if (this.#lookups.get(lookup.complete) === lookup) this.#lookups.delete(lookup.complete);
   }
 
   /** First the watch, then the lookup: no change can fall between them. */
