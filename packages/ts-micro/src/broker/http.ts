@@ -49,7 +49,7 @@ export interface HttpBrokerOptions {
   dialTimeout?: Duration | undefined;
   /** How long a publish waits for the answer of a node that has the message. Go answers when its handler is done. Default 5 s. */
   replyTimeout?: Duration | undefined;
-  /** How long `close` waits for running handlers. Default 10 s. */
+  /** How long `close` waits for running handlers and for copies on their way. Default 10 s. */
   drain?: Duration | undefined;
   clock?: Clock | undefined;
 }
@@ -71,7 +71,8 @@ export interface HttpBroker extends Broker {
 /**
  * Topics without a server in between: publishers POST to subscribers that they find in the registry (wire spec §6.3, v4:broker/http.go).
  * At most once. `publish` resolves when each copy was accepted by its node, or is kept for one that cannot be reached just now; such copies
- * are tried again for some seconds. A copy that may have arrived is never sent again. Only a process that subscribes listens.
+ * are tried again for some seconds. After `dialTimeout` and `replyTimeout` it resolves in any case: copies that wait for their turn at a slow
+ * node go on, 32 at a time. A copy that may have arrived is never sent again. Only a process that subscribes listens.
  */
 export function httpBroker(options: HttpBrokerOptions): HttpBroker {
   return new Http(options);
@@ -121,18 +122,16 @@ class Http implements HttpBroker {
     this.#drain = milliseconds(options.drain ?? 10_000);
     this.#directory = new Directory(options.registry, clock);
     this.#presence = new Presence(options.registry, clock, this.#report);
-    this.#poster = new Poster({
-      clock,
-      tls: options.clientTls,
-      dialTimeout: milliseconds(options.dialTimeout ?? 2000),
-      replyTimeout: milliseconds(options.replyTimeout ?? 5000),
-    });
+    const dialTimeout = milliseconds(options.dialTimeout ?? 2000);
+    const replyTimeout = milliseconds(options.replyTimeout ?? 5000);
+    this.#poster = new Poster({ clock, tls: options.clientTls, dialTimeout, replyTimeout });
     this.#publisher = new Publisher({
       clock,
       directory: this.#directory,
       poster: this.#poster,
       counters: this.counters,
       outbox: options.outbox ?? 64,
+      patience: dialTimeout + replyTimeout,
       maxBytes: options.maxBytes ?? 16 << 20,
       isLocal: (nodeId) => this.#locals.has(nodeId),
       takeLocal: (nodeId, topic, message) => this.#take(nodeId, topic, message),
@@ -176,7 +175,7 @@ class Http implements HttpBroker {
     return { topic, queue, close, [Symbol.asyncDispose]: close };
   }
 
-  /** Deregisters its subscriptions, takes no more messages, tries kept ones a last time, and waits for the handlers that are running. */
+  /** Deregisters its subscriptions, takes no more messages, tries kept ones a last time, and waits for copies on their way and running handlers. */
   close(): Promise<void> {
     return (this.#closing ??= this.#close());
   }
@@ -265,10 +264,9 @@ class Http implements HttpBroker {
     await Promise.all([...this.#locals.values()].map((local) => this.#leave(local)));
     const listener = await this.#listening?.catch(() => undefined);
     listener?.stop();
-    await this.#publisher.close();
     const late = new AbortController();
     await Promise.race([
-      Promise.all(running.map((mailbox) => mailbox.idle())),
+      Promise.all([this.#publisher.close(), ...running.map((mailbox) => mailbox.idle())]),
       sleep(this.#clock, this.#drain, late.signal),
     ]);
     late.abort();

@@ -6,7 +6,7 @@ import {
   type RequestOptions,
 } from "node:http";
 import type { Agent as HttpsAgent } from "node:https";
-import type { Clock } from "../../clock.ts";
+import type { Clock, Timer } from "../../clock.ts";
 import { errors, fromUnknown, type MicroError } from "../../errors.ts";
 import { exitAmbient } from "../../internal/ambient.ts";
 import { parseAddress } from "../../internal/net-address.ts";
@@ -17,12 +17,12 @@ import { id } from "./names.ts";
 
 /**
  * `accepted`: a 2xx. `silent`: sent, no answer in time, as from a Go subscriber whose handler takes long. `unsent`: no handler can have seen
- * it, trying elsewhere or again is safe. `gone`, `full`: the same, said by the peer: it no longer has this subscription, or no room. `lost`:
- * it may have arrived, or never will.
+ * it, trying elsewhere or again is safe. `gone`, `full`: the same, said by the peer: it no longer has this subscription, or no room. `held`:
+ * the same, but it was not tried: too many wait, or the broker is closed. `lost`: it may have arrived, or never will.
  */
 export type Outcome =
   | { readonly kind: "accepted" | "silent" }
-  | { readonly kind: "unsent" | "gone" | "full" | "lost"; readonly error: MicroError };
+  | { readonly kind: "unsent" | "gone" | "full" | "held" | "lost"; readonly error: MicroError };
 
 export interface PosterOptions {
   readonly clock: Clock;
@@ -33,16 +33,29 @@ export interface PosterOptions {
   readonly replyTimeout: number;
 }
 
-/** Milliseconds after which a request without an answer is torn down. */
-const abandon = 60_000;
+/** Most requests to one node whose outcome is open: Go answers when its handler is done. Those that are silent do not count. */
+const most = 32;
+/** Most that wait for their turn at one node. */
+const room = 1024;
+/** Milliseconds after which a request that is silent is torn down: its peer has it, but each keeps a connection. */
+const abandon = 15_000;
 /** Below the idle limit of any peer, so that it is we who close. */
 const idle = 30_000;
+
+/** The requests to one node. */
+interface Lane {
+  /** Those whose outcome is open. */
+  busy: number;
+  readonly waiting: (() => void)[];
+}
 
 /** POSTs envelopes to nodes over kept connections (wire spec §6.3). */
 export class Poster {
   readonly #options: PosterOptions;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 32, maxFreeSockets: 4, timeout: idle });
+  readonly #agent = new Agent({ keepAlive: true, maxFreeSockets: 4, timeout: idle });
   readonly #open = new Set<ClientRequest>();
+  readonly #lanes = new Map<string, Lane>();
+  #sending = 0;
   #secure: { request: typeof httpRequest; agent: HttpsAgent } | undefined;
   #closed = false;
 
@@ -50,14 +63,39 @@ export class Poster {
     this.#options = options;
   }
 
-  /** Never rejects. */
+  /** Requests whose outcome is open. */
+  get sending(): number {
+    return this.#sending;
+  }
+
+  /** Whether a request to this node would have to wait for its turn. */
+  busy(node: Node): boolean {
+    return (this.#lanes.get(node.id)?.busy ?? 0) >= most;
+  }
+
+  /** Never rejects. Waits for its turn for as long as it takes: that says nothing of the node. */
   async post(node: Node, body: Buffer): Promise<Outcome> {
+    let lane = this.#lanes.get(node.id);
+    if (lane === undefined) this.#lanes.set(node.id, (lane = { busy: 0, waiting: [] }));
+    if (lane.busy < most) lane.busy++;
+    else if (lane.waiting.length < room) await new Promise<void>((resolve) => lane.waiting.push(resolve));
+    else return { kind: "held", error: errors.resourceExhausted(id, `${room} messages wait for ${node.id} already`) };
+    this.#sending++;
+    const outcome = await this.#post(node, body);
+    this.#sending--;
+    const next = lane.waiting.shift();
+    if (next !== undefined) next();
+    else if (--lane.busy === 0) this.#lanes.delete(node.id);
+    return outcome;
+  }
+
+  async #post(node: Node, body: Buffer): Promise<Outcome> {
     try {
       const parsed = parseAddress(node.address);
       if ("path" in parsed) throw errors.unsupported(id, `cannot POST to ${node.address}`);
       const secure = node.metadata["secure"] === "true";
       const via = secure ? await this.#https() : { request: httpRequest, agent: this.#agent };
-      if (this.#closed) return { kind: "unsent", error: errors.invalidState(id, "the broker is closed") };
+      if (this.#closed) return { kind: "held", error: errors.invalidState(id, "the broker is closed") };
       return await exitAmbient(() =>
         this.#send(via.request, node, body, {
           ...(secure ? this.#options.tls : {}),
@@ -74,7 +112,7 @@ export class Poster {
     }
   }
 
-  /** Closes the connections; requests without an answer are torn down. */
+  /** Closes the connections; requests without an answer are torn down, those that wait are held. */
   close(): void {
     this.#closed = true;
     for (const request of this.#open) request.destroy();
@@ -93,12 +131,9 @@ export class Poster {
         const detail = `${where}: ${why instanceof Error ? why.message : String(why)}`;
         return sent
           ? { kind: "lost", error: errors.connectionLost(id, detail, why) }
-          : { kind: "unsent", error: errors.unavailable(id, detail, why) };
+          : { kind: this.#closed ? "held" : "unsent", error: errors.unavailable(id, detail, why) };
       };
-      let timer = clock.after(dialTimeout, () => {
-        resolve(dropped("no connection in time"));
-        request.destroy();
-      });
+      let timer: Timer;
       const connected = (): void => {
         sent = true;
         clock.cancel(timer);
@@ -110,8 +145,12 @@ export class Poster {
       request.on("socket", (socket) => {
         // What is pending holds the process by itself, for as long as somebody waits.
         socket.unref();
-        if (socket.connecting) socket.once(options.agent === this.#agent ? "connect" : "secureConnect", connected);
-        else connected();
+        if (!socket.connecting) return connected();
+        socket.once(options.agent === this.#agent ? "connect" : "secureConnect", connected);
+        timer = clock.after(dialTimeout, () => {
+          resolve(dropped("no connection in time"));
+          request.destroy();
+        });
       });
       request.on("response", (response) => {
         resolve(judge(response, where));
@@ -132,7 +171,7 @@ export class Poster {
       const { Agent: SecureAgent, request } = await import("node:https");
       this.#secure ??= {
         request,
-        agent: new SecureAgent({ keepAlive: true, maxSockets: 32, maxFreeSockets: 4, timeout: idle }),
+        agent: new SecureAgent({ keepAlive: true, maxFreeSockets: 4, timeout: idle }),
       };
     }
     return this.#secure;

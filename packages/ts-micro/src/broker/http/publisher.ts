@@ -2,6 +2,7 @@ import type { BrokerEvent, BrokerMessage } from "../../broker.ts";
 import type { Clock } from "../../clock.ts";
 import { errors, type MicroError } from "../../errors.ts";
 import type { Node } from "../../registry.ts";
+import { holding } from "../../internal/hold.ts";
 import { decodeEnvelope, encodeEnvelope } from "../../wire/broker-envelope.ts";
 import { H } from "../../wire/headers.ts";
 import type { HttpBrokerCounters } from "../http.ts";
@@ -17,6 +18,8 @@ export interface PublisherOptions {
   readonly poster: Poster;
   readonly counters: HttpBrokerCounters;
   readonly outbox: number;
+  /** Milliseconds after which a publish leaves its copies to themselves. */
+  readonly patience: number;
   readonly maxBytes: number;
   /** Whether the node is a subscription of this very broker. */
   readonly isLocal: (nodeId: string) => boolean;
@@ -24,7 +27,7 @@ export interface PublisherOptions {
   readonly report: (error: MicroError, event?: BrokerEvent) => void;
 }
 
-/** Most copies on their way at a time. */
+/** Most copies on their way at a time, without those that wait for their turn. */
 const maxInFlight = 4096;
 
 /** The sending half: who gets a message, and what becomes of copies that cannot be delivered. */
@@ -32,7 +35,7 @@ export class Publisher {
   readonly #options: PublisherOptions;
   readonly #outbox: Outbox;
   readonly #rotation = new Rotation();
-  #inFlight = 0;
+  readonly #pending = new Set<Promise<unknown>>();
 
   constructor(options: PublisherOptions) {
     this.#options = options;
@@ -47,7 +50,7 @@ export class Publisher {
   }
 
   async publish(topic: string, message: BrokerMessage): Promise<void> {
-    const { counters, directory, maxBytes } = this.#options;
+    const { clock, counters, directory, maxBytes, patience, poster } = this.#options;
     const parcel = {
       topic,
       body: Buffer.from(encodeEnvelope({ header: headerOf(topic, message), body: message.body })),
@@ -57,23 +60,35 @@ export class Publisher {
         id,
         `message to ${topic}: its envelope has ${parcel.body.length} bytes, the limit is ${maxBytes}`,
       );
-    if (this.#inFlight >= maxInFlight)
+    if (poster.sending >= maxInFlight)
       throw errors.resourceExhausted(id, `${maxInFlight} messages are on their way already`);
     const audience = await directory.audience(topic);
     const copies: Promise<void>[] = [];
     for (const node of audience.everybody) copies.push(this.#copy(nodeKey(node), parcel, [node], false));
     for (const [queue, nodes] of audience.queues) {
       const key = queueKey(queue, topic);
-      copies.push(this.#copy(key, parcel, this.#rotation.next(key, nodes), true));
+      copies.push(this.#copy(key, parcel, this.#inTurn(key, nodes), true));
     }
     counters.published++;
     if (copies.length === 0) counters.unheard++;
-    await Promise.all(copies);
+    // Copies that wait for their turn at a slow node may take longer than whoever publishes can wait.
+    const all = holding(Promise.all(copies)).finally(() => this.#pending.delete(all));
+    this.#pending.add(all);
+    await new Promise<unknown>((resolve, reject) => {
+      const timer = clock.after(patience, () => resolve(undefined));
+      void all.then(resolve, reject).finally(() => clock.cancel(timer));
+    });
   }
 
-  /** Kept copies get a last try. */
-  close(): Promise<void> {
-    return this.#outbox.close();
+  /** Waits for the copies on their way; kept ones get a last try. */
+  async close(): Promise<void> {
+    await Promise.allSettled([this.#outbox.close(), ...this.#pending]);
+  }
+
+  /** Those that are busy come last. */
+  #inTurn(key: string, nodes: readonly Node[]): Node[] {
+    const busy = (node: Node): number => Number(this.#options.poster.busy(node));
+    return this.#rotation.next(key, nodes).sort((a, b) => busy(a) - busy(b));
   }
 
   /** One copy, to the first of `nodes` that takes it. */
@@ -129,12 +144,7 @@ export class Publisher {
         ? { kind: "full", error: errors.unavailable(id, `${node.id} has no room`) }
         : { kind: "gone", error: errors.unavailable(id, `${node.id} is gone`) };
     }
-    this.#inFlight++;
-    try {
-      return await poster.post(node, parcel.body);
-    } finally {
-      this.#inFlight--;
-    }
+    return poster.post(node, parcel.body);
   }
 
   #keep(key: string, parcel: Parcel, why: MicroError): void {
@@ -149,7 +159,7 @@ export class Publisher {
     if (audience === undefined) return errors.registryUnavailable(id, "the registry is away");
     for (const node of audience.everybody) if (nodeKey(node) === key) return this.#first(parcel, [node], false);
     for (const [queue, nodes] of audience.queues)
-      if (queueKey(queue, parcel.topic) === key) return this.#first(parcel, this.#rotation.next(key, nodes), true);
+      if (queueKey(queue, parcel.topic) === key) return this.#first(parcel, this.#inTurn(key, nodes), true);
     this.#drop(parcel, errors.unavailable(id, `the subscriber of ${parcel.topic} left before it could be reached`));
     return undefined;
   }
