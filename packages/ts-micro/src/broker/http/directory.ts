@@ -90,7 +90,11 @@ export class Directory {
           return watcher;
         },
         ended: async (watcher) => {
-          for await (const event of watcher) this.#apply(event);
+          for await (const event of watcher) {
+            if (event.service.nodes.length > 0) this.#apply(event);
+            // It does not tell which nodes.
+            else if (event.service.name === serviceName) await this.#load(true);
+          }
         },
         stop: (watcher) => watcher.close(),
         // A registry without a watch is asked at each publish instead; it may get one.

@@ -1,6 +1,7 @@
 import { afterEach, expect, it } from "vitest";
 import { Directory, type Audience } from "../../../src/broker/http/directory.ts";
 import { sleep } from "../../../src/clock.ts";
+import { errors } from "../../../src/errors.ts";
 import type { Registry, Watcher } from "../../../src/registry.ts";
 import { cachedRegistry } from "../../../src/registry/cached.ts";
 import { memoryRegistry } from "../../../src/registry/memory.ts";
@@ -17,7 +18,11 @@ function directory(registry: Registry, clock: VirtualClock): Directory {
   const made = new Directory(registry, clock);
   closing.push(
     () => registry.close(),
-    () => made.close(),
+    async () => {
+      const over = made.close();
+      await clock.advance(1000);
+      await over;
+    },
   );
   return made;
 }
@@ -75,3 +80,41 @@ for (const [name, wrap] of [
     await clock.advance(100);
     expect(ids(await found.audience("news"))).toEqual(["far", "last", "later"]);
   });
+
+it("a change that does not tell its nodes is looked up; where that fails, again", async () => {
+  const clock = virtualClock();
+  const inner = memoryRegistry({ clock });
+  let away = false;
+  const terse = memory(clock, {
+    async getService(...args) {
+      if (away) throw errors.registryUnavailable("test", "away");
+      return inner.getService(...args);
+    },
+    watch(options) {
+      const watcher = inner.watch(options);
+      return {
+        ready: watcher.ready,
+        close: () => watcher.close(),
+        [Symbol.asyncDispose]: () => watcher.close(),
+        async *[Symbol.asyncIterator]() {
+          for await (const { action, service } of watcher) yield { action, service: { ...service, nodes: [] } };
+        },
+      };
+    },
+  });
+  closing.push(() => inner.close());
+  const found = directory(terse, clock);
+  const gone = await announce(inner, "news", "10.0.0.2:1", { id: "gone" });
+  expect(ids(await found.audience("news"))).toEqual(["gone"]);
+  await clock.advance(0);
+  await announce(inner, "news", "10.0.0.3:1", { id: "come" });
+  await clock.advance(0);
+  expect(ids(await found.audience("news"))).toEqual(["come", "gone"]);
+  away = true;
+  const record = { name: "micro.http.broker", version: "ff.http.broadcast", metadata: {}, endpoints: [] };
+  await inner.deregister({ ...record, nodes: [gone] });
+  await clock.advance(0);
+  away = false;
+  await clock.advance(200);
+  expect(ids(await found.audience("news"))).toEqual(["come"]);
+});
