@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import type { BrokerEvent } from "../../src/broker.ts";
 import type { MicroError } from "../../src/errors.ts";
 import { memoryBroker } from "../../src/broker/memory.ts";
 import { brokerSuite, text } from "../../src/testing/broker.ts";
@@ -114,6 +115,35 @@ describe("memory broker", () => {
     await eventually(() => got.length === 4, "the rest");
     expect(got.sort()).toEqual(["1", "2", "3", "4"]);
     release();
+    await broker.close();
+  });
+
+  it("of a queue, a handler that closes its own subscription at once leaves the rest to the others; without others they are told", async () => {
+    const broker = memoryBroker();
+    const told: string[] = [];
+    broker.onError = (_, event) => void told.push(Buffer.from(event?.message.body ?? []).toString());
+    const got: string[] = [];
+    const once = await broker.subscribe(
+      "t",
+      ({ message }) => {
+        void once.close();
+        got.push(Buffer.from(message.body).toString());
+        return Promise.resolve();
+      },
+      { queue: "q" },
+    );
+    const handler = async ({ message }: BrokerEvent): Promise<void> =>
+      void got.push(Buffer.from(message.body).toString());
+    const other = await broker.subscribe("t", handler, { queue: "q" });
+    for (let i = 0; i < 20; i++) await broker.publish("t", text(String(i)));
+    await eventually(() => got.length === 20, "all");
+    expect(new Set(got).size).toBe(20);
+    await other.close();
+    const last = await broker.subscribe("t", () => last.close());
+    for (let i = 0; i < 5; i++) await broker.publish("t", text(String(i)));
+    await eventually(() => told.length === 4, "the rest");
+    expect(told).toEqual(["1", "2", "3", "4"]);
+    expect(broker.counters).toMatchObject({ dropped: 4, delivered: 21 });
     await broker.close();
   });
 

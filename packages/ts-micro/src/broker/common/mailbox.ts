@@ -82,13 +82,10 @@ export class Mailbox {
 
   #drain = (): void => {
     this.#scheduled = false;
-    const batch = this.#waiting.splice(0, this.#options.concurrency - this.#running);
-    for (const message of batch) {
-      // A handler may have closed the subscription.
-      if (this.#closed) {
-        this.#options.counters.dropped++;
-        continue;
-      }
+    // One at a time: a handler that closes the subscription gives the others back.
+    for (let left = this.#options.concurrency - this.#running; left > 0; left--) {
+      const message = this.#waiting.shift();
+      if (message === undefined) return;
       this.#running++;
       this.#options.counters.delivered++;
       void this.#handle(message);

@@ -70,6 +70,23 @@ it("a closed mailbox gives back what waited, takes no more, and is idle when the
   expect(begun).toEqual(["a"]);
 });
 
+it("a handler that closes its mailbox gives back all that has not begun", async () => {
+  const counters = newCounters();
+  let left: BrokerMessage[] = [];
+  const box: Mailbox = new Mailbox({
+    topic: "t",
+    buffer: 5,
+    concurrency: 3,
+    counters,
+    onError: () => {},
+    handler: async () => void (left = box.close()),
+  });
+  for (const text of ["a", "b", "c", "d", "e"]) box.offer(message(text));
+  await turn();
+  expect(left.map(({ body }) => String(body))).toEqual(["b", "c", "d", "e"]);
+  expect(counters).toMatchObject({ delivered: 1, dropped: 0 });
+});
+
 it("a subscriber's copy is its own, and what is no message is refused", () => {
   const original = message("abc");
   const copy = copyOf(original);
