@@ -32,7 +32,8 @@ export interface CachedRegistryOptions {
 /**
  * Remembers lookups of `inner`: one lookup at a time per service, one supervised watch per service looked up, so that changes show at once.
  * While the registry is unreachable what is known goes on being served, and new names fail with REGISTRY_UNAVAILABLE. That there is none is
- * never remembered; a lookup that is to be `complete` asks `inner` each time. Mirrors v4:registry/cache/cache.go (wire spec §5.3). `start` starts `inner` too; `close` leaves it open.
+ * never remembered; a lookup that is to be `complete` asks `inner` each time. Mirrors v4:registry/cache/cache.go (wire spec §5.3). `start`
+ * starts `inner` too; `close` leaves it open.
  */
 export function cachedRegistry(inner: Registry, options: CachedRegistryOptions = {}): CachedRegistry {
   return new Cached(inner, options);
