@@ -1,5 +1,5 @@
 import { errors } from "./errors.ts";
-import { flagTable, read, type Settings } from "./settings.ts";
+import { flagTable, numberOf, read, type Settings } from "./settings.ts";
 
 /** A flag of the user's own. */
 export interface UserFlag {
@@ -24,7 +24,8 @@ export interface ParsedFlags {
 
 /**
  * Reads a command line: our flags (`--registry=etcd`, `--registry etcd`; `--a-b` is `--a_b`), the user's, `-h`, `-v`. Unknown ones stay in
- * `rest`. After `--` everything is rest.
+ * `rest`. After `--` everything is rest. A flag with an empty value (`--registry=$UNSET`) counts as not given, as an empty variable does; only
+ * the user's flags that are strings may be empty.
  */
 export function parseFlags(
   argv: readonly string[],
@@ -65,8 +66,9 @@ export function parseFlags(
         value = argv[++i];
         if (value === undefined) throw errors.badRequest("ts-micro", `--${name} needs a value`);
       }
-      if (mine !== undefined && flag !== undefined) values[mine] = convert(mine, flag, value);
-      else given.set(name, [...(given.get(name) ?? []), value]);
+      if (mine !== undefined && flag !== undefined) {
+        if (value !== "" || (flag.type ?? "string") === "string") values[mine] = convert(mine, flag, value);
+      } else if (value !== "") given.set(name, [...(given.get(name) ?? []), value]);
     } else rest.push(arg);
   }
   const settings: Record<string, unknown> = {};
@@ -84,9 +86,8 @@ function convert(name: string, flag: UserFlag, text: string): string | boolean |
     case "boolean":
       return text !== "false" && text !== "0";
     case "number": {
-      const value = Number(text);
-      if (text.trim() === "" || Number.isNaN(value))
-        throw errors.badRequest("ts-micro", `--${name}=${text}: a number is needed`);
+      const value = numberOf(text);
+      if (Number.isNaN(value)) throw errors.badRequest("ts-micro", `--${name}=${text}: a number is needed`);
       return value;
     }
   }

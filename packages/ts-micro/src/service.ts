@@ -129,7 +129,10 @@ export interface Service<N extends string = string, E = {}> extends AsyncDisposa
   subscribe<T = unknown>(topic: string, subscriber: Subscriber<T>, options?: SubscriberOptions): Service<N, E>;
   /** Publishes through the service's broker. */
   publish(topic: string, message: unknown, options?: PublishMessageOptions | CallOptions): Promise<void>;
-  /** Lays options, then environment and flags, over what was given before. Without options it reads the process's command line. INVALID_STATE after `start`. */
+  /**
+   * Lays options, then environment and flags, over what was given before; those of `client` one by one. Undefined changes nothing. Without
+   * options it reads the process's command line. INVALID_STATE after `start`.
+   */
   init(options?: InitOptions): Service<N, E>;
   /** Hooks, listen, register, subscribe. Idempotent. */
   start(): Promise<void>;
@@ -238,7 +241,8 @@ export class MicroService {
       throw errors.invalidState(this.name, "init comes before start and before the components are used");
     const { argv, ...changed } = options ?? { argv: process.argv.slice(2) };
     fitToSend(changed.metadata);
-    this.options = { ...this.options, ...(changed as Partial<ServiceOptions>) };
+    const client = { ...this.options.client, ...set(changed.client ?? {}) };
+    this.options = { ...this.options, ...set(changed as Partial<ServiceOptions>), client };
     if (argv !== undefined) {
       this.#parsed = parseFlags(argv, this.options.flags ?? {}, environment(this.options.env));
       this.#flags = this.#parsed.settings;
@@ -473,6 +477,11 @@ export class MicroService {
     ]);
     return this.#closing;
   }
+}
+
+/** The options that were really set. */
+function set<T extends object>(options: T): Partial<T> {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Partial<T>;
 }
 
 function list(hooks: Hook | readonly Hook[] | undefined): readonly Hook[] {

@@ -119,7 +119,12 @@ function duration(text: string, bad: (want: string) => Error): Duration {
   return text;
 }
 
-/** A setting from the texts that were given for it, the last one counting except for pairs. */
+/** The number that a text is; NaN for an empty one, which Number takes for 0. */
+export function numberOf(text: string): number {
+  return text.trim() === "" ? NaN : Number(text);
+}
+
+/** A setting from the texts that were given for it, none of them empty; the last one counts, except for pairs. */
 export function read(name: string, form: Form, texts: readonly string[]): unknown {
   const text = texts.at(-1) as string;
   const bad = (want: string): Error => errors.badRequest("ts-micro", `${name}=${text}: ${want}`);
@@ -127,12 +132,12 @@ export function read(name: string, form: Form, texts: readonly string[]): unknow
     case "text":
       return text;
     case "integer": {
-      const value = Number(text);
+      const value = numberOf(text);
       if (!Number.isSafeInteger(value) || value < 0) throw bad("a whole number is needed");
       return value;
     }
     case "seconds": {
-      const value = Number(text);
+      const value = numberOf(text);
       return !Number.isNaN(value) && value >= 0 ? value * 1000 : duration(text, bad);
     }
     case "duration":

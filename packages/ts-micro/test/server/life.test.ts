@@ -281,6 +281,13 @@ describe("a service", () => {
     expect(service.server.id).toBe("abc");
     expect(service.registry.name).toBe("memory");
   });
+
+  it("changes by init only what was really set, of its client's options too", () => {
+    const tls = { ca: "authority" };
+    const service = createService({ name: "x", address: "127.0.0.1:0", client: { tls, retries: 2 }, env: false });
+    service.init({ address: undefined, client: { retries: 1, tls: undefined } }).init({ client: undefined });
+    expect(service.options).toMatchObject({ address: "127.0.0.1:0", client: { tls, retries: 1 } });
+  });
 });
 
 describe("publish and subscribe", () => {

@@ -1,0 +1,35 @@
+import { describe, expect, it } from "vitest";
+import { parseFlags } from "../src/flags.ts";
+
+const own = {
+  tenant: { env: "TENANT", default: "acme" },
+  dry: { type: "boolean", env: "DRY" },
+  most: { type: "number", env: "MOST", default: 5 },
+} as const;
+
+describe("flags", () => {
+  it("with an empty value count as not given, like empty variables; the user's own text may be empty", () => {
+    const argv = [
+      "--server_address=",
+      "--server-id",
+      "",
+      "--server_version=",
+      "--register_ttl=",
+      "--client_retries=",
+      "--client_pool_size=",
+      "--server_metadata=",
+      "--registry=mdns",
+      "--registry=",
+    ];
+    expect(parseFlags(argv, {}, {}).settings).toEqual({ registry: "mdns" });
+    expect(parseFlags(["--tenant=", "--dry=", "--most="], own, { DRY: "true" }).values).toEqual({
+      tenant: "",
+      dry: true,
+      most: 5,
+    });
+  });
+
+  it.each(["--register_ttl", "--client_retries"])("%s does not take blanks for 0", (flag) => {
+    expect(() => parseFlags([`${flag}= `], {}, {})).toThrow(`${flag}= : `);
+  });
+});
