@@ -3,7 +3,7 @@ import type { Driver } from "../internal/driver.ts";
 import type { Level, Logger } from "../logger.ts";
 import { LeveledLogger, type Write } from "./common/leveled.ts";
 import { levels, parseLevel, rankOf } from "./common/levels.ts";
-import { toPlain } from "./common/plain.ts";
+import { plainRecord } from "./common/plain.ts";
 import { prettyLine } from "./common/pretty.ts";
 
 /** The little of a stream that a logger needs. */
@@ -97,13 +97,10 @@ export const driver: Driver<Logger> = {
 
 const own = new Set(["time", "level", "message"]);
 
-function jsonLine(time: number, level: Level, message: string, fields: Readonly<Record<string, unknown>>): string {
-  const record: Record<string, unknown> = {
-    time: new Date(time).toISOString(),
-    level,
-    message: toPlain(message),
-  };
+function jsonLine(time: number, level: Level, text: string, given: Readonly<Record<string, unknown>>): string {
+  const { message, fields } = plainRecord(text, given);
+  const record: Record<string, unknown> = { time: new Date(time).toISOString(), level, message };
   // A field never takes the place of the line's own: it is kept under another name.
-  for (const key of Object.keys(fields)) record[own.has(key) ? `field.${key}` : key] = toPlain(fields[key]);
+  for (const key of Object.keys(fields)) record[own.has(key) ? `field.${key}` : key] = fields[key];
   return `${JSON.stringify(record)}\n`;
 }

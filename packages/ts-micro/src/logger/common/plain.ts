@@ -4,103 +4,133 @@ const maxDepth = 8;
 const maxItems = 1000;
 const maxText = 64 * 1024;
 const maxBytes = 256;
+/** Of a whole record, in characters or so: objects that are reached by many paths are written for each of them. */
+const maxRecord = 256 * 1024;
+/** What a value counts beside its text. */
+const perValue = 8;
+const cut = "[…]";
+
+/** A message and its fields as {@link PlainRecord.fields} are. */
+export interface PlainRecord {
+  readonly message: unknown;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
 
 /**
- * A value as something that JSON.stringify takes without throwing: errors with name, message, code, stack and cause, Map, Set, bigint,
- * bytes, invalid dates; circles, depth, length cut off and marked. A getter or `toJSON` that throws becomes its message.
+ * A record as something that JSON.stringify takes without throwing: errors with name, message, code, stack and cause, Map, Set, bigint,
+ * bytes, invalid dates; circles, depth, length and what is too much for one record cut off and marked. A getter or `toJSON` that throws
+ * becomes its message.
  */
-export function toPlain(value: unknown): unknown {
-  return plain(value, [], 0);
+export function plainRecord(message: unknown, fields: Readonly<Record<string, unknown>>): PlainRecord {
+  const plain = new Plain();
+  return { message: plain.value(message, [], 0), fields: plain.object(fields, [], 0) };
 }
 
-function plain(value: unknown, above: readonly object[], depth: number): unknown {
-  switch (typeof value) {
-    case "string":
-      return value.length > maxText ? `${value.slice(0, maxText)}… (${value.length} characters)` : value;
-    case "number":
-      return Number.isFinite(value) ? value : String(value);
-    case "boolean":
-    case "undefined":
-      return value;
-    case "object":
-      break;
-    case "function":
-      return `[function ${value.name}]`;
-    default:
-      return String(value);
+class Plain {
+  #left = maxRecord;
+
+  value(value: unknown, above: readonly object[], depth: number): unknown {
+    if (this.#left <= 0) return cut;
+    this.#left -= perValue;
+    switch (typeof value) {
+      case "string":
+        return this.#text(value);
+      case "number":
+        return Number.isFinite(value) ? value : String(value);
+      case "boolean":
+      case "undefined":
+        return value;
+      case "object":
+        break;
+      case "function":
+        return this.#text(`[function ${value.name}]`);
+      default:
+        return this.#text(String(value));
+    }
+    if (value === null) return null;
+    if (above.includes(value)) return "[circular]";
+    if (depth >= maxDepth) return cut;
+    try {
+      return this.#content(value, [...above, value], depth + 1);
+    } catch (error) {
+      return this.#text(`[unreadable: ${error instanceof Error ? error.message : typeof error}]`);
+    }
   }
-  if (value === null) return null;
-  if (above.includes(value)) return "[circular]";
-  if (depth >= maxDepth) return "[…]";
-  try {
-    return plainObject(value, [...above, value], depth + 1);
-  } catch (error) {
-    return `[unreadable: ${error instanceof Error ? error.message : typeof error}]`;
+
+  object(value: object, above: readonly object[], depth: number): Record<string, unknown> {
+    return this.#entries(Object.keys(value), (key) => (value as Record<string, unknown>)[key], above, depth);
   }
-}
 
-function plainObject(value: object, above: readonly object[], depth: number): unknown {
-  if (value instanceof Error || isMicroError(value)) return plainError(value, above, depth);
-  if (value instanceof Date) return Number.isNaN(value.getTime()) ? "Invalid Date" : value.toISOString();
-  if (ArrayBuffer.isView(value)) return plainBytes(value);
-  if (value instanceof RegExp || value instanceof URL) return String(value);
-  if (value instanceof Map) return plainEntries(value, above, depth);
-  if (value instanceof Set) return plainList(value, above, depth);
-  if (Array.isArray(value)) return plainList(value, above, depth);
-  const json = (value as { toJSON?: unknown }).toJSON;
-  if (typeof json === "function") return plain(json.call(value), above, depth);
-  return plainEntries(
-    Object.keys(value).map((key) => [key, (value as Record<string, unknown>)[key]] as const),
-    above,
-    depth,
-  );
-}
+  #content(value: object, above: readonly object[], depth: number): unknown {
+    if (value instanceof Error || isMicroError(value)) return this.#error(value, above, depth);
+    if (value instanceof Date) return Number.isNaN(value.getTime()) ? "Invalid Date" : value.toISOString();
+    if (ArrayBuffer.isView(value)) return plainBytes(value);
+    if (value instanceof RegExp || value instanceof URL) return this.#text(String(value));
+    if (value instanceof Map) return this.#entries(value.keys(), (key) => value.get(key) as unknown, above, depth);
+    if (value instanceof Set || Array.isArray(value)) return this.#list(value, above, depth);
+    const json = (value as { toJSON?: unknown }).toJSON;
+    if (typeof json === "function") return this.value(json.call(value), above, depth);
+    return this.object(value, above, depth);
+  }
 
-function plainError(error: Error, above: readonly object[], depth: number): Record<string, unknown> {
-  const out: Record<string, unknown> = { name: error.name, message: error.message };
-  // Own enumerable fields carry what makes an error specific: code, errno, status, id, detail, attempts …
-  for (const [key, field] of Object.entries(error)) if (key !== "cause") out[key] = plain(field, above, depth);
-  if (typeof error.stack === "string") out["stack"] = plain(error.stack, above, depth);
-  if (error.cause !== undefined) out["cause"] = plain(error.cause, above, depth);
-  if (error instanceof AggregateError) out["errors"] = plain(error.errors, above, depth);
-  return out;
+  #error(error: Error, above: readonly object[], depth: number): Record<string, unknown> {
+    const out: Record<string, unknown> = {
+      name: this.value(error.name, above, depth),
+      message: this.value(error.message, above, depth),
+    };
+    // Own enumerable fields carry what makes an error specific: code, errno, status, id, detail, attempts …
+    for (const [key, field] of Object.entries(error)) if (key !== "cause") out[key] = this.value(field, above, depth);
+    if (typeof error.stack === "string") out["stack"] = this.value(error.stack, above, depth);
+    if (error.cause !== undefined) out["cause"] = this.value(error.cause, above, depth);
+    if (error instanceof AggregateError) out["errors"] = this.value(error.errors, above, depth);
+    return out;
+  }
+
+  #list(items: Iterable<unknown>, above: readonly object[], depth: number): unknown[] {
+    const out: unknown[] = [];
+    for (const item of items) {
+      if (out.length >= maxItems || this.#left <= 0) {
+        out.push(cut);
+        break;
+      }
+      out.push(this.value(item, above, depth) ?? null);
+    }
+    return out;
+  }
+
+  #entries<K>(
+    keys: Iterable<K>,
+    get: (key: K) => unknown,
+    above: readonly object[],
+    depth: number,
+  ): Record<string, unknown> {
+    const out: Record<string, unknown> = {};
+    let count = 0;
+    for (const key of keys) {
+      if (count++ >= maxItems || this.#left <= 0) {
+        out["…"] = cut;
+        break;
+      }
+      const name =
+        typeof key === "object" && key !== null
+          ? JSON.stringify(this.value(key, above, depth))
+          : this.#text(String(key));
+      const value = this.value(get(key), above, depth);
+      if (name === "__proto__") Object.defineProperty(out, name, { value, enumerable: true });
+      else out[name] = value;
+    }
+    return out;
+  }
+
+  #text(text: string): string {
+    const most = Math.max(0, Math.min(maxText, this.#left));
+    this.#left -= text.length;
+    return text.length > most ? `${text.slice(0, most)}… (${text.length} characters)` : text;
+  }
 }
 
 function plainBytes(view: ArrayBufferView): string {
   const bytes = Buffer.from(view.buffer, view.byteOffset, view.byteLength);
   const hex = bytes.subarray(0, maxBytes).toString("hex");
   return bytes.length > maxBytes ? `${hex}… (${bytes.length} bytes)` : hex;
-}
-
-function plainList(items: Iterable<unknown>, above: readonly object[], depth: number): unknown[] {
-  const out: unknown[] = [];
-  for (const item of items) {
-    if (out.length >= maxItems) {
-      out.push("[…]");
-      break;
-    }
-    out.push(plain(item, above, depth) ?? null);
-  }
-  return out;
-}
-
-function plainEntries(
-  entries: Iterable<readonly [unknown, unknown]>,
-  above: readonly object[],
-  depth: number,
-): Record<string, unknown> {
-  const out: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
-  let count = 0;
-  for (const [key, value] of entries) {
-    if (count++ >= maxItems) {
-      out["…"] = "[…]";
-      break;
-    }
-    out[typeof key === "object" && key !== null ? JSON.stringify(plain(key, above, depth)) : String(key)] = plain(
-      value,
-      above,
-      depth,
-    );
-  }
-  return out;
 }

@@ -1,5 +1,5 @@
 import type { Level } from "../../logger.ts";
-import { toPlain } from "./plain.ts";
+import { plainRecord } from "./plain.ts";
 
 const paint: Record<Level, string> = {
   trace: "\u001b[90m",
@@ -16,25 +16,26 @@ const plainText = "\u001b[0m";
 export function prettyLine(
   time: number,
   level: Level,
-  message: string,
-  fields: Readonly<Record<string, unknown>>,
+  text: string,
+  given: Readonly<Record<string, unknown>>,
   colour: boolean,
 ): string {
+  const { message, fields } = plainRecord(text, given);
   const clock = new Date(time).toISOString().slice(11, 23);
   const word = level.toUpperCase().padEnd(5);
   let pairs = "";
   let below = "";
   for (const key of Object.keys(fields)) {
-    const value = toPlain(fields[key]);
+    const value = fields[key];
     if (value === undefined) continue;
     if (isError(value)) {
       pairs += ` ${key}=${show(value.message)}`;
       below += trace(value, "    ");
     } else pairs += ` ${key}=${show(value)}`;
   }
-  const text = safe(message);
-  if (!colour) return `${clock} ${word} ${text}${pairs}\n${below}`;
-  return `${dim}${clock}${plainText} ${paint[level]}${word}${plainText} ${text}${dim}${pairs}${plainText}\n${below}`;
+  const said = safe(message);
+  if (!colour) return `${clock} ${word} ${said}${pairs}\n${below}`;
+  return `${dim}${clock}${plainText} ${paint[level]}${word}${plainText} ${said}${dim}${pairs}${plainText}\n${below}`;
 }
 
 interface PlainError {

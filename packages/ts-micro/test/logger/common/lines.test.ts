@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { LeveledLogger } from "../../../src/logger/common/leveled.ts";
 import { levels, parseLevel, rankOf } from "../../../src/logger/common/levels.ts";
-import { toPlain } from "../../../src/logger/common/plain.ts";
+import { plainRecord } from "../../../src/logger/common/plain.ts";
 import { prettyLine } from "../../../src/logger/common/pretty.ts";
 
 it("levels have an order, and are read as people write them", () => {
@@ -24,10 +24,12 @@ it("a levelled logger writes its level and above, with the fields of its parents
   expect(levels.filter((level) => log.enabled(level))).toEqual(["warn", "error", "fatal"]);
 });
 
+const plain = (value: unknown): unknown => plainRecord("", { value }).fields["value"];
+
 it("values become plain whatever they are: circles, depth, getters that throw", () => {
   const circle: Record<string, unknown> = { n: 1n, when: new Date(0), set: new Set([1]), bad: NaN };
   circle["self"] = circle;
-  expect(toPlain(circle)).toEqual({
+  expect(plain(circle)).toEqual({
     n: "1",
     when: "1970-01-01T00:00:00.000Z",
     set: [1],
@@ -36,13 +38,32 @@ it("values become plain whatever they are: circles, depth, getters that throw", 
   });
   let deep: unknown = "end";
   for (let n = 0; n < 20; n++) deep = { deep };
-  expect(JSON.stringify(toPlain(deep))).toContain("[…]");
+  expect(JSON.stringify(plain(deep))).toContain("[…]");
   const trap = {
     get it(): never {
       throw new Error("no");
     },
   };
-  expect(toPlain(trap)).toBe("[unreadable: no]");
+  expect(plain(trap)).toBe("[unreadable: no]");
+});
+
+it("a record has a limit as a whole: what many paths lead to is written for some of them, and the cut is marked", () => {
+  interface Entity {
+    readonly id: number;
+    readonly others: Entity[];
+  }
+  const side = (from: number): Entity[] => Array.from({ length: 30 }, (_, n) => ({ id: from + n, others: [] }));
+  const [cats, owners] = [side(0), side(100)];
+  for (const cat of cats) cat.others.push(...owners);
+  for (const owner of owners) owner.others.push(...cats);
+  const line = JSON.stringify(plainRecord("cats", { cats, texts: Array(100).fill("x".repeat(60_000)), last: 1 }));
+  expect(line.length).toBeLessThan(1 << 20);
+  expect(line).toContain('"…":"[…]"');
+  const texts = JSON.stringify(plainRecord("texts", { texts: Array(100).fill("x".repeat(60_000)) }));
+  expect(texts.length).toBeLessThan(1 << 20);
+  expect(texts).toContain('… (60000 characters)","[…]"]');
+  const keys = Object.fromEntries(Array.from({ length: 100 }, (_, n) => [`${n}${"k".repeat(60_000)}`, n]));
+  expect(JSON.stringify(plainRecord("keys", { keys })).length).toBeLessThan(1 << 20);
 });
 
 it("a pretty line has the time, the level and the fields; errors stand below, and nothing drives a terminal", () => {
