@@ -312,8 +312,10 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
   count(error: MicroError, endpoint: string, cause: unknown): void {
     this.failures++;
     // A MicroError was thrown on purpose, or is the caller's doing; anything else is a fault to look at.
-    if (error.code === "INTERNAL" && !isMicroError(cause))
-      this.#options.log.error(`handler ${endpoint} failed: ${error.detail}`, { endpoint, error: cause });
+    if (error.code !== "INTERNAL" || isMicroError(cause)) return;
+    // Of what is no error the detail says what may be told: a request or a response that was thrown holds its headers.
+    const fields = cause instanceof Error ? { endpoint, error: cause } : { endpoint };
+    this.#options.log.error(`handler ${endpoint} failed: ${error.detail}`, fields);
   }
 }
 

@@ -79,6 +79,31 @@ describe("console logger", () => {
     });
   });
 
+  it("of what hangs on an error, no objects but errors are written: HTTP clients keep requests and their headers there", () => {
+    const { log, last, lines } = capture();
+    const secret = { headers: { Authorization: "Bearer SECRET" } };
+    const cause = { code: "EAUTH", config: secret };
+    class ClientRequest {
+      _header = "Authorization: Bearer SECRET";
+    }
+    const request = new ClientRequest();
+    const inner = Object.assign(new TypeError("inner", { cause: request }), { request });
+    const fields = { code: "ERR_BAD_REQUEST", status: 401, config: secret, toJSON: () => secret, reason: inner };
+    const error = Object.assign(new Error("401", { cause }), fields);
+    log.error("failed", { error, all: new AggregateError([inner, cause, request], "all"), asked: { for: ["this"] } });
+    expect(lines.join("")).not.toContain("SECRET");
+    expect(last()).toMatchObject({
+      error: {
+        code: "ERR_BAD_REQUEST",
+        status: 401,
+        reason: { message: "inner" },
+        cause: { code: "EAUTH" },
+      },
+      all: { errors: [{ name: "TypeError", cause: "[ClientRequest]" }, { code: "EAUTH" }, "[ClientRequest]"] },
+      asked: { for: ["this"] },
+    });
+  });
+
   it("circles, bigints, maps, bytes, throwing getters, huge and deep values are written, not thrown", () => {
     const { log, lines, last } = capture();
     const circle: Record<string, unknown> = { name: "o" };

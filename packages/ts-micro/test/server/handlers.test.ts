@@ -273,3 +273,20 @@ it("a handler's fault is logged with its stack, of a call and of each kind of st
   expect(logged.map(({ fields }) => fields["endpoint"])).toEqual(["Buggy.Call", "Buggy.Server", "Buggy.Client"]);
   for (const { fields } of logged) expect(fields["error"]).toBeInstanceOf(TypeError);
 });
+
+it("of what is thrown and no error, a request of an HTTP client say, no field is logged", async () => {
+  const logger = memoryLogger();
+  const request: Record<string, unknown> = { _header: "Authorization: Bearer SECRET" };
+  request["socket"] = { request };
+  const odd = mesh.service("odd", { logger }).handle("Odd", {
+    call: async (): Promise<object> => {
+      await Promise.resolve();
+      throw request;
+    },
+  });
+  await odd.start();
+  await failure(mesh.client().call("odd", "Odd.Call"));
+  const record = logger.records.find(({ level }) => level === "error");
+  expect(record?.message).toContain("Odd.Call failed: [object Object]");
+  expect(record?.fields).toEqual({ endpoint: "Odd.Call" });
+});

@@ -62,7 +62,7 @@ class Plain {
   }
 
   #content(value: object, above: readonly object[], depth: number): unknown {
-    if (value instanceof Error || isMicroError(value)) return this.#error(value, above, depth);
+    if (isError(value)) return this.#error(value, above, depth);
     if (value instanceof Date) return Number.isNaN(value.getTime()) ? "Invalid Date" : value.toISOString();
     if (ArrayBuffer.isView(value)) return plainBytes(value);
     if (value instanceof RegExp || value instanceof URL) return this.#text(String(value));
@@ -73,17 +73,18 @@ class Plain {
     return this.object(value, above, depth);
   }
 
+  /**
+   * Name, message, and what makes it specific: code, errno, status, id, detail, attempts … Of objects that hang on it, errors alone: others
+   * (the request and its headers, with HTTP clients) hold what nobody asked to log.
+   */
   #error(error: Error, above: readonly object[], depth: number): Record<string, unknown> {
-    const out: Record<string, unknown> = {
-      name: this.value(error.name, above, depth),
-      message: this.value(error.message, above, depth),
-    };
-    // Own enumerable fields carry what makes an error specific: code, errno, status, id, detail, attempts …
-    for (const [key, field] of Object.entries(error)) if (key !== "cause") out[key] = this.value(field, above, depth);
-    if (typeof error.stack === "string") out["stack"] = this.value(error.stack, above, depth);
-    if (error.cause !== undefined) out["cause"] = this.value(error.cause, above, depth);
-    if (error instanceof AggregateError) out["errors"] = this.value(error.errors, above, depth);
-    return out;
+    const { name, message, stack, cause } = error;
+    const { errors } = error as Partial<AggregateError>;
+    const out = bare(error, { name, message });
+    if (typeof stack === "string") out["stack"] = stack;
+    if (cause !== undefined) out["cause"] = bared(cause);
+    if (Array.isArray(errors)) out["errors"] = errors.map(bared);
+    return this.object(out, above, depth);
   }
 
   #list(items: Iterable<unknown>, above: readonly object[], depth: number): unknown[] {
@@ -127,6 +128,31 @@ class Plain {
     this.#left -= text.length;
     return text.length > most ? `${text.slice(0, most)}… (${text.length} characters)` : text;
   }
+}
+
+function isError(value: unknown): value is Error {
+  return value instanceof Error || isMicroError(value);
+}
+
+/** What hangs on an error: of plain data its fields, of any other object the name. */
+function bared(value: unknown): unknown {
+  if (typeof value !== "object" || value === null || isLeaf(value)) return value;
+  const { constructor } = value;
+  return constructor === Object || constructor === undefined ? bare(value) : `[${constructor.name}]`;
+}
+
+/** The fields of an object that are no objects themselves, errors and dates apart. */
+function bare(value: object, out: Record<string, unknown> = {}): Record<string, unknown> {
+  for (const key of Object.keys(value)) {
+    const field = (value as Record<string, unknown>)[key];
+    if (isLeaf(field)) out[key] = field;
+  }
+  return out;
+}
+
+function isLeaf(value: unknown): boolean {
+  if (typeof value !== "object") return typeof value !== "function";
+  return value === null || value instanceof Date || isError(value);
 }
 
 function plainBytes(view: ArrayBufferView): string {
