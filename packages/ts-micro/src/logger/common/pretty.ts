@@ -12,7 +12,7 @@ const paint: Record<Level, string> = {
 const dim = "\u001b[2m";
 const plainText = "\u001b[0m";
 
-/** `12:30:01.250 INFO  message key=value`, then the stacks of errors, indented. */
+/** `12:30:01.250 INFO  message key=value`, then of each error the stack, its fields and the errors that it holds, indented. */
 export function prettyLine(
   time: number,
   level: Level,
@@ -29,19 +29,19 @@ export function prettyLine(
     const value = fields[key];
     if (value === undefined) continue;
     if (isError(value)) {
-      pairs += ` ${key}=${show(value.message)}`;
+      pairs += ` ${safe(key)}=${show(value.message || value.name)}`;
       below += trace(value, "    ");
-    } else pairs += ` ${key}=${show(value)}`;
+    } else pairs += ` ${safe(key)}=${show(value)}`;
   }
   const said = safe(message);
   if (!colour) return `${clock} ${word} ${said}${pairs}\n${below}`;
   return `${dim}${clock}${plainText} ${paint[level]}${word}${plainText} ${said}${dim}${pairs}${plainText}\n${below}`;
 }
 
-interface PlainError {
-  message: string;
-  stack?: unknown;
-  cause?: unknown;
+interface PlainError extends Readonly<Record<string, unknown>> {
+  readonly name: unknown;
+  readonly message: unknown;
+  readonly stack: unknown;
 }
 
 function isError(value: unknown): value is PlainError {
@@ -49,11 +49,22 @@ function isError(value: unknown): value is PlainError {
 }
 
 function trace(error: PlainError, indent: string): string {
-  const own = `${String(error.stack)
+  const { name: _name, message, stack, ...fields } = error;
+  let pairs = "";
+  let inner = "";
+  for (const key of Object.keys(fields)) {
+    const value = fields[key];
+    const held: unknown[] = Array.isArray(value) ? value : [value];
+    if (held.some(isError)) {
+      const below = `${indent}  `;
+      inner += `${indent}${key === "cause" ? "caused by" : safe(key)}:\n`;
+      for (const each of held) inner += isError(each) ? trace(each, below) : `${below}${show(each)}\n`;
+    } else if (value !== undefined && value !== message) pairs += ` ${safe(key)}=${show(value)}`;
+  }
+  const lines = String(stack)
     .split("\n")
-    .map((line) => indent + safe(line))
-    .join("\n")}\n`;
-  return isError(error.cause) ? `${own}${indent}caused by:\n${trace(error.cause, `${indent}  `)}` : own;
+    .map((line) => `${indent}${safe(line)}\n`);
+  return `${lines.join("")}${pairs === "" ? "" : `${indent}${pairs.slice(1)}\n`}${inner}`;
 }
 
 function show(value: unknown): string {

@@ -73,5 +73,28 @@ it("a pretty line has the time, the level and the fields; errors stand below, an
   expect(first).toBe('00:00:00.000 WARN  a\\x1b[2Jb id="x y" error=broke');
   expect(below[0]).toBe("    Error: broke");
   expect(below.join("\n")).toContain("caused by:\n      TypeError: why");
+  expect(prettyLine(0, "info", "m", { "k\u001b": 1 }, false)).toContain("k\\x1b=1");
   expect(prettyLine(0, "info", "m", {}, true)).toContain("\u001b[32mINFO ");
+});
+
+it("a pretty line has what makes its errors specific, and the errors that they hold", () => {
+  const refused = (address: string): Error =>
+    Object.assign(new Error(`connect ECONNREFUSED ${address}`), { code: "ECONNREFUSED", address });
+  const both = Object.assign(new AggregateError([refused("::1"), refused("127.0.0.1"), "odd"]), {
+    code: "ECONNREFUSED",
+  });
+  const line = prettyLine(0, "error", "dial", { error: both }, false);
+  const lines = line.split("\n").filter((each) => !each.includes(" at "));
+  expect(lines).toEqual([
+    "00:00:00.000 ERROR dial error=AggregateError",
+    "    AggregateError: ",
+    "    code=ECONNREFUSED",
+    "    errors:",
+    "      Error: connect ECONNREFUSED ::1",
+    "      code=ECONNREFUSED address=::1",
+    "      Error: connect ECONNREFUSED 127.0.0.1",
+    "      code=ECONNREFUSED address=127.0.0.1",
+    "      odd",
+    "",
+  ]);
 });
