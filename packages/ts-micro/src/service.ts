@@ -311,12 +311,7 @@ export class MicroService {
   }
 
   async run(): Promise<void> {
-    if (this.#parsed?.help === true || this.#parsed?.version === true) {
-      process.stdout.write(
-        this.#parsed.help ? helpText(this.name, this.options.flags ?? {}) : `${this.options.version ?? "latest"}\n`,
-      );
-      return;
-    }
+    if (this.printed()) return;
     const { handleSignal, signal } = this.options;
     const ended = this.#ended.signal;
     await until(
@@ -324,6 +319,14 @@ export class MicroService {
       () => this.start(),
       () => this.stop(),
     );
+  }
+
+  /** Prints what `-h` or `-v` asks for; false without either. */
+  printed(): boolean {
+    const { help = false, version = false } = this.#parsed ?? {};
+    if (help) process.stdout.write(helpText(this.name, this.options.flags ?? {}));
+    else if (version) process.stdout.write(`${this.#version()}\n`);
+    return help || version;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,7 +1,7 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { createGroup, createService, endpoint, errors, type Context } from "../../src/index.ts";
 import { localRegistry } from "../../src/registry/local.ts";
 import { testMesh, type Mesh } from "../../src/testing/mesh.ts";
@@ -11,6 +11,18 @@ beforeEach(() => void (mesh = testMesh()));
 afterEach(() => mesh.close());
 
 const greeting = { hello: () => ({ ok: true }) };
+
+/** What is written to standard output meanwhile. */
+async function printed(run: () => Promise<void>): Promise<unknown[]> {
+  const written: unknown[] = [];
+  const write = vi.spyOn(process.stdout, "write").mockImplementation((text) => written.push(text) > 0);
+  try {
+    await run();
+  } finally {
+    write.mockRestore();
+  }
+  return written;
+}
 
 describe("a service", () => {
   it("registers one node with Go's metadata, its endpoints and their types", async () => {
@@ -280,6 +292,15 @@ describe("a service", () => {
     expect(service.server.version).toBe("3");
     expect(service.server.id).toBe("abc");
     expect(service.registry.name).toBe("memory");
+  });
+
+  it.each([
+    ["2.0.0", ["-v", "--server_version=2.0.0"]],
+    ["3.0.0", ["-v"]],
+  ])("prints its version as it stands, %s", async (version, argv) => {
+    const env = { MICRO_SERVER_VERSION: "3.0.0" };
+    const service = createService({ name: "x", version: "1.0.0", env }).init({ argv });
+    expect(await printed(() => service.run())).toEqual([`${version}\n`]);
   });
 
   it("changes by init only what was really set, of its client's options too", () => {
