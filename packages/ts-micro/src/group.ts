@@ -9,7 +9,7 @@ export interface Group extends AsyncDisposable {
   /** All of them; if one fails, those that started are stopped again. */
   start(): Promise<void>;
   stop(): Promise<void>;
-  /** Starts, waits for a signal or `signal`, stops. */
+  /** Starts, waits for a signal or `signal`, stops. Where a service was given `-h` or `-v`, that is printed and nothing starts. */
   run(options?: { signal?: AbortSignal; handleSignal?: boolean }): Promise<void>;
 }
 
@@ -46,6 +46,8 @@ export function createGroup(...services: Service[]): Group {
       if (failed !== undefined) throw failed.reason;
     },
     async run({ signal, handleSignal } = {}) {
+      const printed = members.map((service) => (service as unknown as MicroService).printed());
+      if (printed.includes(true)) return;
       await until(
         { handleSignal, signal: signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]) },
         () => group.start(),

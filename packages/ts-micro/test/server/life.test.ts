@@ -459,4 +459,13 @@ describe("in process", () => {
     await group.stop();
     expect(await mesh.registry.listServices()).toEqual([]);
   });
+
+  it("prints help, and starts nobody, where one of its services is asked for it", async () => {
+    let started = false;
+    const a = mesh.service("a", { beforeStart: () => void (started = true) });
+    const b = mesh.service("b").init({ argv: ["-h"] });
+    const ended = { signal: AbortSignal.abort() };
+    expect(await printed(() => createGroup(a, b).run(ended))).toEqual([expect.stringMatching(/^b\n[^]*--server_name/)]);
+    expect(started).toBe(false);
+  });
 });
