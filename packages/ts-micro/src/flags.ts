@@ -3,7 +3,10 @@ import { flagTable, numberOf, read, type Settings } from "./settings.ts";
 
 /** A flag of the user's own. */
 export interface UserFlag {
-  /** `boolean` flags take no value. Default `string`. */
+  /**
+   * `boolean` flags are true without a value; theirs are Go's: 1, t, T, TRUE, true, True, 0, f, F, FALSE, false, False, given with `=`.
+   * Default `string`.
+   */
   type?: "string" | "boolean" | "number";
   /** Environment variable that sets it. */
   env?: string;
@@ -39,7 +42,7 @@ export function parseFlags(
   let version = false;
   for (const [name, flag] of Object.entries(own)) {
     const text = flag.env === undefined ? undefined : env[flag.env];
-    values[name] = text === undefined || text === "" ? flag.default : convert(name, flag, text);
+    values[name] = text === undefined || text === "" ? flag.default : convert(flag.env as string, flag, text);
   }
   const userName = new Map(Object.keys(own).map((name) => [name.replaceAll("-", "_"), name]));
   for (let i = 0; i < argv.length; i++) {
@@ -67,7 +70,7 @@ export function parseFlags(
         if (value === undefined) throw errors.badRequest("ts-micro", `--${name} needs a value`);
       }
       if (mine !== undefined && flag !== undefined) {
-        if (value !== "" || (flag.type ?? "string") === "string") values[mine] = convert(mine, flag, value);
+        if (value !== "" || (flag.type ?? "string") === "string") values[mine] = convert(`--${mine}`, flag, value);
       } else if (value !== "") given.set(name, [...(given.get(name) ?? []), value]);
     } else rest.push(arg);
   }
@@ -79,12 +82,21 @@ export function parseFlags(
   return { settings, values, rest, help, version };
 }
 
+/** What Go's strconv.ParseBool takes. */
+const booleans = new Map([
+  ...["1", "t", "T", "TRUE", "true", "True"].map((text) => [text, true] as const),
+  ...["0", "f", "F", "FALSE", "false", "False"].map((text) => [text, false] as const),
+]);
+
 function convert(name: string, flag: UserFlag, text: string): string | boolean | number {
   switch (flag.type ?? "string") {
     case "string":
       return text;
-    case "boolean":
-      return text !== "false" && text !== "0";
+    case "boolean": {
+      const value = booleans.get(text);
+      if (value === undefined) throw errors.badRequest("ts-micro", `${name}=${text}: true or false is needed`);
+      return value;
+    }
     case "number": {
       const value = numberOf(text);
       if (Number.isNaN(value)) throw errors.badRequest("ts-micro", `--${name}=${text}: a number is needed`);

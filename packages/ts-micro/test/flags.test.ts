@@ -32,4 +32,23 @@ describe("flags", () => {
   it.each(["--register_ttl", "--client_retries"])("%s does not take blanks for 0", (flag) => {
     expect(() => parseFlags([`${flag}= `], {}, {})).toThrow(`${flag}= : `);
   });
+
+  it.each([
+    ["True", true],
+    ["t", true],
+    ["1", true],
+    ["False", false],
+    ["F", false],
+    ["0", false],
+  ])("and variables that are boolean read %s as Go does", (text, dry) => {
+    expect(parseFlags([], own, { DRY: text }).values).toMatchObject({ dry });
+    expect(parseFlags([`--dry=${text}`], own, {}).values).toMatchObject({ dry });
+  });
+
+  it("say what they take: true or false, a number", () => {
+    expect(() => parseFlags([], own, { DRY: "no" })).toThrow("DRY=no: true or false is needed");
+    expect(() => parseFlags(["--dry=no"], own, {})).toThrow("--dry=no: true or false is needed");
+    expect(() => parseFlags([], own, { MOST: "many" })).toThrow("MOST=many: a number is needed");
+    expect(parseFlags(["--dry", "no"], own, {})).toMatchObject({ values: { dry: true }, rest: ["no"] });
+  });
 });
