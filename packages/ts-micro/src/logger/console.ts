@@ -89,7 +89,7 @@ function guard(output: LogOutput): void {
   output.on?.("error", () => {});
 }
 
-/** Chosen by name: `MICRO_LOGGER=console`. The address is a level. */
+/** By name, from `loadDriver("logger", "console")`. The address is a level. */
 export const driver: Driver<Logger> = {
   name: "console",
   fromAddress: (address) => consoleLogger({ level: parseLevel(address ?? "") }),

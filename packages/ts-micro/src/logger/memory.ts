@@ -45,7 +45,7 @@ export function memoryLogger(options: MemoryLoggerOptions = {}): MemoryLogger {
   });
 }
 
-/** Chosen by name: `MICRO_LOGGER=memory`. The address is a level. */
+/** By name, from `loadDriver("logger", "memory")`. The address is a level. */
 export const driver: Driver<Logger> = {
   name: "memory",
   fromAddress: (address) => memoryLogger({ level: parseLevel(address ?? "") }),

@@ -18,5 +18,5 @@ export function noopLogger(): Logger {
   return nothing;
 }
 
-/** Chosen by name: `MICRO_LOGGER=noop`. */
+/** By name, from `loadDriver("logger", "noop")`. */
 export const driver: Driver<Logger> = { name: "noop", fromAddress: noopLogger };
