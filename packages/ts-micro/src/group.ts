@@ -15,25 +15,20 @@ export interface Group extends AsyncDisposable {
 
 /** A group of services (SVC-45). */
 export function createGroup(...services: Service[]): Group {
-  const members: Service[] = [];
-  const locals = new Map<string, () => LocalService | undefined>();
+  /** The ways to each member. By what it is called when asked: the environment may say something else than its options. */
+  const ways: [Service, () => LocalService | undefined][] = [];
+  const local = (name: string): LocalService | undefined => ways.find(([service]) => service.name === name)?.[1]();
   const ended = new AbortController();
   let started = false;
   const group: Group = {
     add(...more) {
       if (started) throw errors.invalidState("group", "services are added before start");
-      for (const service of more) {
-        members.push(service);
-        locals.set(
-          service.name,
-          (service as unknown as MicroService).joinGroup((name) => locals.get(name)?.()),
-        );
-      }
+      for (const service of more) ways.push([service, (service as unknown as MicroService).joinGroup(local)]);
       return group;
     },
     async start() {
       started = true;
-      const outcomes = await Promise.allSettled(members.map((service) => service.start()));
+      const outcomes = await Promise.allSettled(ways.map(([service]) => service.start()));
       const failed = outcomes.find((outcome) => outcome.status === "rejected");
       if (failed === undefined) return;
       await group.stop().catch(() => {});
@@ -41,12 +36,12 @@ export function createGroup(...services: Service[]): Group {
     },
     async stop() {
       ended.abort();
-      const outcomes = await Promise.allSettled(members.map((service) => service.stop()));
+      const outcomes = await Promise.allSettled(ways.map(([service]) => service.stop()));
       const failed = outcomes.find((outcome) => outcome.status === "rejected");
       if (failed !== undefined) throw failed.reason;
     },
     async run({ signal, handleSignal } = {}) {
-      const printed = members.map((service) => (service as unknown as MicroService).printed());
+      const printed = ways.map(([service]) => (service as unknown as MicroService).printed());
       if (printed.includes(true)) return;
       await until(
         { handleSignal, signal: signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]) },

@@ -460,6 +460,16 @@ describe("in process", () => {
     expect(await mesh.registry.listServices()).toEqual([]);
   });
 
+  it("a group knows its services by the names that the environment gives them", async () => {
+    const same = { handle: (request: { when: unknown }) => ({ same: request.when instanceof Date }) };
+    const a = mesh.service("a", { env: { MICRO_SERVER_NAME: "renamed" } }).handle("A", same);
+    const b = mesh.service("b").handle("B", greeting);
+    const group = createGroup(a, b);
+    await group.start();
+    expect(await b.client.call("renamed", "A.Handle", { when: new Date() })).toEqual({ same: true });
+    await group.stop();
+  });
+
   it("prints help, and starts nobody, where one of its services is asked for it", async () => {
     let started = false;
     const a = mesh.service("a", { beforeStart: () => void (started = true) });
