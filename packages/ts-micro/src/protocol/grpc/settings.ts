@@ -20,7 +20,10 @@ export interface GrpcOptions {
   keepalive?: Duration | undefined;
   /** How long that sign may take. Default 10 s. */
   keepaliveTimeout?: Duration | undefined;
-  /** Server: how long a connection may be without calls, and how long the one message of a unary call may take to arrive. Default 2 min. */
+  /**
+   * Server: how long a connection may be without calls, and how long the one message of a unary call, or the body of a plain request, may
+   * take to arrive. Default 2 min.
+   */
   idleTimeout?: Duration | undefined;
   /** Server: most calls of one connection at once. Further ones wait at the client. Default 1000. */
   maxStreams?: number | undefined;
