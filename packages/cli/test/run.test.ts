@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { bin, built, endAll, Running, Scratch, worldIn } from "./micro.ts";
@@ -114,6 +114,40 @@ describe("micro run", () => {
     await run.says("main.ts changed: restarting", "stderr");
     await run.says("two runs");
     expect(run.stderr.split("changed").length).toBe(2);
+    run.child.kill("SIGTERM");
+    expect((await run.ended).code).toBe(0);
+  });
+
+  it("is not disturbed by links in circles, neither old ones nor new ones", async () => {
+    write("lib/a.mjs", "");
+    for (const [to, path] of [
+      [".", "self"],
+      ["../..", "lib/up"],
+      ["loop", "loop"],
+    ] as const)
+      symlinkSync(to, join(folder, path));
+    write("main.mts", `import "./lib/a.mjs";${service("one")}`);
+    const run = micro("run", "main.mts");
+    await run.says("one runs");
+    symlinkSync("late.mjs", join(folder, "late.mjs"));
+    write("lib/a.mjs", "export {};");
+    await run.says("lib/a.mjs changed: restarting", "stderr");
+    await run.says("one runs", "stdout", 2);
+    run.child.kill("SIGTERM");
+    expect(await run.ended).toMatchObject({ code: 0, stderr: "micro: lib/a.mjs changed: restarting\n" });
+  });
+
+  it("restarts for what it has loaded through a link to a folder", async () => {
+    const shared = join(scratch.path, `shared-${serial}`);
+    mkdirSync(shared);
+    writeFileSync(join(shared, "a.mjs"), "");
+    symlinkSync(shared, join(folder, "lib"));
+    write("main.mts", `import "./lib/a.mjs";${service("one")}`);
+    const run = micro("run", "main.mts");
+    await run.says("one runs");
+    write("lib/a.mjs", "export {};");
+    await run.says(`shared-${serial}/a.mjs changed: restarting`, "stderr");
+    await run.says("one runs", "stdout", 2);
     run.child.kill("SIGTERM");
     expect((await run.ended).code).toBe(0);
   });

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { type FSWatcher, readdirSync, realpathSync, statSync, watch } from "node:fs";
-import { basename, extname, join, relative } from "node:path";
+import { type FSWatcher, readdirSync, realpathSync, type Stats, statSync, watch } from "node:fs";
+import { basename, extname, join, relative, sep } from "node:path";
 
 /** Folders whose changes are not the programmer's; those with a dot in front neither. */
 const ignored: ReadonlySet<string> = new Set(["node_modules", "dist", "coverage"]);
@@ -17,6 +17,7 @@ const mostFolders = 2000;
 export class Watch {
   readonly #root: string;
   readonly #without: ReadonlySet<string>;
+  /** By their real paths, which are those that Node names. */
   readonly #folders = new Map<string, FSWatcher>();
   /** What each file was when it was last looked at: only real changes count, not mere touches of its folder. */
   readonly #files = new Map<string, string>();
@@ -90,9 +91,12 @@ export class Watch {
   /** Compares what is there with what was; `counts`: a difference is a change. */
   #look(path: string, counts: boolean): void {
     const name = basename(path);
-    const stat = statSync(path, { throwIfNoEntry: false });
+    const stat = statOf(path);
     if (stat?.isDirectory() === true) {
-      if (!ignored.has(name) && !name.startsWith(".") && !this.#without.has(path)) this.#add(path, counts);
+      if (ignored.has(name) || name.startsWith(".")) return;
+      const folder = realOf(path);
+      // A link may lead to where it stands, and above that are the files of others.
+      if (!this.#without.has(folder) && !isIn(folder, this.#root)) this.#add(folder, counts);
       return;
     }
     if (stat === undefined) this.#remove(path);
@@ -126,6 +130,29 @@ export class Watch {
       this.#wake?.();
     }, calm);
   }
+}
+
+/** Undefined for what is not there, and for what nobody can look at: a link to itself, a file in a folder that is locked. */
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
+function realOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    // It has gone again.
+    return path;
+  }
+}
+
+/** Whether `path` is `folder` or below it. */
+function isIn(folder: string, path: string): boolean {
+  return path === folder || path.startsWith(folder.endsWith(sep) ? folder : folder + sep);
 }
 
 function entries(folder: string): string[] {
