@@ -118,6 +118,26 @@ describe("micro run", () => {
     expect((await run.ended).code).toBe(0);
   });
 
+  it.each([
+    ["behind a link", "registry", []],
+    ["that the address names", "address", ["--registry_address=address"]],
+    ["that a name of the registry comes with", "address", ["--registry=local", "--registry_address=address"]],
+    ["that the sources are in", ".", ["--registry_address=."]],
+  ])("does not restart for the folder of the registry %s", async (_, registry, flags) => {
+    const link = `${folder}-link`;
+    symlinkSync(folder, link);
+    write("main.ts", service("one"));
+    const env = { ...worldIn("registry"), MICRO_REGISTRY: "" };
+    const run = new Running(process.execPath, [bin, "run", ...flags, link], { env, cwd: scratch.path });
+    await run.says("one runs");
+    write(`${registry}/record.json`, "{}");
+    write("main.ts", service("two"));
+    await run.says("two runs");
+    run.child.kill("SIGTERM");
+    // Were it otherwise, the record would be the file that is said.
+    expect((await run.ended).stderr).toBe("micro: main.ts changed: restarting\n");
+  });
+
   it("is not disturbed by links in circles, neither old ones nor new ones", async () => {
     write("lib/a.mjs", "");
     for (const [to, path] of [

@@ -49,7 +49,10 @@ export const run: Command = {
   },
 };
 
-/** Folders that services of ours write to. */
+/** Folders that services of ours write to, as far as is known from here: the local registry's, which may be chosen in the code, and the data's. */
 function dataFolders(cwd: string, env: NodeJS.ProcessEnv): string[] {
-  return ["MICRO_LOCAL_DIR", "MICRO_DATA_DIR"].flatMap((name) => (env[name] ? [resolve(cwd, env[name])] : []));
+  const { MICRO_REGISTRY, MICRO_REGISTRY_ADDRESS, MICRO_LOCAL_DIR, MICRO_DATA_DIR } = env;
+  const address = (MICRO_REGISTRY || "local") === "local" ? MICRO_REGISTRY_ADDRESS : undefined;
+  const usual = `/tmp/ts-micro-${process.getuid?.() ?? 0}`;
+  return [usual, address, MICRO_LOCAL_DIR, MICRO_DATA_DIR].flatMap((folder) => (folder ? [resolve(cwd, folder)] : []));
 }

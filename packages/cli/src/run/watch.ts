@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { type FSWatcher, readdirSync, realpathSync, type Stats, statSync, watch } from "node:fs";
-import { basename, extname, join, relative, sep } from "node:path";
+import { basename, dirname, extname, join, relative, sep } from "node:path";
 
 /** Folders whose changes are not the programmer's; those with a dot in front neither. */
 const ignored: ReadonlySet<string> = new Set(["node_modules", "dist", "coverage"]);
@@ -31,10 +31,10 @@ export class Watch {
   #closed = false;
   #loaded: (file: string) => boolean = () => true;
 
-  /** `without`: folders that do not count. */
+  /** `without`: folders of data. They need not be there yet. */
   constructor(root: string, without: readonly string[], say: (text: string) => void) {
     this.#root = realpathSync(root);
-    this.#without = new Set(without);
+    this.#without = new Set(without.map(realOf));
     this.#say = say;
     this.#add(this.#root, false);
   }
@@ -107,11 +107,12 @@ export class Watch {
     if (before === now) return;
     if (now === undefined) this.#files.delete(path);
     else this.#files.set(path, now);
-    if (counts && (code.has(kind) ? this.#loaded(path) : !this.#outside(path))) this.#report(path);
+    if (counts && (code.has(kind) ? this.#loaded(path) : !this.#isData(path))) this.#report(path);
   }
 
-  /** Git ignores what is made: of data that a service writes, nobody else can tell. */
-  #outside(path: string): boolean {
+  /** Git ignores what is made: of data that a service writes elsewhere, nobody else can tell. */
+  #isData(path: string): boolean {
+    if (this.#without.has(dirname(path))) return true;
     if (basename(path).startsWith(".env")) return false;
     return spawnSync("git", ["check-ignore", "-q", path], { cwd: this.#root, stdio: "ignore" }).status === 0;
   }
@@ -141,12 +142,13 @@ function statOf(path: string): Stats | undefined {
   }
 }
 
+/** A path without links, as far as it leads to something. */
 function realOf(path: string): string {
   try {
     return realpathSync(path);
   } catch {
-    // It has gone again.
-    return path;
+    const up = dirname(path);
+    return up === path ? path : join(realOf(up), basename(path));
   }
 }
 
