@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { bin, built, endAll, Running, Scratch, worldIn } from "./micro.ts";
@@ -136,6 +136,25 @@ describe("micro run", () => {
     run.child.kill("SIGTERM");
     // Were it otherwise, the record would be the file that is said.
     expect((await run.ended).stderr).toBe("micro: main.ts changed: restarting\n");
+  });
+
+  it("restarts for what is in a folder that was deleted and made again, or changed places", async () => {
+    write("gen/deep/a.mjs", "");
+    write("main.mts", `import "./gen/deep/a.mjs";${service("one")}`);
+    const run = micro("run", "main.mts");
+    await run.says("one runs");
+    for (const [times, gone] of [
+      [2, () => rmSync(join(folder, "gen"), { recursive: true })],
+      [4, () => renameSync(join(folder, "gen"), join(folder, "old"))],
+    ] as const) {
+      gone();
+      write("gen/deep/a.mjs", `export const a = ${times};`);
+      await run.says("one runs", "stdout", times);
+      write("gen/deep/a.mjs", `export const b = ${times};`);
+      await run.says("one runs", "stdout", times + 1);
+    }
+    run.child.kill("SIGTERM");
+    expect((await run.ended).code).toBe(0);
   });
 
   it("is not disturbed by links in circles, neither old ones nor new ones", async () => {

@@ -73,17 +73,23 @@ export class Watch {
       return;
     }
     try {
-      const watcher = watch(folder, (_event, name) => this.#event(folder, name));
+      const watcher = watch(folder, (event, name) => this.#event(folder, event, name));
       watcher.on("error", () => this.#remove(folder));
       this.#folders.set(folder, watcher);
     } catch (error) {
-      this.#say(`${folder} is not watched: ${error instanceof Error ? error.message : String(error)}`);
+      if (statOf(folder) !== undefined)
+        this.#say(`${folder} is not watched: ${error instanceof Error ? error.message : String(error)}`);
       return;
     }
     for (const entry of entries(folder)) this.#look(join(folder, entry), fresh);
   }
 
-  #event(folder: string, name: string | null): void {
+  #event(folder: string, event: string, name: string | null): void {
+    // It is no longer where it was. What is there now, its watcher will never tell of.
+    if (event === "rename" && name === basename(folder)) {
+      this.#remove(folder);
+      this.#add(folder, true);
+    }
     if (name !== null) this.#look(join(folder, name), true);
     else for (const entry of entries(folder)) this.#look(join(folder, entry), true);
   }
@@ -99,7 +105,7 @@ export class Watch {
       if (!this.#without.has(folder) && !isIn(folder, this.#root)) this.#add(folder, counts);
       return;
     }
-    if (stat === undefined) this.#remove(path);
+    if (this.#folders.has(path)) this.#remove(path);
     const kind = extname(name);
     if (!code.has(kind) && !read.has(kind) && !name.startsWith(".env")) return;
     const before = this.#files.get(path);
@@ -117,9 +123,14 @@ export class Watch {
     return spawnSync("git", ["check-ignore", "-q", path], { cwd: this.#root, stdio: "ignore" }).status === 0;
   }
 
+  /** The watchers below it, too, look at what was there before. */
   #remove(folder: string): void {
-    this.#folders.get(folder)?.close();
-    this.#folders.delete(folder);
+    for (const [each, watcher] of this.#folders) {
+      if (!isIn(folder, each)) continue;
+      watcher.close();
+      this.#folders.delete(each);
+    }
+    for (const file of this.#files.keys()) if (isIn(folder, file)) this.#look(file, true);
   }
 
   #report(path: string): void {
