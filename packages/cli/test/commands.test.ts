@@ -355,6 +355,17 @@ describe("micro stream client", () => {
     expect(stderr).toMatch(/^micro: standard input is not JSON/);
   });
 
+  it.each([
+    ["client", "Greeter.Sum", "", '{"n":1}'],
+    ["bidi", "Greeter.Talk", '{"text":"a"}\n', '{"text":"a"}'],
+  ])("says why a request cannot be sent, and sends none after it, %s", async (command, endpoint, stdout, request) => {
+    const run = start("stream", command, "greeter", endpoint, "-");
+    run.child.stdin?.write(`${request}\n{"text":"${"x".repeat(4 << 20)}"}\n${request}\n`);
+    const outcome = await run.ended;
+    expect(outcome).toMatchObject({ code: 1, stdout });
+    expect(outcome.stderr).toMatch(/^micro: the message is larger than 4194304 bytes\n$/);
+  });
+
   it("ends at INT while it waits for its input", async () => {
     const run = start("stream", "bidi", "greeter", "Greeter.Talk", "-");
     run.child.stdin?.write('{"text":"a"}\n');

@@ -7,15 +7,17 @@ import { requestOf, requestsOf } from "../requests.ts";
 import { withSession } from "../session.ts";
 import { type Target, targetFlags, targetOf } from "../target.ts";
 
-/** How long a service may take to end a stream that we have ended, in ms. */
+/** How long a service may take to end a stream that we have ended, and the reason why sending fails to be read, in ms. */
 const farewell = 2000;
+
+type Opened = Duplex<Uint8Array, unknown>;
 
 /** Opens a stream to the target, for `work`, and closes it. */
 function opened<T>(
   invocation: Invocation,
   kind: "server" | "client" | "bidi",
   target: Target,
-  work: (stream: Duplex<Uint8Array, unknown>) => Promise<T>,
+  work: (stream: Opened) => Promise<T>,
 ): Promise<T> {
   const { service, endpoint, options } = target;
   return withSession(invocation, (session) =>
@@ -24,6 +26,24 @@ function opened<T>(
       return await work(stream);
     }),
   );
+}
+
+/** Rejects late: what ended the stream, reading tells before; a request that is refused on this side ends nothing. */
+async function send(stream: Opened, request: Uint8Array, over: AbortSignal): Promise<void> {
+  try {
+    await stream.send(request);
+  } catch (error) {
+    await sleep(systemClock, farewell, over);
+    throw error;
+  }
+}
+
+/** The reply, unless `sent` fails before it comes. */
+async function unlessUnsent<T>(sent: Promise<void>, reply: Promise<T>): Promise<T> {
+  sent.catch(() => {});
+  reply.catch(() => {});
+  await Promise.race([reply, sent]);
+  return reply;
 }
 
 const server: Command = {
@@ -57,21 +77,17 @@ const client: Command = {
   async run(invocation) {
     const target = targetOf(invocation, "JSON");
     const over = new AbortController();
-    const requests = requestsOf(target.words, AbortSignal.any([target.options.signal, over.signal]));
+    const ended = AbortSignal.any([target.options.signal, over.signal]);
+    const requests = requestsOf(target.words, ended);
     const reply = await opened(invocation, "client", target, async (stream) => {
-      const replied = stream[Symbol.asyncIterator]().next();
       const sent = (async () => {
-        // Why sending fails, reading tells.
-        for await (const request of requests) await stream.send(request).catch(() => over.abort());
+        for await (const request of requests) await send(stream, request, ended);
         stream.end();
       })();
       try {
         // A request that is none ends it; so does a service that has heard enough.
-        await Promise.race([replied, sent]);
-        return await replied;
+        return await unlessUnsent(sent, stream[Symbol.asyncIterator]().next());
       } finally {
-        replied.catch(() => {});
-        sent.catch(() => {});
         over.abort();
       }
     });
@@ -96,12 +112,13 @@ const bidi: Command = {
       const replies = stream[Symbol.asyncIterator]();
       let sent = 0;
       for await (const request of requests) {
-        // Why sending fails, reading tells.
-        await stream.send(request).catch(() => {});
-        const { done, value } = await replies.next();
+        const sending = send(stream, request, signal);
+        const { done, value } = await unlessUnsent(sending, replies.next());
         sent++;
         if (done === true) return endedEarly(requests.count === undefined ? undefined : requests.count - sent);
         await invocation.out.line(compact(sorted(value)));
+        // The service may talk without having been asked.
+        await sending;
       }
       stream.end();
       // The reference does not read on either; but a failure at the end is one.
