@@ -78,6 +78,14 @@ describe("micro proto", () => {
     expect([ran.code, ran.stderr, ran.stdout]).toEqual([0, "", "Hello Ada\na\nb\n"]);
   }, 120_000);
 
+  it("writes all of them also when nobody reads their names", async () => {
+    const folder = project("unread", { "greeter.proto": greeter, "types/reply.proto": reply });
+    const command = new Running(process.execPath, [bin, "proto", "greeter.proto"], { env, cwd: folder });
+    command.child.stdout?.destroy();
+    expect((await command.ended).code).toBe(141);
+    expect(readdirSync(folder).sort()).toEqual(["greeter.proto", "greeter_micro.ts", "greeter_pb.ts", "types"]);
+  });
+
   it("takes folders, target and extension by flags", async () => {
     const folder = project("flags", { "api/greeter.proto": greeter, "shared/types/reply.proto": reply });
     const flags = ["--proto_path=api,shared", "--out=src/gen", "--target=js+dts", "--import-extension=ts"];

@@ -48,12 +48,14 @@ export const proto: Command = {
         error,
       );
     });
-    for (const { path, text } of written) {
+    const files = written.map(({ path, text }) => {
       const file = join(folder, path);
       mkdirSync(dirname(file), { recursive: true });
       writeFileSync(file, text);
-      await out.line(file);
-    }
+      return file;
+    });
+    // Not before all are there: whoever reads this may leave after the first.
+    for (const file of files) await out.line(file);
   },
 };
 
