@@ -128,11 +128,13 @@ class Reader {
     this.#env[env] = name === "server_metadata" && before !== undefined ? `${before},${value}` : value;
   }
 
-  /** What follows is another program's. Global flags in it count for that program's environment too. */
+  /** What follows is another program's. Global flags in it, up to its own `--`, count for that program's environment too. */
   #passOn(): void {
+    let flags = true;
     this.#rest((arg) => {
       this.#args.push(arg);
-      if (!arg.startsWith("--") || arg === "--") return;
+      if (arg === "--") flags = false;
+      if (!flags || !arg.startsWith("--")) return;
       const { name, value } = split(arg);
       const global = globalFlags.get(name);
       const given = value ?? this.#argv[this.#at];

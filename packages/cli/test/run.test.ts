@@ -235,11 +235,23 @@ console.log("at last"); setInterval(() => {}, 1000);`,
       "console.log(JSON.stringify([process.argv.slice(2), process.env.MICRO_REGISTRY, process.env.MICRO_STORE, process.env.MICRO_SERVER_METADATA]));",
     );
     const flags = ["--store=file", "--server_metadata=a=1", "--server-metadata", "b=2"];
-    const run = micro("run", "--no-watch", ...flags, "main.mjs", "--port", "80", "-v", "--registry=etcd", "--help");
+    const run = micro(
+      "run",
+      "--no-watch",
+      ...flags,
+      "main.mjs",
+      "--port",
+      "80",
+      "-v",
+      "--registry=etcd",
+      "--help",
+      "--",
+      "--registry=no",
+    );
     const { code, stdout } = await run.ended;
     expect(code).toBe(0);
     expect(JSON.parse(stdout)).toEqual([
-      ["--port", "80", "-v", "--registry=etcd", "--help"],
+      ["--port", "80", "-v", "--registry=etcd", "--help", "--", "--registry=no"],
       "etcd",
       "file",
       "a=1,b=2",
