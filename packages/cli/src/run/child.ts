@@ -31,7 +31,7 @@ export class Child {
     this.#process = spawn(process.execPath, ["--import", guard, ...args], {
       cwd,
       // The second one is Node's own: it has the process say what it loads, as for `node --watch`.
-      env: { ...env, MICRO_RUN_LIFELINE: "1", WATCH_REPORT_DEPENDENCIES: "1" },
+      env: { ...env, MICRO_RUN_LIFELINE: `${patience}`, WATCH_REPORT_DEPENDENCIES: "1" },
       // The fourth one is the lifeline: it closes when we end, however that comes.
       stdio: ["ignore", "inherit", "inherit", "pipe", "ipc"],
       detached: groups,
