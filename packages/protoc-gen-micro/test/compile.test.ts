@@ -131,6 +131,11 @@ describe("a fault is said with its place", () => {
     [p3("option optimize_for = FAST;"), "optimize_for is one of SPEED, CODE_SIZE, LITE_RUNTIME"],
     [p3("option java_multiple_files = 1;"), "true or false is expected"],
     [p3('option java_package = "a"; option java_package = "b";'), "option java_package is set twice"],
+    [p3("option features = { field_presence [1] };"), '":" is expected, not "["'],
+    [
+      p3("option features = { [type.googleapis.com/A] {} }; message A {}"),
+      "a.proto:1:40: [type.googleapis.com/A] stands in a google.protobuf.Any, alone",
+    ],
     [p3("option (google.api.http) = {};"), "google.api.http is not declared"],
     [
       "message A { optional int32 a = 1 [default = 3000000000]; }",

@@ -11,6 +11,7 @@ export type Value = { readonly place: Place } & (
 
 /** One step of an option's name, or of a field's in a message literal: `(google.api.http)`, `get`. */
 export interface Step {
+  /** With a slash: that of the type in an Any. */
   readonly name: string;
   readonly extension: boolean;
   readonly place: Place;
@@ -79,9 +80,12 @@ function readMessage(at: Cursor, depth: number): Setting[] {
   while (!at.take(close)) {
     const { place } = at;
     const extension = at.take("[");
-    const name = extension ? at.name("the name of an extension") : at.word("the name of a field").text;
+    let name = extension ? at.name("the name of an extension") : at.word("the name of a field").text;
+    if (extension && at.take("/")) name += `/${at.name("the name of a message")}`;
     if (extension) at.need("]");
-    if (!at.take(":") && !at.sees("{") && !at.sees("<")) throw at.unexpected('":"');
+    // A message needs no colon before it, a list of them neither.
+    const ahead = at.sees("[") ? 1 : 0;
+    if (!at.take(":") && !["{", "<"].some((open) => at.sees(open, ahead))) throw at.unexpected('":"');
     fields.push({ step: { name, extension, place }, value: readValue(at, depth + 1) });
     if (!at.take(",")) at.take(";");
   }
