@@ -75,6 +75,7 @@ export function defaultOf(type: Type | undefined, value: Value): string {
 function floatText(value: number, single: boolean): string {
   if (Number.isNaN(value)) return "nan";
   if (!Number.isFinite(value)) return value < 0 ? "-inf" : "inf";
+  if (Object.is(value, -0)) return "-0";
   let text = String(value);
   if (single) {
     for (let digits = 1; digits <= 9; digits++) {
