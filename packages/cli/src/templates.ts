@@ -20,7 +20,6 @@ export function groupOf(name: string): string {
 /** The files that `micro new service` writes. */
 export function serviceProject({ name, version }: ProjectNames): Project {
   const group = groupOf(name);
-  const variable = group.charAt(0).toLowerCase() + group.slice(1);
   return {
     "main.ts": `import { createService, endpoint } from "ts-micro";
 import { z } from "zod"; // any Standard Schema library
@@ -41,9 +40,9 @@ await service.run();
     "client.ts": `import { createClient } from "ts-micro";
 import type { ${group} } from "./main.js";
 
-const ${variable} = createClient().service<${group}>("${name}").${group};
-console.log((await ${variable}.hello({ name: "Ada" })).msg);
-for await (const { n } of ${variable}.count({ to: 3 })) console.log(n);
+const service = createClient().service<${group}>("${name}").${group};
+console.log((await service.hello({ name: "Ada" })).msg);
+for await (const { n } of service.count({ to: 3 })) console.log(n);
 `,
     "package.json": json({
       name,

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { bin, built, endAll, type Outcome, root, Running, Scratch, worldIn } from "./micro.ts";
@@ -47,6 +47,38 @@ describe("micro new service", () => {
     expect(await shell(steps[4] ?? "").ended).toMatchObject({ code: 0, stdout: '{"msg":"Hello Ada"}\n' });
     service.signal("SIGINT");
     await service.ended;
+  }, 120_000);
+
+  it("writes what passes the compiler whatever the name", async () => {
+    const names = [
+      "export",
+      "await",
+      "console",
+      "n",
+      "create-client",
+      "create-service",
+      "promise",
+      "object",
+      "z",
+      "a-1b",
+    ];
+    const projects = join(scratch.path, "names");
+    mkdirSync(projects);
+    for (const name of names)
+      expect(
+        await new Running(process.execPath, [bin, "new", "service", name], { env, cwd: projects }).ended,
+      ).toMatchObject({ code: 0 });
+    for (const file of ["package.json", "tsconfig.json"]) copyFileSync(join(projects, "n", file), join(projects, file));
+    install(projects);
+    const tsc = new Running(process.execPath, [join(root, "node_modules/typescript/bin/tsc"), "--listFilesOnly"], {
+      env,
+      cwd: projects,
+    });
+    expect((await tsc.ended).stdout.split("/names/").length - 1).toBe(names.length * 2);
+    expect(await new Running("npm", ["run", "--silent", "check"], { env, cwd: projects }).ended).toMatchObject({
+      code: 0,
+      stdout: "",
+    });
   }, 120_000);
 
   it("names everything after the service, and takes the last part of a path", async () => {
