@@ -263,14 +263,35 @@ console.log("at last"); setInterval(() => {}, 1000);`,
       "what package.json names",
       { "package.json": '{ "type": "module", "main": "app/start.mjs" }', "app/start.mjs": "app", "main.mjs": "no" },
     ],
+    [
+      "what package.json names as Node understands it, a file",
+      { "package.json": '{ "main": "./lib/start" }', "lib/start.js": "lib" },
+    ],
+    [
+      "what package.json names as Node understands it, a folder",
+      { "package.json": '\uFEFF{ "main": "lib" }', "lib/index.js": "lib" },
+    ],
     ["src/main.ts", { "src/main.ts": "src", "main.ts": "no" }],
     ["index.js", { "index.js": "index" }],
   ])("runs of a folder %s, in that folder", async (_, files) => {
     for (const [path, text] of Object.entries(files))
-      write(path, text.startsWith("{") ? text : `console.log(${JSON.stringify(text)}, process.cwd());`);
-    const name = Object.values(files).find((text) => !text.startsWith("{"));
+      write(path, path === "package.json" ? text : `console.log(${JSON.stringify(text)}, process.cwd());`);
+    const name = Object.entries(files).find(([path]) => path !== "package.json")?.[1];
     const run = new Running(process.execPath, [bin, "run", "--no-watch", folder], { env: worldIn(scratch.path) });
     expect((await run.ended).stdout).toBe(`${name} ${folder}\n`);
+  });
+
+  it("says that what package.json names is not there", async () => {
+    write("package.json", '{ "type": "module", "main": "dist/main.js" }');
+    write("src/main.ts", "");
+    const stderr = 'micro: package.json has main "dist/main.js", which is not there: running src/main.ts\n';
+    expect(await micro("run", "--no-watch").ended).toMatchObject({ code: 0, stderr });
+    rmSync(join(folder, "src"), { recursive: true });
+    expect((await micro("run").ended).stderr).toContain(
+      'package.json has main "dist/main.js", which is not there, and',
+    );
+    write("package.json", "null");
+    expect((await micro("run").ended).stderr).toContain("package.json has no main, and");
   });
 
   it("leaves no service behind when it is killed itself", async () => {

@@ -26,6 +26,7 @@ export const run: Command = {
     const retries = flags["retries"] === undefined ? Infinity : Number(flags["retries"]);
     if (Number.isNaN(retries) || retries < 0) throw new UsageError("--retries: a number is needed", command);
     const say = (text: string): void => void process.stderr.write(`micro: ${text}\n`);
+    if (entry.note !== undefined) say(entry.note);
     const watch =
       flags["no-watch"] === true
         ? undefined

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
-import { dirname, extname, join, resolve } from "node:path";
+import { createRequire } from "node:module";
+import { dirname, extname, join, relative, resolve } from "node:path";
 import { UsageError } from "../command.ts";
 
 /** What is to be run, and how. */
@@ -12,6 +13,8 @@ export interface Entry {
   readonly watched: string;
   /** Node's own arguments. */
   readonly nodeArgs: readonly string[];
+  /** What the user should know of the choice. */
+  readonly note: string | undefined;
 }
 
 /** Tried in a folder whose package.json names no file, in this order. */
@@ -29,29 +32,40 @@ export function entryOf(source: string, tsx: boolean): Entry {
   const stat = statSync(path, { throwIfNoEntry: false });
   if (stat === undefined) throw new UsageError(`${source}: no such file or folder`);
   const folder = stat.isDirectory();
-  const file = folder ? mainOf(path) : path;
+  const main = folder ? manifestMain(join(path, "package.json")) : undefined;
+  const named = main === undefined ? undefined : resolved(path, main);
+  const file = folder ? (named ?? usual.map((name) => join(path, name)).find(isFile)) : path;
+  const lack = main === undefined ? "has no main" : `has main ${JSON.stringify(main)}, which is not there`;
   if (file === undefined)
-    throw new UsageError(`${source}: what to run? package.json has no main, and there is none of ${usual.join(", ")}`);
+    throw new UsageError(`${source}: what to run? package.json ${lack}, and there is none of ${usual.join(", ")}`);
   return {
     file,
     cwd: folder ? path : process.cwd(),
     watched: folder ? path : packageOf(dirname(path)),
     nodeArgs: nodeArgs(file, tsx),
+    note:
+      main === undefined || named !== undefined ? undefined : `package.json ${lack}: running ${relative(path, file)}`,
   };
 }
 
-function mainOf(folder: string): string | undefined {
-  const main = manifestMain(join(folder, "package.json"));
-  return [...(main === undefined ? [] : [main]), ...usual]
-    .map((name) => join(folder, name))
-    .find((file) => statSync(file, { throwIfNoEntry: false })?.isFile());
+/** As Node finds it: `lib` may be lib.js, or a folder with an index.js. */
+function resolved(folder: string, main: string): string | undefined {
+  try {
+    return createRequire(join(folder, "package.json")).resolve(resolve(folder, main));
+  } catch {
+    return undefined;
+  }
+}
+
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true;
 }
 
 function manifestMain(path: string): string | undefined {
   if (!existsSync(path)) return undefined;
   try {
-    const { main } = JSON.parse(readFileSync(path, "utf8")) as { main?: unknown };
-    return typeof main === "string" ? main : undefined;
+    const manifest = JSON.parse(readFileSync(path, "utf8").replace(/^\uFEFF/, "")) as { main?: unknown } | null;
+    return typeof manifest?.main === "string" ? manifest.main : undefined;
   } catch (error) {
     throw new UsageError(`${path}: ${error instanceof Error ? error.message : String(error)}`);
   }
