@@ -1,5 +1,4 @@
 import { isUtf8 } from "node:buffer";
-import { createInterface } from "node:readline";
 import { addAbortSignal } from "node:stream";
 import { errors } from "ts-micro";
 import { UsageError } from "./command.ts";
@@ -22,9 +21,13 @@ export async function requestOf(words: readonly string[], signal: AbortSignal): 
     if ((size += chunk.length) > most)
       throw errors.badRequest("ts-micro-cli", `the request is longer than ${most >> 20} MiB`);
   }
-  const bytes = Buffer.concat(chunks);
+  return requestBody(textOf(Buffer.concat(chunks)), "input");
+}
+
+/** Of input, without a mark of byte order. */
+function textOf(bytes: Buffer): string {
   if (!isUtf8(bytes)) throw errors.badRequest("ts-micro-cli", "standard input is no UTF-8");
-  return requestBody(bytes.toString().replace(/^\uFEFF/, ""), "input");
+  return bytes.toString().replace(/^\uFEFF/, "");
 }
 
 /** What a stream sends. */
@@ -49,12 +52,16 @@ async function* fromWords(bodies: readonly Uint8Array[]): AsyncGenerator<Uint8Ar
 }
 
 async function* fromLines(signal: AbortSignal): AsyncGenerator<Uint8Array, void, undefined> {
-  const lines = createInterface({ input: process.stdin, crlfDelay: Infinity, signal });
-  try {
-    for await (const line of lines) if (line.trim() !== "") yield requestBody(line, "input");
-    // Aborted is not at its end.
-    signal.throwIfAborted();
-  } finally {
-    lines.close();
+  let rest: Buffer = Buffer.alloc(0);
+  for await (const chunk of addAbortSignal(signal, process.stdin) as AsyncIterable<Buffer>) {
+    rest = Buffer.concat([rest, chunk]);
+    for (let end: number; (end = rest.indexOf("\n")) >= 0; rest = rest.subarray(end + 1))
+      yield* fromLine(rest.subarray(0, end));
   }
+  yield* fromLine(rest);
+}
+
+function* fromLine(line: Buffer): Generator<Uint8Array, void, undefined> {
+  const text = textOf(line);
+  if (text.trim() !== "") yield requestBody(text, "input");
 }

@@ -347,6 +347,19 @@ describe("micro stream client", () => {
     expect(await micro(...args)).toEqual(ok('{"tenant":"acme"}\n'));
   });
 
+  it("takes lines as they are: after a mark of byte order, with CR, with line separators of Unicode, without an end", async () => {
+    const run = start("stream", "bidi", "greeter", "Greeter.Talk", "-");
+    run.child.stdin?.end('\uFEFF{"text":"a"}\r\n \r\n{"text":"b\u2028c"}\n{"text":"ä"}');
+    expect(await run.ended).toEqual(ok('{"text":"a"}\n{"text":"b\\u2028c"}\n{"text":"ä"}\n'));
+  });
+
+  it("sends no line that is no UTF-8", async () => {
+    const run = start("stream", "bidi", "greeter", "Greeter.Talk", "-");
+    run.child.stdin?.end(Buffer.from('{"text":"a"}\n{"text":"\xe4"}\n', "latin1"));
+    const stderr = "micro: standard input is no UTF-8\n";
+    expect(await run.ended).toMatchObject({ code: 1, stdout: '{"text":"a"}\n', stderr });
+  });
+
   it("fails when one of them is no JSON", async () => {
     const run = start("stream", "client", ...target, "-");
     run.child.stdin?.write('{"n":1}\n{\n');
