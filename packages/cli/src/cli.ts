@@ -30,9 +30,9 @@ export async function main(argv: readonly string[]): Promise<number> {
     return 0;
   } catch (error) {
     if (error instanceof BrokenPipe) return brokenPipe;
-    if (!(error instanceof UsageError)) throw error;
-    process.stderr.write(`micro: ${error.message}\n${usageOf(error.command)}`);
-    return 2;
+    const wrong = error instanceof UsageError;
+    process.stderr.write(`${wordsOf(error)}\n${wrong ? usageOf(error.command) : ""}`);
+    return wrong ? 2 : 1;
   }
 }
 

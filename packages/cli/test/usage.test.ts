@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { bin, built, endAll, type Outcome, root, Running, Scratch, worldIn } from "./micro.ts";
 
 const scratch = new Scratch();
@@ -86,9 +86,22 @@ describe("the version", () => {
   it("is that of the package", async () => {
     const { version } = JSON.parse(readFileSync(`${root}packages/cli/package.json`, "utf8")) as { version: string };
     expect(await micro("--version")).toMatchObject({ code: 0, stdout: `micro version ${version}\n` });
-    expect(await micro("-v")).toMatchObject({ code: 0, stdout: `micro version ${version}\n` });
+    for (const args of [["-v"]])
+      expect(await micro(...args)).toMatchObject({ code: 0, stdout: `micro version ${version}\n` });
   });
 });
+
+it.skipIf(!existsSync("/dev/full")).each(["--version", "help"])(
+  "standard output that takes nothing is told in one line: %s",
+  async (word) => {
+    const line = `"${process.execPath}" "${bin}" ${word} > /dev/full`;
+    const shell = new Running("sh", ["-c", line], { env });
+    expect(await shell.ended).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^micro: ENOSPC.*\n$/) as string,
+    });
+  },
+);
 
 describe("flags", () => {
   it("that only other programs understand are taken and left alone", async () => {
