@@ -23,7 +23,7 @@ export async function main(argv: readonly string[]): Promise<number> {
   process.stderr.on("error", () => {});
   try {
     const parsed = parse(argv, program);
-    if (parsed.version && parsed.path.length === 0) await out.line(`micro version ${version}`);
+    if (parsed.version) await out.line(`micro version ${version}`);
     else if (parsed.help || (parsed.command === program && parsed.args.length === 0))
       await out.text(helpOf(parsed.command, parsed.path));
     else return await perform(parsed, out);

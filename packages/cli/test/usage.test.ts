@@ -86,7 +86,7 @@ describe("the version", () => {
   it("is that of the package", async () => {
     const { version } = JSON.parse(readFileSync(`${root}packages/cli/package.json`, "utf8")) as { version: string };
     expect(await micro("--version")).toMatchObject({ code: 0, stdout: `micro version ${version}\n` });
-    for (const args of [["-v"]])
+    for (const args of [["-v"], ["services", "--version"], ["-v", "run", "nothing.ts"]])
       expect(await micro(...args)).toMatchObject({ code: 0, stdout: `micro version ${version}\n` });
   });
 });
