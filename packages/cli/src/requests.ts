@@ -1,6 +1,6 @@
 import { isUtf8 } from "node:buffer";
 import { addAbortSignal } from "node:stream";
-import { errors } from "ts-micro";
+import { errors, type MicroError } from "ts-micro";
 import { UsageError } from "./command.ts";
 import { requestBody } from "./json.ts";
 
@@ -18,10 +18,13 @@ export async function requestOf(words: readonly string[], signal: AbortSignal): 
   let size = 0;
   for await (const chunk of addAbortSignal(signal, process.stdin) as AsyncIterable<Buffer>) {
     chunks.push(chunk);
-    if ((size += chunk.length) > most)
-      throw errors.badRequest("ts-micro-cli", `the request is longer than ${most >> 20} MiB`);
+    if ((size += chunk.length) > most) throw tooLong();
   }
   return requestBody(textOf(Buffer.concat(chunks)), "input");
+}
+
+function tooLong(): MicroError {
+  return errors.badRequest("ts-micro-cli", `the request is longer than ${most >> 20} MiB`);
 }
 
 /** Of input, without a mark of byte order. */
@@ -57,6 +60,7 @@ async function* fromLines(signal: AbortSignal): AsyncGenerator<Uint8Array, void,
     rest = Buffer.concat([rest, chunk]);
     for (let end: number; (end = rest.indexOf("\n")) >= 0; rest = rest.subarray(end + 1))
       yield* fromLine(rest.subarray(0, end));
+    if (rest.length > most) throw tooLong();
   }
   yield* fromLine(rest);
 }
