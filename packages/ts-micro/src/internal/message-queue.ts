@@ -42,11 +42,6 @@ export class MessageQueue {
     return this.#items.length - this.#next;
   }
 
-  /** Bytes beyond those that make it full: what came in one go, or was compressed. */
-  get excess(): number {
-    return Math.max(0, this.#held - this.#bytes);
-  }
-
   get full(): boolean {
     return this.#full;
   }

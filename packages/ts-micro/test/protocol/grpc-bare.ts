@@ -24,7 +24,7 @@ export const requestHeaders = {
   te: "trailers",
 };
 
-/** A server of ours with `Test.Echo`, `Test.Hang`, `Test.Flood`, `Test.Big`, `Test.Count`, and `Test.Idle`, which does not read. */
+/** A server of ours with `Test.Echo`, `Test.Hang`, `Test.Flood`, `Test.Big`, `Test.Count`, `Test.Idle`, which does not read, and `Test.Deaf`, which never ends. */
 export async function served(options: GrpcOptions = {}): Promise<{
   address: string;
   running: () => number;
@@ -41,7 +41,7 @@ export async function served(options: GrpcOptions = {}): Promise<{
     kindOf: (name) =>
       ({
         ...{ "Test.Echo": "unary", "Test.Hang": "unary", "Test.Big": "unary" },
-        ...{ "Test.Flood": "server", "Test.Count": "client", "Test.Idle": "client" },
+        ...{ "Test.Flood": "server", "Test.Count": "client", "Test.Idle": "client", "Test.Deaf": "client" },
       })[name] as Kind | undefined,
     supports: () => true,
     async unary(call, body) {
@@ -64,6 +64,7 @@ export async function served(options: GrpcOptions = {}): Promise<{
         return undefined;
       }
       running++;
+      if (call.head.endpoint === "Test.Deaf") await new Promise(() => {});
       if (call.head.endpoint === "Test.Idle")
         await new Promise<void>((resolve) => call.cancellation.onCancel(() => resolve()));
       const block = new Uint8Array(64 * 1024);

@@ -4,7 +4,7 @@ import type { Arriving } from "../../internal/arriving.ts";
 import { MessageQueue } from "../../internal/message-queue.ts";
 import { Room } from "../../internal/room.ts";
 import type { RawStream } from "../../protocol.ts";
-import { FrameReader } from "../../wire/grpc/frame.ts";
+import { FrameReader, compressedFlag } from "../../wire/grpc/frame.ts";
 import { unpack } from "../../wire/grpc/gzip.ts";
 import type { Incoming } from "./incoming.ts";
 import { oversized, replyFrame, replyHead, replyTrailers, sayEnd, serverId } from "./reply.ts";
@@ -17,9 +17,12 @@ export class ServerStream implements RawStream, Http2Events {
   readonly #arriving: Arriving;
   readonly #most: number;
   readonly #inbound: MessageQueue;
-  readonly #reader: FrameReader;
+  /** Undefined when nothing more is read. */
+  #reader: FrameReader | undefined;
+  /** Compressed ones wait as they came, which is what the stream's window bounds. */
+  readonly #packed: WeakSet<Uint8Array> | undefined;
   readonly #room = new Room();
-  /** Bytes of a message that is not complete, and those that its window does not bound. */
+  /** Bytes of a message that is not complete. */
   #held = 0;
   #sent = false;
   #ended = false;
@@ -36,9 +39,11 @@ export class ServerStream implements RawStream, Http2Events {
       () => exchange.pause(),
       () => exchange.resume(),
     );
-    this.#reader = new FrameReader(most, (body, flags) =>
-      this.#inbound.push(unpack(body, flags, exchange.header("grpc-encoding"), most)),
-    );
+    this.#packed = exchange.header("grpc-encoding") === undefined ? undefined : new WeakSet();
+    this.#reader = new FrameReader(most, (body, flags) => {
+      if (flags === compressedFlag) this.#packed?.add(body);
+      this.#inbound.push(this.#packed?.has(body) === true ? body : unpack(body, flags, undefined, most));
+    });
   }
 
   /** Runs it to its end. */
@@ -73,8 +78,7 @@ export class ServerStream implements RawStream, Http2Events {
 
   read(): Promise<Uint8Array | undefined> {
     const message = this.#inbound.read();
-    if (this.#held > 0 && this.#over === undefined) this.#keep();
-    return message;
+    return this.#packed === undefined ? message : message.then((body) => this.#unpacked(body));
   }
 
   cancel(reason: MicroError): void {
@@ -83,20 +87,20 @@ export class ServerStream implements RawStream, Http2Events {
   }
 
   data(chunk: Buffer): void {
-    if (this.#over !== undefined) return;
+    const reader = this.#reader;
+    if (reader === undefined) return;
     try {
-      this.#reader.push(chunk);
-      if (!this.#keep()) throw tooMuch();
+      reader.push(chunk);
+      const grown = reader.held - this.#held;
+      this.#held += grown;
+      if (!this.#arriving.hold(grown)) throw tooMuch();
     } catch (error) {
-      // The handler hears of it, and so does the caller when the handler gives it up.
-      const failure = fromUnknown(error, serverId);
-      this.#inbound.end(failure);
-      this.cancel(failure);
+      this.#broken(fromUnknown(error, serverId));
     }
   }
 
   ended(): void {
-    if (this.#reader.held === 0) return this.#inbound.end();
+    if (this.#held === 0) return this.#inbound.end();
     this.#inbound.end(errors.badRequest(serverId, `${this.#call.head.endpoint}: a message is cut off`));
   }
 
@@ -107,23 +111,43 @@ export class ServerStream implements RawStream, Http2Events {
   closed(how: Http2End): void {
     if (this.#over !== undefined) return;
     const error = (this.#over = goneError(how));
-    this.#arriving.hold(-this.#held);
+    this.#drop();
     this.#room.close(error);
-    this.#inbound.end(error);
+    if (how === "reset") this.#inbound.abort(error);
+    else this.#inbound.end(error);
     this.#call.cancellation.cancel(error);
   }
 
-  #keep(): boolean {
-    const grown = this.#reader.held + this.#inbound.excess - this.#held;
-    this.#held += grown;
-    return this.#arriving.hold(grown);
+  #unpacked(body: Uint8Array | undefined): Uint8Array | undefined {
+    if (body === undefined || this.#packed?.has(body) !== true) return body;
+    try {
+      const encoding = this.#call.exchange.header("grpc-encoding");
+      return unpack(body as Buffer, compressedFlag, encoding, this.#most);
+    } catch (error) {
+      const failure = fromUnknown(error, serverId);
+      this.#broken(failure);
+      throw failure;
+    }
+  }
+
+  /** The handler hears of it, and so does the caller when the handler gives it up. */
+  #broken(failure: MicroError): void {
+    this.#inbound.end(failure);
+    this.cancel(failure);
+  }
+
+  /** A message that is not complete will not be. */
+  #drop(): void {
+    this.#reader = undefined;
+    this.#arriving.hold(-this.#held);
+    this.#held = 0;
   }
 
   /** Tells the client how it ended. */
   #finish(error: MicroError | undefined): void {
     if (this.#over !== undefined) return;
     this.#over = error ?? errors.invalidState(serverId, "the stream is over");
-    this.#arriving.hold(-this.#held);
+    this.#drop();
     this.#room.close(this.#over);
     this.#inbound.abort(this.#over);
     const { exchange } = this.#call;
