@@ -102,7 +102,7 @@ export class MicroError extends Error {
 
   constructor(init: MicroErrorInit) {
     // From plain JavaScript anything may come; the wire needs text.
-    const detail = typeof init.detail === "string" ? init.detail : describe(init.detail ?? "");
+    const detail = typeof init.detail === "string" ? init.detail : textOf(init.detail ?? "");
     super(init.message ?? detail, init.cause === undefined ? undefined : { cause: init.cause });
     this.id = init.id ?? "";
     this.code = init.code ?? (init.status === undefined ? "INTERNAL" : codeOf(init.status));
@@ -135,7 +135,7 @@ export function isMicroError(error: unknown): error is MicroError {
 
 /**
  * Any thrown value as a MicroError: a MicroError is returned as it is (given `id` if it has none); an AbortError becomes CANCELLED, a
- * TimeoutError TIMEOUT, everything else INTERNAL with its message as detail and itself as cause.
+ * TimeoutError TIMEOUT, everything else INTERNAL with its message as detail (of what is no error and has none, what it is) and itself as cause.
  */
 export function fromUnknown(error: unknown, id = ""): MicroError {
   if (isMicroError(error)) {
@@ -154,12 +154,23 @@ export function fromUnknown(error: unknown, id = ""): MicroError {
   return new MicroError({ id, detail: describe(error), cause: error });
 }
 
-function describe(value: unknown): string {
-  if (typeof value === "string") return value;
+function textOf(detail: unknown): string {
   try {
-    return JSON.stringify(value) ?? String(value);
+    return JSON.stringify(detail) ?? String(detail);
   } catch {
+    return Object.prototype.toString.call(detail);
+  }
+}
+
+/** What was thrown and is no error: of an object its message, or what it is. The rest of it is nobody's to read, the headers of a request, say. */
+function describe(value: unknown): string {
+  if (typeof value !== "object" && typeof value !== "function") return String(value);
+  try {
+    const { message } = value as { message?: unknown };
+    if (typeof message === "string" && message !== "") return message;
     return Object.prototype.toString.call(value);
+  } catch {
+    return "an object that cannot be read";
   }
 }
 

@@ -40,11 +40,11 @@ export function createGroup(...services: Service[]): Group {
       const failed = outcomes.find((outcome) => outcome.status === "rejected");
       if (failed !== undefined) throw failed.reason;
     },
-    async run({ signal, handleSignal } = {}) {
+    async run(options = {}) {
       const printed = ways.map(([service]) => (service as unknown as MicroService).printed());
       if (printed.includes(true)) return;
       await until(
-        { handleSignal, signal: signal === undefined ? ended.signal : AbortSignal.any([signal, ended.signal]) },
+        { ...options, stopped: ended.signal },
         () => group.start(),
         () => group.stop(),
       );

@@ -192,8 +192,9 @@ export class MicroService {
   #stopping: Promise<void> | undefined;
   #stopped = false;
   #closing: Promise<void> | undefined;
-  /** While the start runs what its user gave: tells who is called from there. */
-  #given: AsyncLocalStorage<true> | undefined;
+  /** While what the user gave runs: tells whether we are called from there. */
+  #given: AsyncLocalStorage<"start" | "stop"> | undefined;
+  #running = 0;
   #letGo!: () => void;
   /** A stop was asked for by what the start waits for. */
   readonly #fromWithin = new Promise<void>((resolve) => (this.#letGo = resolve));
@@ -304,7 +305,9 @@ export class MicroService {
   }
 
   stop(): Promise<void> {
-    if (this.#given?.getStore() === true) this.#letGo();
+    const from = this.#given?.getStore();
+    if (from === "start") this.#letGo();
+    if (from === "stop") return Promise.resolve();
     this.#ended.abort();
     this.#stopping ??= holding(this.#stop());
     return this.#stopping;
@@ -313,9 +316,8 @@ export class MicroService {
   async run(): Promise<void> {
     if (this.printed()) return;
     const { handleSignal, signal } = this.options;
-    const ended = this.#ended.signal;
     await until(
-      { handleSignal, signal: signal === undefined ? ended : AbortSignal.any([signal, ended]) },
+      { handleSignal, signal, stopped: this.#ended.signal },
       () => this.start(),
       () => this.stop(),
     );
@@ -441,34 +443,39 @@ export class MicroService {
   async #start(): Promise<void> {
     const { action, beforeStart, afterStart } = this.options;
     const parsed = this.#parsed;
-    if (parsed !== undefined && action !== undefined) await this.#runs([() => action(parsed)]);
-    await this.#runs(list(beforeStart));
+    if (parsed !== undefined && action !== undefined) await this.#startHooks([() => action(parsed)]);
+    await this.#startHooks(list(beforeStart));
     if (this.#stopping !== undefined) return;
     const engine = (this.#engine = await this.#makeEngine());
     engine.options.logger.info(`Starting [service] ${this.name}`);
     if (this.#stopping !== undefined) engine.interrupt();
     for (const setup of this.#setup) await setup(engine);
     await engine.start();
-    await this.#runs(list(afterStart));
+    await this.#startHooks(list(afterStart));
   }
 
   /** One after another, as long as it is not to stop. */
-  async #runs(hooks: readonly Hook[]): Promise<void> {
-    if (hooks.length === 0) return;
-    const given = (this.#given = new AsyncLocalStorage());
+  async #startHooks(hooks: readonly Hook[]): Promise<void> {
+    for (const hook of hooks) if (this.#stopping === undefined) await this.#hook("start", hook);
+  }
+
+  async #hook(phase: "start" | "stop", hook: Hook): Promise<void> {
+    const given = (this.#given ??= new AsyncLocalStorage());
+    this.#running++;
     try {
-      for (const hook of hooks) if (this.#stopping === undefined) await given.run(true, hook);
+      await given.run(phase, hook);
     } finally {
       // Or it would tax every await of the process for good (Node 20 and 22).
-      given.disable();
-      this.#given = undefined;
+      if (--this.#running === 0) given.disable();
     }
   }
 
   async #stop(): Promise<void> {
     this.#engine?.interrupt();
     await Promise.race([this.#starting?.catch(() => {}), this.#fromWithin]);
-    await inTurn([...list(this.options.beforeStop), () => this.#close(), ...list(this.options.afterStop)]);
+    const { beforeStop, afterStop } = this.options;
+    const step = (hook: Hook) => () => this.#hook("stop", hook);
+    await inTurn([...list(beforeStop).map(step), () => this.#close(), ...list(afterStop).map(step)]);
   }
 
   #close(): Promise<void> {

@@ -83,5 +83,7 @@ describe("fromUnknown", () => {
     const circular: Record<string, unknown> = {};
     circular["self"] = circular;
     expect(fromUnknown(circular).detail).toBe("[object Object]");
+    expect(fromUnknown({ message: "no", headers: { authorization: "secret" } }).detail).toBe("no");
+    expect(fromUnknown([{ token: "secret" }]).detail).toBe("[object Array]");
   });
 });

@@ -71,8 +71,9 @@ export interface HttpBroker extends Broker {
 /**
  * Topics without a server in between: publishers POST to subscribers that they find in the registry (wire spec §6.3, v4:broker/http.go).
  * At most once. `publish` resolves when each copy was accepted by its node, or is kept for one that cannot be reached just now; such copies
- * are tried again for some seconds. After `dialTimeout` and `replyTimeout` it resolves in any case: copies that wait for their turn at a slow
- * node go on, 32 at a time. A copy that may have arrived is never sent again. Only a process that subscribes listens.
+ * are tried again for some seconds. From when it knows who listens it takes `dialTimeout` and `replyTimeout` at most: copies that wait for
+ * their turn at a slow node, 32 at a time, or are long on their way, go on. A copy that may have arrived is never sent again. Only a process
+ * that subscribes listens.
  */
 export function httpBroker(options: HttpBrokerOptions): HttpBroker {
   return new Http(options);

@@ -39,17 +39,29 @@ export function signalled(listen: boolean, signal: AbortSignal | undefined): Pro
   });
 }
 
+/** What ends a run. */
+export interface UntilOptions {
+  readonly handleSignal?: boolean | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Somebody else stops it: the process's signals go on being ours until it has. */
+  readonly stopped: AbortSignal;
+}
+
 /**
- * Starts, waits for {@link signalled}, stops. A signal that comes while it starts counts too. Our handlers are gone when it has stopped.
+ * Starts, waits for {@link signalled} or a stop by somebody else, stops. A signal that comes while it starts counts too. Our handlers are
+ * gone when it has stopped.
  */
 export async function until(
-  options: { readonly handleSignal?: boolean | undefined; readonly signal?: AbortSignal | undefined },
+  options: UntilOptions,
   start: () => Promise<void>,
   stop: () => Promise<void>,
 ): Promise<void> {
   const over = new AbortController();
   const { handleSignal = true, signal } = options;
-  const ended = signalled(handleSignal, signal === undefined ? over.signal : AbortSignal.any([signal, over.signal]));
+  const ended = Promise.race([
+    signalled(handleSignal, signal === undefined ? over.signal : AbortSignal.any([signal, over.signal])),
+    aborted(options.stopped),
+  ]);
   let failed = false;
   let stopping: Promise<void> | undefined;
   const stopped = ended.then(() => (failed ? undefined : (stopping = stop())));
@@ -64,4 +76,11 @@ export async function until(
   } finally {
     over.abort();
   }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
 }

@@ -2,6 +2,7 @@ import { Codecs, type Codec, type Envelope, type MessageDescriptor } from "../co
 import type { Clock } from "../clock.ts";
 import { CallContext, type Kind, type Log } from "../context.ts";
 import { MicroError, errors, fromUnknown, isMicroError } from "../errors.ts";
+import { thrown } from "../internal/logged.ts";
 import { Metadata } from "../metadata.ts";
 import type {
   Body,
@@ -313,9 +314,7 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
     this.failures++;
     // A MicroError was thrown on purpose, or is the caller's doing; anything else is a fault to look at.
     if (error.code !== "INTERNAL" || isMicroError(cause)) return;
-    // Of what is no error the detail says what may be told: a request or a response that was thrown holds its headers.
-    const fields = cause instanceof Error ? { endpoint, error: cause } : { endpoint };
-    this.#options.log.error(`handler ${endpoint} failed: ${error.detail}`, fields);
+    this.#options.log.error(`handler ${endpoint} failed: ${error.detail}`, { endpoint, ...thrown(cause) });
   }
 }
 

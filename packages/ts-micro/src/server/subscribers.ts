@@ -4,7 +4,7 @@ import type { Codecs } from "../codec.ts";
 import { CallContext, Cancellation, type Log } from "../context.ts";
 import { MicroError, errors, fromUnknown } from "../errors.ts";
 import { runAmbient } from "../internal/ambient.ts";
-import { logged } from "../internal/logged.ts";
+import { logged, thrown } from "../internal/logged.ts";
 import { Metadata } from "../metadata.ts";
 import type { IncomingMessage } from "../protocol.ts";
 import type { EndpointRecord } from "../registry.ts";
@@ -124,7 +124,10 @@ export class Subscribers {
       );
     } catch (error) {
       const failure = fromUnknown(error, service);
-      log.error(`subscriber ${entry.name} of ${entry.topic} failed: ${failure.detail}`, { topic: entry.topic, error });
+      log.error(`subscriber ${entry.name} of ${entry.topic} failed: ${failure.detail}`, {
+        topic: entry.topic,
+        ...thrown(error),
+      });
       logged(failure);
       throw failure;
     } finally {

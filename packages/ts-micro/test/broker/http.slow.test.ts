@@ -1,3 +1,4 @@
+import { createServer, type AddressInfo } from "node:net";
 import { hostname } from "node:os";
 import { afterEach, describe, expect, it } from "vitest";
 import { httpBroker, type HttpBroker, type HttpBrokerOptions } from "../../src/broker/http.ts";
@@ -7,6 +8,7 @@ import { memoryRegistry } from "../../src/registry/memory.ts";
 import { text } from "../../src/testing/broker.ts";
 import { virtualClock, type VirtualClock } from "../../src/testing/clock.ts";
 import { eventually, within } from "../../src/testing/suite.ts";
+import { Reader } from "../support/reader.ts";
 import { RawPeer, announce } from "./peer.ts";
 
 const closing: (() => Promise<void>)[] = [];
@@ -132,6 +134,46 @@ describe("http broker, subscribers that are slow", () => {
     const over = broker.close();
     await clock.advance(1);
     await over;
+  });
+
+  it("what waits for a turn is bounded in bytes too", async () => {
+    const { clock, registry, broker } = open({ drain: 1 });
+    const peer = await slow();
+    await announce(registry, "news", peer.address);
+    const body = Buffer.alloc(2 << 20, 7);
+    for (let n = 0; n < 32 + 30; n++) void broker.publish("news", { header: {}, body }).catch(() => {});
+    await eventually(() => broker.counters.buffered > 0, "some are kept for later");
+    expect(broker.counters.buffered).toBeLessThan(10);
+    const over = broker.close();
+    await clock.advance(1);
+    await over;
+  });
+
+  it.each([true, false])("a long message has left when all of it has, as long as its peer reads: %s", async (reads) => {
+    const { clock, registry, broker, told } = open({ maxBytes: 64 << 20 });
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    closing.push(() => new Promise((resolve) => void server.close(() => resolve())));
+    const accepted = new Promise<Reader>((resolve) =>
+      server.once("connection", (socket) => resolve(new Reader(socket))),
+    );
+    await announce(registry, "news", `127.0.0.1:${(server.address() as AddressInfo).port}`);
+    const published = broker.publish("news", { header: {}, body: Buffer.alloc(36 << 20, 7) });
+    const reader = await within(accepted, "a connection");
+    reader.socket.on("error", () => {});
+    await reader.reads(0);
+    for (let n = 0; n < 8; n++) {
+      if (reads) await reader.reads(4 << 20);
+      await clock.advance(4900);
+    }
+    await within(published, "the publish");
+    expect(told.map(({ code, detail }) => [code, detail])).toEqual(
+      reads ? [] : [["CONNECTION_LOST", expect.stringContaining("it does not read")]],
+    );
+    reader.socket.resume();
+    // 48 MiB as base64, and what is around them.
+    if (reads) await eventually(() => reader.got > 48 << 20, "all of it");
+    reader.socket.destroy();
   });
 
   it("close waits for copies on their way as long as for handlers; those that are left are told", async () => {

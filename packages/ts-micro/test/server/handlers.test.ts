@@ -274,19 +274,20 @@ it("a handler's fault is logged with its stack, of a call and of each kind of st
   for (const { fields } of logged) expect(fields["error"]).toBeInstanceOf(TypeError);
 });
 
-it("of what is thrown and no error, a request of an HTTP client say, no field is logged", async () => {
+it.each(["handler", "subscriber"])("of what a %s throws and is no error no field is logged, or told", async (who) => {
   const logger = memoryLogger();
   const request: Record<string, unknown> = { _header: "Authorization: Bearer SECRET" };
   request["socket"] = { request };
-  const odd = mesh.service("odd", { logger }).handle("Odd", {
-    call: async (): Promise<object> => {
-      await Promise.resolve();
-      throw request;
-    },
-  });
+  const fail = async (): Promise<object> => {
+    await Promise.resolve();
+    throw who === "handler" ? request : { config: { headers: "SECRET" } };
+  };
+  const odd = mesh.service("odd", { logger }).handle("Odd", { call: fail }).subscribe("odd", fail);
   await odd.start();
-  await failure(mesh.client().call("odd", "Odd.Call"));
+  if (who === "handler") expect((await failure(mesh.client().call("odd", "Odd.Call"))).detail).toBe("[object Object]");
+  else await odd.publish("odd", {}).catch(() => {});
+  await mesh.advance(1);
   const record = logger.records.find(({ level }) => level === "error");
-  expect(record?.message).toContain("Odd.Call failed: [object Object]");
-  expect(record?.fields).toEqual({ endpoint: "Odd.Call" });
+  expect(record?.message).toContain("failed: [object Object]");
+  expect(record?.fields).toEqual(who === "handler" ? { endpoint: "Odd.Call" } : { topic: "odd" });
 });

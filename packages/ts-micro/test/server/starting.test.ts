@@ -52,6 +52,15 @@ describe("a stop that a hook of the start waits for", () => {
     expect(await mesh.registry.getService("job")).toEqual([]);
   });
 
+  it.each(["beforeStop", "afterStop"] as const)("or one of %s does is over at once", async (hook) => {
+    const order: string[] = [];
+    const service = mesh.service("job", { [hook]: async () => (await service.stop(), order.push(hook)) });
+    service.handle("Job", greeting);
+    await service.start();
+    await within(service.stop(), "stop");
+    expect(order).toEqual([hook]);
+  });
+
   it("opens nothing, where it comes before the start's first turn", async () => {
     let stopped: Promise<void> | undefined;
     const options = { name: "x", registry: memoryRegistry(), address: "127.0.0.1:0", env: false } as const;
@@ -75,6 +84,29 @@ it("run ends when the service, or its group, is stopped by whomever", async () =
   await group.stop();
   await within(all, "the group's run");
   expect(await mesh.registry.listServices()).toEqual([]);
+});
+
+it("a signal that comes while it is stopped by itself is the first one, which changes nothing", async () => {
+  const before = process.listenerCount("SIGTERM");
+  const order: string[] = [];
+  const stop = async (): Promise<void> => {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    order.push(`${process.listenerCount("SIGTERM") - before} handlers`);
+    process.emit("SIGTERM", "SIGTERM");
+  };
+  const service = mesh.service("own", { beforeStop: stop }).handle("Own", greeting);
+  const running = service.run();
+  await service.start();
+  await service.stop();
+  await within(running, "run");
+  const member = mesh.service("member", { beforeStop: stop }).handle("Member", greeting);
+  const group = createGroup(member);
+  const all = group.run();
+  await group.start();
+  await group.stop();
+  await within(all, "the group's run");
+  expect(order).toEqual(["1 handlers", "1 handlers"]);
+  expect(process.listenerCount("SIGTERM")).toBe(before);
 });
 
 it("run rejects after the stop, where a start fails that was to stop", async () => {

@@ -9,6 +9,7 @@ import type { Agent as HttpsAgent } from "node:https";
 import type { Clock, Timer } from "../../clock.ts";
 import { errors, fromUnknown, type MicroError } from "../../errors.ts";
 import { exitAmbient } from "../../internal/ambient.ts";
+import { leftOf } from "../../internal/left.ts";
 import { parseAddress } from "../../internal/net-address.ts";
 import type { Node } from "../../registry.ts";
 import type { ClientTlsOptions } from "../../tls.ts";
@@ -35,8 +36,9 @@ export interface PosterOptions {
 
 /** Most requests to one node whose outcome is open: Go answers when its handler is done. Those that are silent do not count. */
 const most = 32;
-/** Most that wait for their turn at one node. */
+/** Most that wait for their turn at one node, and most bytes of all that wait. */
 const room = 1024;
+const roomBytes = 64 << 20;
 /** Milliseconds after which a request that is silent is torn down: its peer has it, but each keeps a connection. */
 const abandon = 15_000;
 /** Below the idle limit of any peer, so that it is we who close. */
@@ -56,6 +58,8 @@ export class Poster {
   readonly #open = new Set<ClientRequest>();
   readonly #lanes = new Map<string, Lane>();
   #sending = 0;
+  /** Bytes that wait for their turn. */
+  #waiting = 0;
   #secure: { request: typeof httpRequest; agent: HttpsAgent } | undefined;
   #closed = false;
 
@@ -78,8 +82,11 @@ export class Poster {
     let lane = this.#lanes.get(node.id);
     if (lane === undefined) this.#lanes.set(node.id, (lane = { busy: 0, waiting: [] }));
     if (lane.busy < most) lane.busy++;
-    else if (lane.waiting.length < room) await new Promise<void>((resolve) => lane.waiting.push(resolve));
-    else return { kind: "held", error: errors.resourceExhausted(id, `${room} messages wait for ${node.id} already`) };
+    else if (lane.waiting.length < room && this.#waiting + body.length <= roomBytes) {
+      this.#waiting += body.length;
+      await new Promise<void>((resolve) => lane.waiting.push(resolve));
+      this.#waiting -= body.length;
+    } else return { kind: "held", error: errors.resourceExhausted(id, `too much waits for ${node.id} already`) };
     this.#sending++;
     const outcome = await this.#post(node, body);
     this.#sending--;
@@ -133,21 +140,35 @@ export class Poster {
           ? { kind: "lost", error: errors.connectionLost(id, detail, why) }
           : { kind: this.#closed ? "held" : "unsent", error: errors.unavailable(id, detail, why) };
       };
-      let timer: Timer;
-      const connected = (): void => {
-        sent = true;
-        clock.cancel(timer);
-        timer = clock.after(replyTimeout, () => {
-          resolve({ kind: "silent" });
-          timer = clock.after(abandon, () => request.destroy());
-        });
+      let timer: Timer | undefined;
+      const wait = (ms: number, then: () => void): void => {
+        if (timer !== undefined) clock.cancel(timer);
+        timer = clock.after(ms, then);
+      };
+      const silent = (): void => {
+        resolve({ kind: "silent" });
+        wait(abandon, () => request.destroy());
       };
       request.on("socket", (socket) => {
         // What is pending holds the process by itself, for as long as somebody waits.
         socket.unref();
+        let left = 0;
+        // What is long takes its time, as long as some of it leaves.
+        const leaves = (): void => {
+          if (leftOf(socket) === left) return void request.destroy(new Error("it does not read"));
+          left = leftOf(socket);
+          wait(replyTimeout, leaves);
+        };
+        const connected = (): void => {
+          sent = true;
+          left = leftOf(socket);
+          if (request.writableFinished) wait(replyTimeout, silent);
+          else wait(replyTimeout, leaves);
+        };
+        request.on("finish", () => wait(replyTimeout, silent));
         if (!socket.connecting) return connected();
         socket.once(options.agent === this.#agent ? "connect" : "secureConnect", connected);
-        timer = clock.after(dialTimeout, () => {
+        wait(dialTimeout, () => {
           resolve(dropped("no connection in time"));
           request.destroy();
         });
@@ -158,7 +179,7 @@ export class Poster {
       });
       request.on("error", (error) => resolve(dropped(error)));
       request.on("close", () => {
-        clock.cancel(timer);
+        if (timer !== undefined) clock.cancel(timer);
         this.#open.delete(request);
         resolve(dropped("closed"));
       });
