@@ -102,7 +102,7 @@ export class MicroError extends Error {
 
   constructor(init: MicroErrorInit) {
     // From plain JavaScript anything may come; the wire needs text.
-    const detail = typeof init.detail === "string" ? init.detail : textOf(init.detail ?? "");
+    const detail = textOf(init.detail ?? "");
     super(init.message ?? detail, init.cause === undefined ? undefined : { cause: init.cause });
     this.id = init.id ?? "";
     this.code = init.code ?? (init.status === undefined ? "INTERNAL" : codeOf(init.status));
@@ -155,6 +155,7 @@ export function fromUnknown(error: unknown, id = ""): MicroError {
 }
 
 function textOf(detail: unknown): string {
+  if (typeof detail === "string") return detail;
   try {
     return JSON.stringify(detail) ?? String(detail);
   } catch {
@@ -164,8 +165,10 @@ function textOf(detail: unknown): string {
 
 /** What was thrown and is no error: of an object its message, or what it is. The rest of it is nobody's to read, the headers of a request, say. */
 function describe(value: unknown): string {
-  if (typeof value !== "object" && typeof value !== "function") return String(value);
+  if (typeof value === "string") return value;
   try {
+    if (typeof value === "symbol") return value.toString();
+    if (Object(value) !== value) return `${value as number}`;
     const { message } = value as { message?: unknown };
     if (typeof message === "string" && message !== "") return message;
     return Object.prototype.toString.call(value);
