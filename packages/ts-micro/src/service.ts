@@ -192,8 +192,8 @@ export class MicroService {
   #stopping: Promise<void> | undefined;
   #stopped = false;
   #closing: Promise<void> | undefined;
-  /** While what the user gave runs: tells whether we are called from there. */
-  #given: AsyncLocalStorage<"start" | "stop"> | undefined;
+  /** While hooks run: tells from which we are called. */
+  #hooks: AsyncLocalStorage<Hooked> | undefined;
   #running = 0;
   #letGo!: () => void;
   /** A stop was asked for by what the start waits for. */
@@ -305,9 +305,9 @@ export class MicroService {
   }
 
   stop(): Promise<void> {
-    const from = this.#given?.getStore();
-    if (from === "start") this.#letGo();
-    if (from === "stop") return Promise.resolve();
+    // A hook that waits for the stop is not waited for by it.
+    const hook = this.#hooks?.getStore();
+    if (hook?.runs === true) hook.letGo();
     this.#ended.abort();
     this.#stopping ??= holding(this.#stop());
     return this.#stopping;
@@ -446,7 +446,9 @@ export class MicroService {
     if (parsed !== undefined && action !== undefined) await this.#startHooks([() => action(parsed)]);
     await this.#startHooks(list(beforeStart));
     if (this.#stopping !== undefined) return;
-    const engine = (this.#engine = await this.#makeEngine());
+    const engine = await this.#makeEngine();
+    if (this.#closing !== undefined) return;
+    this.#engine = engine;
     engine.options.logger.info(`Starting [service] ${this.name}`);
     if (this.#stopping !== undefined) engine.interrupt();
     for (const setup of this.#setup) await setup(engine);
@@ -456,17 +458,20 @@ export class MicroService {
 
   /** One after another, as long as it is not to stop. */
   async #startHooks(hooks: readonly Hook[]): Promise<void> {
-    for (const hook of hooks) if (this.#stopping === undefined) await this.#hook("start", hook);
+    for (const hook of hooks) if (this.#stopping === undefined) await this.#hook(hook, this.#letGo);
   }
 
-  async #hook(phase: "start" | "stop", hook: Hook): Promise<void> {
-    const given = (this.#given ??= new AsyncLocalStorage());
+  async #hook(hook: Hook, letGo: () => void): Promise<void> {
+    const hooks = (this.#hooks ??= new AsyncLocalStorage());
+    // What it leaves behind may call later.
+    const from = { runs: true, letGo };
     this.#running++;
     try {
-      await given.run(phase, hook);
+      await hooks.run(from, hook);
     } finally {
+      from.runs = false;
       // Or it would tax every await of the process for good (Node 20 and 22).
-      if (--this.#running === 0) given.disable();
+      if (--this.#running === 0) hooks.disable();
     }
   }
 
@@ -474,7 +479,8 @@ export class MicroService {
     this.#engine?.interrupt();
     await Promise.race([this.#starting?.catch(() => {}), this.#fromWithin]);
     const { beforeStop, afterStop } = this.options;
-    const step = (hook: Hook) => () => this.#hook("stop", hook);
+    const step = (hook: Hook) => () =>
+      new Promise<void>((resolve, reject) => void this.#hook(hook, resolve).then(resolve, reject));
     await inTurn([...list(beforeStop).map(step), () => this.#close(), ...list(afterStop).map(step)]);
   }
 
@@ -487,6 +493,12 @@ export class MicroService {
     ]);
     return this.#closing;
   }
+}
+
+/** The hook that code runs under. */
+interface Hooked {
+  runs: boolean;
+  readonly letGo: () => void;
 }
 
 /** The options that were really set. */

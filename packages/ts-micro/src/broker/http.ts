@@ -14,7 +14,7 @@ import { errors, type MicroError } from "../errors.ts";
 import type { Driver } from "../internal/driver.ts";
 import { hold, holding, release } from "../internal/hold.ts";
 import { advertiseAddress } from "../internal/net-address.ts";
-import { onAbort } from "../internal/on-abort.ts";
+import { abortable } from "../internal/abortable.ts";
 import type { Registry, ServiceRecord } from "../registry.ts";
 import type { ClientTlsOptions, TlsOptions } from "../tls.ts";
 import { Directory } from "./http/directory.ts";
@@ -155,7 +155,9 @@ class Http implements HttpBroker {
     this.#check();
     const signal = options?.signal;
     if (signal?.aborted === true) throw abortReason(signal, id);
-    await holding(abortable(this.#publisher.publish(topic, message), signal));
+    const sent = this.#publisher.publish(topic, message);
+    // What was sent cannot be called back.
+    await holding(signal === undefined ? sent : abortable(sent, signal, () => abortReason(signal, id)));
   }
 
   async subscribe(
@@ -280,13 +282,4 @@ class Http implements HttpBroker {
   #check(): void {
     if (this.#closing !== undefined) throw errors.invalidState(id, "the broker is closed");
   }
-}
-
-/** `work`, left alone when `signal` aborts: what was sent cannot be called back. */
-function abortable(work: Promise<void>, signal: AbortSignal | undefined): Promise<void> {
-  if (signal === undefined) return work;
-  return new Promise((resolve, reject) => {
-    const unlink = onAbort(signal, () => reject(abortReason(signal, id)));
-    void work.then(resolve, reject).finally(unlink);
-  });
 }

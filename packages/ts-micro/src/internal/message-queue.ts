@@ -42,6 +42,11 @@ export class MessageQueue {
     return this.#items.length - this.#next;
   }
 
+  /** Bytes beyond those that make it full: a message may be longer. */
+  get excess(): number {
+    return Math.max(0, this.#held - this.#bytes);
+  }
+
   get full(): boolean {
     return this.#full;
   }

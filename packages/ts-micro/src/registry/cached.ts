@@ -32,8 +32,8 @@ export interface CachedRegistryOptions {
 /**
  * Remembers lookups of `inner`: one lookup at a time per service, one supervised watch per service looked up, so that changes show at once.
  * While the registry is unreachable what is known goes on being served, and new names fail with REGISTRY_UNAVAILABLE. That there is none is
- * never remembered; a lookup that is to be `complete` asks `inner` each time. Mirrors v4:registry/cache/cache.go (wire spec §5.3). `start`
- * starts `inner` too; `close` leaves it open.
+ * never remembered; a lookup that is to be `complete` asks `inner`, or joins one that does. Mirrors v4:registry/cache/cache.go (wire spec
+ * §5.3). `start` starts `inner` too; `close` leaves it open.
  */
 export function cachedRegistry(inner: Registry, options: CachedRegistryOptions = {}): CachedRegistry {
   return new Cached(inner, options);
@@ -45,6 +45,8 @@ class Cached implements CachedRegistry {
   readonly #clock: Clock;
   readonly #ttl: number;
   readonly #maxNames: number;
+  /** Forgotten ones that somebody still waits for. */
+  readonly #leaving = new Set<CachedService>();
   readonly #services = new Map<string, CachedService>();
   readonly #listeners = new Set<(name: string) => void>();
   readonly #end = new AbortController();
@@ -116,7 +118,7 @@ class Cached implements CachedRegistry {
     this.#closed = true;
     this.#end.abort();
     this.#listeners.clear();
-    const services = [...this.#services.values()];
+    const services = [...this.#services.values(), ...this.#leaving];
     this.#services.clear();
     await Promise.all(services.map((service) => service.close()));
   }
@@ -154,7 +156,9 @@ class Cached implements CachedRegistry {
     for (const service of services) if (oldest === undefined || service.used < oldest.used) oldest = service;
     if (oldest === undefined) return;
     this.#services.delete(oldest.name);
-    oldest.forget();
+    const leaving = oldest;
+    this.#leaving.add(leaving);
+    void leaving.forget().finally(() => this.#leaving.delete(leaving));
   }
 
   #check(): void {

@@ -162,7 +162,7 @@ class Multi implements MultiRegistry {
         signal,
       );
     } catch (error) {
-      // The caller knows that it failed: nothing happens behind its back.
+      // The caller knows that it failed: nothing more is tried behind its back.
       for (const member of this.#members) member.giveUp(change);
       throw this.#failed(error);
     }

@@ -1,8 +1,10 @@
 /** What links and peers do to gRPC: each call settles once, nothing grows, nothing is left (lessons: RT9 to RT13). */
 import { channel } from "node:diagnostics_channel";
-import { constants, type ServerHttp2Stream } from "node:http2";
+import { constants, type ClientHttp2Stream, type ServerHttp2Stream } from "node:http2";
 import { connect, type AddressInfo } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { gzipSync } from "node:zlib";
 import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Greeter } from "../../../../interop/proto/gen/greeter_pb.ts";
@@ -31,6 +33,9 @@ import {
 } from "./grpc-bare.ts";
 
 beforeAll(() => grpc().loadClient?.());
+
+setFlagsFromString("--expose-gc");
+const collect = runInNewContext("gc") as () => void;
 
 afterEach(async () => {
   for (const close of closing.splice(0).toReversed()) await close();
@@ -301,6 +306,7 @@ describe("a server of ours", () => {
   it.each([
     ["unary calls, whole messages that have no end", "/test.Test/Echo", packed],
     ["streams, messages that are not whole", "/test.Test/Idle", frame(Buffer.alloc(large)).subarray(0, large)],
+    ["streams, long messages that nobody reads", "/test.Test/Idle", frame(Buffer.alloc(large))],
   ])("keeps no more than 256 MiB of %s", { timeout: 60_000 }, async (_what, path, body) => {
     const ours = await served();
     for (let round = 0; round < 2; round++) {
@@ -315,7 +321,7 @@ describe("a server of ours", () => {
       await within(Promise.all(Array.from({ length: 60 }, keep)), "all are written");
       await within(new Promise((resolve) => session.ping(() => resolve(undefined))), "a ping");
       expect(refused).toBe(0);
-      for (let n = 0; n < 10; n++) void keep();
+      for (let n = 0; n < 40; n++) void keep();
       await eventually(() => refused > 0, "some are refused");
       session.destroy();
       expect(await outcome(dial(ours.address).unary(head("Test.Echo"), nothing))).toBe("ok");
@@ -325,17 +331,25 @@ describe("a server of ours", () => {
 
   it("keeps compressed messages of streams as they came, and none of those that were reset", async () => {
     const ours = await served();
-    const session = await raw(ours.address);
-    const before = process.memoryUsage().arrayBuffers;
-    const kept = (): number => (process.memoryUsage().arrayBuffers - before) / (1 << 20);
-    const messages = Buffer.concat(Array.from({ length: 8 }, () => packed));
-    for (let n = 1; n <= 40; n++) {
+    const session = await raw(ours.address, { maxSessionMemory: 1024 });
+    const used = (): number => (collect(), process.memoryUsage().arrayBuffers / (1 << 20));
+    const before = used();
+    const kept = (): number => used() - before;
+    const busy = async (body: Buffer): Promise<ClientHttp2Stream> => {
       const stream = session.request({ ...requestHeaders, ":path": "/test.Test/Deaf", "grpc-encoding": "gzip" });
-      stream.on("error", () => {}).write(messages);
-      await eventually(() => ours.running() === n, "it runs");
-      if (n % 2 === 0) stream.close(constants.NGHTTP2_CANCEL);
-    }
+      await new Promise((resolve) => stream.on("error", () => {}).write(body, resolve));
+      return stream;
+    };
+    for (let n = 0; n < 40; n++) await busy(Buffer.concat(Array.from({ length: 8 }, () => packed)));
+    await eventually(() => ours.running() === 40, "they run");
     expect(kept()).toBeLessThan(64);
+    // 1 MiB each: what is read until nobody reads it.
+    const messages = Buffer.concat(Array.from({ length: 16 }, () => frame(Buffer.alloc(64 << 10))));
+    const streams = await Promise.all(Array.from({ length: 100 }, () => busy(messages)));
+    await eventually(() => kept() > 90, "their messages are kept");
+    for (const stream of streams) stream.close(constants.NGHTTP2_CANCEL);
+    await eventually(() => kept() < 64, "they are let go");
+    expect(ours.running()).toBe(140);
     const cut = session.request({ ...requestHeaders, ":path": "/test.Test/Count", "grpc-encoding": "gzip" });
     const status = new Promise((resolve) => cut.on("response", (got) => resolve(got["grpc-status"])));
     cut.on("error", () => {}).end(Buffer.concat([packed, frame(Buffer.from("no gzip"), 1)]));

@@ -368,6 +368,20 @@ describe("cached registry", () => {
     await small.close();
   });
 
+  it("who waits for a name that was forgotten hears of the cache's end", async () => {
+    const clock = virtualClock();
+    const inner = memoryRegistry({ clock });
+    const cached = cachedRegistry(
+      Object.assign(Object.create(inner) as Registry, { getService: () => new Promise(() => {}) }),
+      { clock, maxNames: 1 },
+    );
+    const waiting = ["a", "b"].map((name) => cached.getService(name).catch(({ code }: { code: string }) => code));
+    await clock.advance(0);
+    await cached.close();
+    expect(await Promise.all(waiting)).toEqual(["INVALID_STATE", "INVALID_STATE"]);
+    await inner.close();
+  });
+
   it("a caller that gives up leaves the lookup to the others, and one that comes later gets an answer", async () => {
     for (let turns = 0; turns < 12; turns++) {
       const link = new Link(memoryRegistry({ services: [greeter("a")] }));

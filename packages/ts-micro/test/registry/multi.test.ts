@@ -379,6 +379,26 @@ describe("multi registry", () => {
     expect(clock.pending()).toBe(0);
   });
 
+  it("tries a change no more that its caller has given up, though a registry fails with it later", async () => {
+    const clock = virtualClock();
+    const world = memoryWorld();
+    const hanging = new Gated("hanging", memoryRegistry({ world, clock }));
+    hanging.gate = new Promise(() => {});
+    const multi = multiRegistry([hanging], { clock });
+    const over = new AbortController();
+    const registered = multi
+      .register(greeter("a", "1"), { signal: over.signal })
+      .catch((error: MicroError) => error.code);
+    await clock.advance(5000);
+    over.abort();
+    expect(await registered).toBe("CANCELLED");
+    await clock.advance(6000);
+    hanging.gate = Promise.resolve();
+    await clock.advance(60_000);
+    expect(hanging.registrations).toBe(1);
+    await multi.close();
+  });
+
   it("waits for no registry longer than 10 s", async () => {
     const { clock, local, mdns } = pair();
     const multi = multiRegistry([local, mdns], { clock });

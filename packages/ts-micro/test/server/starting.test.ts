@@ -52,14 +52,42 @@ describe("a stop that a hook of the start waits for", () => {
     expect(await mesh.registry.getService("job")).toEqual([]);
   });
 
-  it.each(["beforeStop", "afterStop"] as const)("or one of %s does is over at once", async (hook) => {
-    const order: string[] = [];
-    const service = mesh.service("job", { [hook]: async () => (await service.stop(), order.push(hook)) });
-    service.handle("Job", greeting);
-    await service.start();
-    await within(service.stop(), "stop");
-    expect(order).toEqual([hook]);
-  });
+  it.each(["beforeStop", "afterStop"] as const)(
+    "or one of %s does is not waited for, and told when all is over",
+    async (hook) => {
+      const order: string[] = [];
+      const service = mesh.service("job", {
+        [hook]: async () => {
+          await service.stop();
+          order.push(`${hook} goes on, registered: ${(await mesh.registry.getService("job")).length}`);
+        },
+      });
+      service.handle("Job", greeting);
+      await service.start();
+      await within(service.stop(), "stop");
+      await eventually(() => order.length === 1, "the hook goes on");
+      expect(order).toEqual([`${hook} goes on, registered: 0`]);
+    },
+  );
+
+  it.each([1, 4, 8, 15, 50])(
+    "comes from what a hook left behind, %i turns later: nothing listens then",
+    async (turns) => {
+      let stopped: Promise<void> | undefined;
+      const later = async (): Promise<void> => {
+        for (let n = 0; n < turns; n++) await Promise.resolve();
+        stopped = service.stop();
+      };
+      const options = { name: "x", registry: memoryRegistry(), address: "127.0.0.1:0", env: false, settle: 0 } as const;
+      const service: Service = createService({ ...options, logLevel: "fatal", beforeStart: () => void later() });
+      service.handle("X", greeting);
+      await service.start();
+      await eventually(() => stopped !== undefined, "it is told to stop");
+      await within(stopped as Promise<void>, "the stop");
+      const { address } = service.server;
+      if (address !== "") await expect(fetch(`http://${address}/health`)).rejects.toThrow("fetch failed");
+    },
+  );
 
   it("opens nothing, where it comes before the start's first turn", async () => {
     let stopped: Promise<void> | undefined;

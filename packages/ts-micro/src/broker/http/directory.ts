@@ -1,8 +1,9 @@
-import type { Clock } from "../../clock.ts";
+import { sleep, type Clock } from "../../clock.ts";
 import { errors, fromUnknown, type MicroError } from "../../errors.ts";
+import { abortable } from "../../internal/abortable.ts";
 import { supervise, type Supervised } from "../../internal/supervise.ts";
 import type { Node, Registry, RegistryEvent, ServiceRecord, Watcher } from "../../registry.ts";
-import { broadcast, serviceName } from "./names.ts";
+import { broadcast, registryLimit, serviceName } from "./names.ts";
 
 /** The nodes of one topic: those that each get a message, and the queues of which one does. */
 export interface Audience {
@@ -14,9 +15,7 @@ const nobody: Audience = { everybody: [], queues: new Map() };
 
 /** Milliseconds after which a look-up is made again behind the scenes, in case the watch missed something. */
 const resync = 60_000;
-/** Milliseconds that a look-up may take: more than each of several registries may keep the others waiting. */
-const limit = 12_000;
-/** For how long a look-up counts while there is no watch. */
+/** For how long (ms) a look-up counts while there is no watch, and who knows something waits for one. */
 const unwatched = 1000;
 
 /** Who listens to what, from the registry: looked up once, then watched. */
@@ -32,6 +31,7 @@ export class Directory {
   /** Changes seen while a look-up runs, which may be older than they. */
   #seen: RegistryEvent[] | undefined;
   #loadedAt = -Infinity;
+  #triedAt = -Infinity;
 
   constructor(registry: Registry, clock: Clock) {
     this.#registry = registry;
@@ -45,10 +45,9 @@ export class Directory {
     if (this.#task?.state === "up") {
       if (age > resync) void this.#load().catch(() => {});
     } else if (age > unwatched) {
-      await this.#load().catch((error: unknown) => {
-        // What was known goes on being used while the registry is away.
-        if (this.#loadedAt === -Infinity) throw error;
-      });
+      // What was known goes on being used while the registry is away.
+      if (this.#loadedAt === -Infinity) await this.#load();
+      else if (this.#loading === undefined && this.#clock.now() - this.#triedAt > unwatched) await this.#renewed();
     }
     return (this.#topics ??= this.#index()).get(topic) ?? nobody;
   }
@@ -104,6 +103,14 @@ export class Directory {
     );
   }
 
+  /** Resolves when it is known anew, or the registry takes too long. */
+  async #renewed(): Promise<void> {
+    const done = new AbortController();
+    const known = this.#load().catch(() => {});
+    await Promise.race([known, sleep(this.#clock, unwatched, done.signal)]);
+    done.abort();
+  }
+
   /** One look-up at a time; `fresh` asks for one that begins now. */
   async #load(fresh = false): Promise<void> {
     if (fresh) await this.#loading?.catch(() => {});
@@ -114,10 +121,13 @@ export class Directory {
   async #lookUp(): Promise<void> {
     const seen: RegistryEvent[] = (this.#seen = []);
     const late = new AbortController();
-    const timer = this.#clock.after(limit, () => late.abort(errors.timeout(serviceName, "look-up took too long")));
+    const timer = this.#clock.after(registryLimit, () =>
+      late.abort(errors.timeout(serviceName, "look-up took too long")),
+    );
     try {
       // All topics are nodes of this one service: the first registry to have one says nothing of the others' topics.
-      const records = await this.#registry.getService(serviceName, { signal: late.signal, complete: true });
+      const asked = this.#registry.getService(serviceName, { signal: late.signal, complete: true });
+      const records = await abortable(asked, late.signal, () => late.signal.reason);
       this.#nodes = new Map();
       this.#topics = undefined;
       for (const record of records) this.#upsert(record);
@@ -129,6 +139,7 @@ export class Directory {
       throw failure(error);
     } finally {
       this.#clock.cancel(timer);
+      this.#triedAt = this.#clock.now();
       if (this.#seen === seen) this.#seen = undefined;
     }
   }

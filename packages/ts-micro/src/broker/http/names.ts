@@ -10,6 +10,8 @@ export const broadcast = "ff.http.broadcast";
 /** Id of the errors that the endpoint answers, as Go writes it. */
 export const goId = "go.micro.broker";
 export const id = "ts.micro.broker.http";
+/** Milliseconds that a registry may take: more than each of several may keep the others waiting. */
+export const registryLimit = 12_000;
 /** Metadata of ours on nodes that advertise loopback: whose loopback it is. */
 const hostKey = "host";
 

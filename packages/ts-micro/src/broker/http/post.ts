@@ -41,6 +41,11 @@ const room = 1024;
 const roomBytes = 64 << 20;
 /** Milliseconds after which a request that is silent is torn down: its peer has it, but each keeps a connection. */
 const abandon = 15_000;
+/**
+ * Milliseconds in which some of a long message has to leave. The kernel tells of a third of its buffer at a time: that may be a megabyte, which
+ * a slow reader takes a while to read.
+ */
+const stalled = 60_000;
 /** Below the idle limit of any peer, so that it is we who close. */
 const idle = 30_000;
 
@@ -58,8 +63,9 @@ export class Poster {
   readonly #open = new Set<ClientRequest>();
   readonly #lanes = new Map<string, Lane>();
   #sending = 0;
-  /** Bytes that wait for their turn. */
-  #waiting = 0;
+  /** What waits for its turn, by how many nodes' lanes it stands in. */
+  readonly #waiting = new Map<Buffer, number>();
+  #waitingBytes = 0;
   #secure: { request: typeof httpRequest; agent: HttpsAgent } | undefined;
   #closed = false;
 
@@ -82,10 +88,10 @@ export class Poster {
     let lane = this.#lanes.get(node.id);
     if (lane === undefined) this.#lanes.set(node.id, (lane = { busy: 0, waiting: [] }));
     if (lane.busy < most) lane.busy++;
-    else if (lane.waiting.length < room && this.#waiting + body.length <= roomBytes) {
-      this.#waiting += body.length;
+    else if (lane.waiting.length < room && (this.#waiting.has(body) || this.#waitingBytes + body.length <= roomBytes)) {
+      this.#keeps(body, 1);
       await new Promise<void>((resolve) => lane.waiting.push(resolve));
-      this.#waiting -= body.length;
+      this.#keeps(body, -1);
     } else return { kind: "held", error: errors.resourceExhausted(id, `too much waits for ${node.id} already`) };
     this.#sending++;
     const outcome = await this.#post(node, body);
@@ -94,6 +100,14 @@ export class Poster {
     if (next !== undefined) next();
     else if (--lane.busy === 0) this.#lanes.delete(node.id);
     return outcome;
+  }
+
+  #keeps(body: Buffer, more: 1 | -1): void {
+    const before = this.#waiting.get(body) ?? 0;
+    if (before + more === 0) this.#waiting.delete(body);
+    else this.#waiting.set(body, before + more);
+    if (before === 0) this.#waitingBytes += body.length;
+    else if (before + more === 0) this.#waitingBytes -= body.length;
   }
 
   async #post(node: Node, body: Buffer): Promise<Outcome> {
@@ -157,13 +171,13 @@ export class Poster {
         const leaves = (): void => {
           if (leftOf(socket) === left) return void request.destroy(new Error("it does not read"));
           left = leftOf(socket);
-          wait(replyTimeout, leaves);
+          wait(stalled, leaves);
         };
         const connected = (): void => {
           sent = true;
           left = leftOf(socket);
           if (request.writableFinished) wait(replyTimeout, silent);
-          else wait(replyTimeout, leaves);
+          else wait(stalled, leaves);
         };
         request.on("finish", () => wait(replyTimeout, silent));
         if (!socket.connecting) return connected();

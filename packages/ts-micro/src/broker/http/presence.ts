@@ -3,13 +3,12 @@ import { errors, fromUnknown, type MicroError } from "../../errors.ts";
 import { exitAmbient } from "../../internal/ambient.ts";
 import { backoff } from "../../internal/backoff.ts";
 import type { Registry, ServiceRecord } from "../../registry.ts";
-import { id } from "./names.ts";
+import { id, registryLimit } from "./names.ts";
 
 /** TTL and interval of Go (wire spec §6.3), in milliseconds. */
 const ttl = 60_000;
 const interval = 30_000;
-/** Milliseconds that it may take to register, and to deregister. */
-const limit = 10_000;
+/** Milliseconds that it may take to deregister. */
 const leaveLimit = 3000;
 
 /**
@@ -95,7 +94,7 @@ export class Presence {
         if (!this.#records.has(record)) await this.#deregister(record);
       } catch (error) {
         failure = fromUnknown(error, id);
-        // The others would wait for the same time limit.
+        // The others would wait for the same time.
         if (failure.code === "REGISTRY_UNAVAILABLE") return failure;
       }
     }
@@ -108,7 +107,7 @@ export class Presence {
   }
 
   #register(record: ServiceRecord): Promise<void> {
-    return this.#bounded(limit, (signal) => this.#registry.register(record, { ttl, signal }));
+    return this.#bounded(registryLimit, (signal) => this.#registry.register(record, { ttl, signal }));
   }
 
   #deregister(record: ServiceRecord): Promise<void> {

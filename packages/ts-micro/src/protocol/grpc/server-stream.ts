@@ -19,10 +19,10 @@ export class ServerStream implements RawStream, Http2Events {
   readonly #inbound: MessageQueue;
   /** Undefined when nothing more is read. */
   #reader: FrameReader | undefined;
-  /** Compressed ones wait as they came, which is what the stream's window bounds. */
+  /** Compressed ones wait as they came, which may be a thousandth of what they are. */
   readonly #packed: WeakSet<Uint8Array> | undefined;
   readonly #room = new Room();
-  /** Bytes of a message that is not complete. */
+  /** Bytes of a message that is not complete, and of long ones that nobody has read. */
   #held = 0;
   #sent = false;
   #ended = false;
@@ -78,6 +78,7 @@ export class ServerStream implements RawStream, Http2Events {
 
   read(): Promise<Uint8Array | undefined> {
     const message = this.#inbound.read();
+    if (this.#held > 0) this.#keep();
     return this.#packed === undefined ? message : message.then((body) => this.#unpacked(body));
   }
 
@@ -91,16 +92,14 @@ export class ServerStream implements RawStream, Http2Events {
     if (reader === undefined) return;
     try {
       reader.push(chunk);
-      const grown = reader.held - this.#held;
-      this.#held += grown;
-      if (!this.#arriving.hold(grown)) throw tooMuch();
+      if (!this.#keep()) throw tooMuch();
     } catch (error) {
       this.#broken(fromUnknown(error, serverId));
     }
   }
 
   ended(): void {
-    if (this.#held === 0) return this.#inbound.end();
+    if (this.#reader?.held === 0) return this.#inbound.end();
     this.#inbound.end(errors.badRequest(serverId, `${this.#call.head.endpoint}: a message is cut off`));
   }
 
@@ -111,10 +110,10 @@ export class ServerStream implements RawStream, Http2Events {
   closed(how: Http2End): void {
     if (this.#over !== undefined) return;
     const error = (this.#over = goneError(how));
-    this.#drop();
     this.#room.close(error);
     if (how === "reset") this.#inbound.abort(error);
     else this.#inbound.end(error);
+    this.#drop();
     this.#call.cancellation.cancel(error);
   }
 
@@ -136,20 +135,25 @@ export class ServerStream implements RawStream, Http2Events {
     this.cancel(failure);
   }
 
+  #keep(): boolean {
+    const grown = (this.#reader?.held ?? 0) + this.#inbound.excess - this.#held;
+    this.#held += grown;
+    return this.#arriving.hold(grown);
+  }
+
   /** A message that is not complete will not be. */
   #drop(): void {
     this.#reader = undefined;
-    this.#arriving.hold(-this.#held);
-    this.#held = 0;
+    this.#keep();
   }
 
   /** Tells the client how it ended. */
   #finish(error: MicroError | undefined): void {
     if (this.#over !== undefined) return;
     this.#over = error ?? errors.invalidState(serverId, "the stream is over");
-    this.#drop();
     this.#room.close(this.#over);
     this.#inbound.abort(this.#over);
+    this.#drop();
     const { exchange } = this.#call;
     if (this.#sent) exchange.end(undefined, replyTrailers(this.#call.response, error));
     else sayEnd(exchange, this.#call.response, error);

@@ -1,5 +1,6 @@
 import type { Clock } from "../../clock.ts";
 import { errors, type MicroError } from "../../errors.ts";
+import { abortable } from "../../internal/abortable.ts";
 import { exitAmbient } from "../../internal/ambient.ts";
 import { applyEvent } from "../common/record-table.ts";
 import { cloneRecord, sameRecord } from "../common/records.ts";
@@ -97,9 +98,10 @@ export class CachedService {
     }
   }
 
-  /** No longer followed; who waits still gets an answer. */
-  forget(): void {
+  /** No longer followed; resolves when those who still wait have their answer. */
+  async forget(): Promise<void> {
     void this.#watch.close();
+    await Promise.allSettled([...this.#lookups.values()].map(({ answer }) => answer));
   }
 
   async close(): Promise<void> {
@@ -121,7 +123,7 @@ export class CachedService {
     const { signal } = control;
     const edition = this.#edition;
     try {
-      const records = await abortable(this.#inner.getService(this.name, { signal, complete }), signal);
+      const records = await abortable(this.#inner.getService(this.name, { signal, complete }), signal, unwanted);
       // What came by the watch meanwhile is newer; it may stand on less than all.
       if (edition === this.#edition) this.#set(records);
       return complete ? records : (this.#records ?? records);
@@ -182,20 +184,12 @@ function has(records: readonly ServiceRecord[], record: ServiceRecord): boolean 
   return records.some((other) => sameRecord(other, record));
 }
 
+const unwanted = (): MicroError => errors.cancelled("registry", "nobody waits for the answer");
+
 function deepFreeze<T>(value: T): T {
   if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value);
     Object.values(value).forEach(deepFreeze);
   }
   return value;
-}
-
-/** `work`, but over when `signal` aborts, even if the registry does not look at it. */
-function abortable<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => reject(errors.cancelled("registry", "nobody waits for the answer"));
-    work.then(resolve, reject);
-    if (signal.aborted) stop();
-    else signal.addEventListener("abort", stop, { once: true });
-  });
 }

@@ -33,6 +33,7 @@ export class Member {
   readonly #degraded: (name: string, error: MicroError) => void;
   /** By what was asked of it. */
   readonly #failures = new Map<string, MicroError>();
+  readonly #givenUp = new WeakSet<Change>();
   readonly #missed = new Map<string, { readonly change: Change; readonly until: number }>();
   readonly #busy = new Map<string, Promise<void>>();
   #retries: Supervised<void> | undefined;
@@ -73,7 +74,7 @@ export class Member {
         await this.#apply(change, signal);
       } catch (error) {
         const why = fromUnknown(error, this.registry.name);
-        if (passing(why)) this.#miss(key, change, before?.until);
+        if (passing(why) && !this.#givenUp.has(change)) this.#miss(key, change, before?.until);
         throw why;
       }
     });
@@ -81,6 +82,7 @@ export class Member {
 
   /** A change that need not be made any more. */
   giveUp(change: Change): void {
+    this.#givenUp.add(change);
     this.#missed.delete(keyOf(change));
   }
 

@@ -118,3 +118,34 @@ it("a change that does not tell its nodes is looked up; where that fails, again"
   await clock.advance(200);
   expect(ids(await found.audience("news"))).toEqual(["come"]);
 });
+
+it("a registry that hangs holds up no publish whose audience is known for longer than a second", async () => {
+  const clock = virtualClock();
+  const inner = memoryRegistry({ clock });
+  let hangs = false;
+  let asked = 0;
+  const registry = memory(clock, {
+    getService: (...args) => (asked++, hangs ? new Promise(() => {}) : inner.getService(...args)),
+    watch: () => {
+      throw errors.unsupported("test", "no watch");
+    },
+  });
+  closing.push(() => inner.close());
+  const found = directory(registry, clock);
+  await announce(inner, "news", "10.0.0.2:1", { id: "known" });
+  expect(ids(await found.audience("news"))).toEqual(["known"]);
+  hangs = true;
+  await clock.advance(2000);
+  const before = asked;
+  const first = found.audience("news");
+  const second = found.audience("news");
+  await clock.advance(1000);
+  expect([ids(await first), ids(await second)]).toEqual([["known"], ["known"]]);
+  expect(asked).toBe(before + 1);
+  // The look-up is over in the end, whatever the registry makes of its signal.
+  await clock.advance(12_000);
+  hangs = false;
+  await announce(inner, "news", "10.0.0.3:1", { id: "new" });
+  await clock.advance(2000);
+  expect(ids(await found.audience("news"))).toEqual(["known", "new"]);
+});
