@@ -298,7 +298,7 @@ export class MicroService {
   }
 
   start(): Promise<void> {
-    if (this.#starting === undefined && this.#stopping !== undefined)
+    if (this.#stopping !== undefined && (this.#starting === undefined || this.#stopped))
       return Promise.reject(errors.invalidState(this.name, "a service that was stopped does not start again"));
     this.#starting ??= holding(this.#begin());
     return this.#starting;

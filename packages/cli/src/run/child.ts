@@ -1,3 +1,4 @@
+import { realpathSync } from "node:fs";
 import { type ChildProcess, spawn } from "node:child_process";
 import { extname } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -80,9 +81,9 @@ export class Child {
   }
 
   #loads(file: string): void {
-    if (!file.startsWith("file:")) return void this.loaded.add(file);
     try {
-      this.loaded.add(fileURLToPath(file));
+      // By its real path: loaders may name it by a link.
+      this.loaded.add(realpathSync(file.startsWith("file:") ? fileURLToPath(file) : file));
     } catch {
       // No file of this system.
     }

@@ -1,6 +1,11 @@
-/** What was thrown as a field of a log record. Of what is no error the message says all: a request or a response that is thrown holds its headers. */
-export function thrown(cause: unknown): { readonly error?: Error } {
-  return cause instanceof Error ? { error: cause } : {};
+/**
+ * What was thrown as a field of a log record: an error, or of a literal what is no object itself. Of other objects the message says all: a
+ * request or a response that is thrown holds its headers.
+ */
+export function thrown(cause: unknown): { readonly error?: Error; readonly thrown?: object } {
+  if (cause instanceof Error) return { error: cause };
+  if (typeof cause !== "object" || cause === null || Object.getPrototypeOf(cause) !== Object.prototype) return {};
+  return { thrown: Object.fromEntries(Object.entries(cause).filter(([, value]) => Object(value) !== value)) };
 }
 
 const seen = new WeakSet<object>();

@@ -258,6 +258,7 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
 
   #unencodable(name: string, error: unknown): MicroError {
     const detail = `${name}: the reply cannot be encoded: ${fromUnknown(error).detail}`;
+    this.#options.log.error(detail, { endpoint: name, ...thrown(error) });
     return errors.internal(this.#options.service, detail, error);
   }
 

@@ -204,7 +204,7 @@ export class ServerEngine {
     else await Promise.race([drained, sleep(clock, drain, late.signal)]);
     late.abort();
     if (this.#underWay > 0)
-      logger.warn(`${name}: ${this.#underWay} calls are cut off after ${Math.round(clock.now() - began)} ms`);
+      logger.warn(`${name}: ${this.#underWay} under way are cut off after ${Math.round(clock.now() - began)} ms`);
     await this.#closeAll();
     logger.info(`Server [${name}] stopped`);
   }

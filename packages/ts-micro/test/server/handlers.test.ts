@@ -154,6 +154,19 @@ describe("a handler", () => {
     expect(await failure(remote.many()[Symbol.asyncIterator]().next())).toMatchObject(shape);
   });
 
+  it("whose reply cannot be encoded is logged", async () => {
+    const circle: Record<string, unknown> = {};
+    circle["self"] = circle;
+    await mesh
+      .service("circle")
+      .handle("Circle", { one: () => circle })
+      .start();
+    expect(await failure(mesh.client().call("circle", "Circle.One"))).toMatchObject({ code: "INTERNAL" });
+    expect(mesh.logger.records.filter(({ level }) => level === "error")).toMatchObject([
+      { message: expect.stringContaining("Circle.One: the reply cannot be encoded") as string },
+    ]);
+  });
+
   it("may throw errors whose text is none: their code arrives", async () => {
     const service = mesh.service("js").handle("Js", {
       bare: () => {
@@ -276,11 +289,11 @@ it("a handler's fault is logged with its stack, of a call and of each kind of st
 
 it.each(["handler", "subscriber"])("of what a %s throws and is no error no field is logged, or told", async (who) => {
   const logger = memoryLogger();
-  const request: Record<string, unknown> = { _header: "Authorization: Bearer SECRET" };
+  const request = Object.assign(Object.create({}) as Record<string, unknown>, { _header: "Bearer SECRET" });
   request["socket"] = { request };
   const fail = async (): Promise<object> => {
     await Promise.resolve();
-    throw who === "handler" ? request : { config: { headers: "SECRET" } };
+    throw who === "handler" ? request : { code: 7, config: { headers: "SECRET" } };
   };
   const odd = mesh.service("odd", { logger }).handle("Odd", { call: fail }).subscribe("odd", fail);
   await odd.start();
@@ -289,5 +302,5 @@ it.each(["handler", "subscriber"])("of what a %s throws and is no error no field
   await mesh.advance(1);
   const record = logger.records.find(({ level }) => level === "error");
   expect(record?.message).toContain("failed: [object Object]");
-  expect(record?.fields).toEqual(who === "handler" ? { endpoint: "Odd.Call" } : { topic: "odd" });
+  expect(record?.fields).toEqual(who === "handler" ? { endpoint: "Odd.Call" } : { topic: "odd", thrown: { code: 7 } });
 });

@@ -31,7 +31,7 @@ describe("a stop that a hook of the start waits for", () => {
     });
     service.handle("Job", greeting).init({ argv: [] });
     await within(service.run(), "run");
-    await within(service.start(), "start");
+    await expect(service.start()).rejects.toMatchObject({ code: "INVALID_STATE" });
     expect(order).toEqual(["after stop", "stopped"]);
     expect(await mesh.registry.getService("job")).toEqual([]);
   });
