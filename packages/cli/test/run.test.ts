@@ -165,7 +165,7 @@ describe("micro run", () => {
       ["loop", "loop"],
     ] as const)
       symlinkSync(to, join(folder, path));
-    write("main.mts", `import "./lib/a.${kind}";${service("one")}`);
+    write("main.mts", `import "./lib/a.mjs";${service("one")}`);
     const run = micro("run", "main.mts");
     await run.says("one runs");
     symlinkSync("late.mjs", join(folder, "late.mjs"));
@@ -176,20 +176,23 @@ describe("micro run", () => {
     expect(await run.ended).toMatchObject({ code: 0, stderr: "micro: lib/a.mjs changed: restarting\n" });
   });
 
-  it.each(["mjs", "mts"])("restarts for what it has loaded through a link to a folder, a .%s file", async (kind) => {
-    const shared = join(scratch.path, `shared-${serial}`);
-    mkdirSync(shared);
-    writeFileSync(join(shared, `a.${kind}`), "");
-    symlinkSync(shared, join(folder, "lib"));
-    write("main.mts", `import "./lib/a.mjs";${service("one")}`);
-    const run = micro("run", "main.mts");
-    await run.says("one runs");
-    write(`lib/a.${kind}`, "export {};");
-    await run.says(`shared-${serial}/a.${kind} changed: restarting`, "stderr");
-    await run.says("one runs", "stdout", 2);
-    run.child.kill("SIGTERM");
-    expect((await run.ended).code).toBe(0);
-  });
+  it.each(["mjs", "mts", "ts"])(
+    "restarts for what it has loaded through a link to a folder, a .%s file",
+    async (kind) => {
+      const shared = join(scratch.path, `shared-${serial}`);
+      mkdirSync(shared);
+      writeFileSync(join(shared, `a.${kind}`), "");
+      symlinkSync(shared, join(folder, "lib"));
+      write("main.mts", `import "./lib/a.${kind}";${service("one")}`);
+      const run = micro("run", "main.mts");
+      await run.says("one runs");
+      write(`lib/a.${kind}`, "export {};");
+      await run.says(`shared-${serial}/a.${kind} changed: restarting`, "stderr");
+      await run.says("one runs", "stdout", 2);
+      run.child.kill("SIGTERM");
+      expect((await run.ended).code).toBe(0);
+    },
+  );
 
   it("starts a service again that crashes, a little later each time", async () => {
     write(

@@ -85,7 +85,8 @@ describe("a stop that a hook of the start waits for", () => {
       await eventually(() => stopped !== undefined, "it is told to stop");
       await within(stopped as Promise<void>, "the stop");
       const { address } = service.server;
-      if (address !== "") await expect(fetch(`http://${address}/health`)).rejects.toThrow("fetch failed");
+      const answer = address === "" ? "none" : await fetch(`http://${address}/health`).then(String, () => "none");
+      expect(answer).toBe("none");
     },
   );
 
