@@ -1,8 +1,7 @@
 /** Starts that fail or are given up, and stops that come from anywhere. */
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Broker } from "../../src/broker.ts";
-import { createGroup, createService, errors, type Service } from "../../src/index.ts";
-import { memoryRegistry } from "../../src/registry/memory.ts";
+import { createGroup, createService, errors, type Service, type ServiceOptions } from "../../src/index.ts";
 import type { Registry } from "../../src/registry.ts";
 import { testMesh, type Mesh } from "../../src/testing/mesh.ts";
 import { eventually, within } from "../../src/testing/suite.ts";
@@ -17,6 +16,12 @@ const never = (): Promise<never> => new Promise(() => {});
 /** The mesh's broker with one method in another way. */
 const broker = (other: Partial<Broker>): Broker =>
   Object.assign(Object.create(mesh.broker) as Broker, { start: () => Promise.resolve() }, other);
+
+/** A service with a port, and components of its own, which it closes. */
+function alone(more: Partial<ServiceOptions>): Service {
+  const own = { registry: "memory", broker: "memory", address: "127.0.0.1:0", env: false, settle: 0 } as const;
+  return createService({ name: "x", logLevel: "fatal", ...own, ...more }).handle("X", greeting);
+}
 
 describe("a stop that a hook of the start waits for", () => {
   it.each(["action", "beforeStart", "afterStart"] as const)("of %s ends start, stop and run", async (hook) => {
@@ -78,9 +83,7 @@ describe("a stop that a hook of the start waits for", () => {
         for (let n = 0; n < turns; n++) await Promise.resolve();
         stopped = service.stop();
       };
-      const options = { name: "x", registry: memoryRegistry(), address: "127.0.0.1:0", env: false, settle: 0 } as const;
-      const service: Service = createService({ ...options, logLevel: "fatal", beforeStart: () => void later() });
-      service.handle("X", greeting);
+      const service = alone({ beforeStart: () => void later() });
       await service.start();
       await eventually(() => stopped !== undefined, "it is told to stop");
       await within(stopped as Promise<void>, "the stop");
@@ -92,9 +95,7 @@ describe("a stop that a hook of the start waits for", () => {
 
   it("opens nothing, where it comes before the start's first turn", async () => {
     let stopped: Promise<void> | undefined;
-    const options = { name: "x", registry: memoryRegistry(), address: "127.0.0.1:0", env: false } as const;
-    const service = createService({ ...options, logLevel: "fatal", action: () => void (stopped = service.stop()) });
-    service.handle("X", greeting).init({ argv: [] });
+    const service = alone({ action: () => void (stopped = service.stop()) }).init({ argv: [] });
     await service.start();
     await stopped;
     expect(service.server.address).toBe("");
@@ -161,19 +162,13 @@ it("run rejects after the stop, where a start fails that was to stop", async () 
 
 describe("a start that fails", () => {
   it.each(["beforeStart", "afterStart"] as const)("in %s closes what it had opened", async (hook) => {
-    const service = createService({
-      name: "x",
-      env: false,
-      registry: "memory",
-      broker: "memory",
-      address: "127.0.0.1:0",
-      logLevel: "fatal",
+    const service = alone({
       [hook]: async () => {
         await service.broker.start();
         throw new Error("no");
       },
     });
-    service.handle("X", greeting).subscribe("topic", () => {});
+    service.subscribe("topic", () => {});
     await expect(service.start()).rejects.toThrow("no");
     await expect(service.broker.publish("topic", { header: {}, body: Buffer.alloc(0) })).rejects.toMatchObject({
       code: "INVALID_STATE",
@@ -184,16 +179,7 @@ describe("a start that fails", () => {
 });
 
 it("a stop goes on though a component fails to close", async () => {
-  const service = createService({
-    name: "x",
-    env: false,
-    registry: "memory",
-    broker: "memory",
-    address: "127.0.0.1:0",
-    logLevel: "fatal",
-    settle: 0,
-  });
-  service.handle("X", greeting).subscribe("topic", () => {});
+  const service = alone({}).subscribe("topic", () => {});
   await service.start();
   service.broker.close = () => Promise.reject(errors.unavailable("broker", "no"));
   await expect(service.stop()).rejects.toMatchObject({ code: "UNAVAILABLE" });
@@ -283,21 +269,11 @@ it("says when it is registered again", async () => {
 });
 
 it("Debug.Describe tells the record that the registry has", async () => {
-  const service = createService({
-    name: "told",
-    env: false,
-    registry: memoryRegistry(),
-    broker: "memory",
-    address: "127.0.0.1:0",
-    advertise: "10.0.0.7:80",
-    logLevel: "fatal",
-    settle: 0,
-  });
-  service.handle("Told", greeting).subscribe("topic", () => {});
+  const service = alone({ advertise: "10.0.0.7:80" }).subscribe("topic", () => {});
   await service.start();
   const { address } = service.server;
-  const told = await service.client.call("told", "Debug.Describe", {}, { address });
-  const [record] = await service.registry.getService("told");
+  const told = await service.client.call("x", "Debug.Describe", {}, { address });
+  const [record] = await service.registry.getService("x");
   expect(told).toEqual(record);
   expect(record?.endpoints).toHaveLength(2);
   await service.stop();
