@@ -14,7 +14,7 @@ import type { Symbols } from "./symbols.ts";
 type Node = { readonly field: FieldDescriptorProto; readonly values: Value[]; readonly inner: Tree };
 type Tree = Map<number, Node>;
 
-const any = "google.protobuf.Any";
+const box = "google.protobuf.Any";
 
 /** Encodes options as a message of google.protobuf. `file`: where they stand. @throws ProtoFault */
 export function encodeOptions({ type, scope, options }: Written, file: string, symbols: Symbols): Uint8Array {
@@ -63,7 +63,7 @@ class Encoder {
   }
 
   #field(message: string, { name, extension, place }: Step): FieldDescriptorProto {
-    if (name.includes("/")) throw fault(place, `[${name}] stands in a ${any}, alone`);
+    if (name.includes("/")) throw fault(place, `[${name}] stands in a ${box}, alone`);
     if (extension) return this.#symbols.extension(name, message, this.#scope, this.#file, place);
     const what = this.#symbols.get(message);
     const fields = what?.kind === "message" ? what.proto.field : [];
@@ -125,7 +125,7 @@ class Encoder {
 
   #literal(message: string, fields: readonly Setting[]): Uint8Array {
     const [first] = fields;
-    if (first?.step.name.includes("/") && fields.length === 1 && message === any) return this.#any(first);
+    if (first?.step.name.includes("/") && fields.length === 1 && message === box) return this.#boxed(first);
     const tree: Tree = new Map();
     for (const { step, value } of fields) {
       const { field, values } = this.#node(tree, message, step);
@@ -136,7 +136,7 @@ class Encoder {
   }
 
   /** `{ [type.googleapis.com/a.B] { … } }` */
-  #any({ step: { name: url, place }, value }: Setting): Uint8Array {
+  #boxed({ step: { name: url, place }, value }: Setting): Uint8Array {
     const { name, what } = this.#symbols.find(url.replace(/^.*\//, "."), this.#scope, this.#file, place);
     if (what.kind !== "message" || value.kind !== "message") throw fault(place, `${name} is a message: { … }`);
     const writer = new BinaryWriter().tag(1, WireType.LengthDelimited).string(url);
