@@ -7,7 +7,7 @@ import type {
   SubscribeOptions,
   Subscription,
 } from "../broker.ts";
-import { sleep, systemClock, type Clock } from "../clock.ts";
+import { systemClock, type Clock } from "../clock.ts";
 import { abortReason } from "../context.ts";
 import { milliseconds, type Duration } from "../duration.ts";
 import { errors, type MicroError } from "../errors.ts";
@@ -15,6 +15,7 @@ import type { Driver } from "../internal/driver.ts";
 import { hold, holding, release } from "../internal/hold.ts";
 import { advertiseAddress } from "../internal/net-address.ts";
 import { abortable } from "../internal/abortable.ts";
+import { within } from "../internal/within.ts";
 import type { Registry, ServiceRecord } from "../registry.ts";
 import type { ClientTlsOptions, TlsOptions } from "../tls.ts";
 import { Directory } from "./http/directory.ts";
@@ -267,12 +268,8 @@ class Http implements HttpBroker {
     await Promise.all([...this.#locals.values()].map((local) => this.#leave(local)));
     const listener = await this.#listening?.catch(() => undefined);
     listener?.stop();
-    const late = new AbortController();
-    await Promise.race([
-      Promise.all([this.#publisher.close(), ...running.map((mailbox) => mailbox.idle())]),
-      sleep(this.#clock, this.#drain, late.signal),
-    ]);
-    late.abort();
+    const delivered = Promise.all([this.#publisher.close(), ...running.map((mailbox) => mailbox.idle())]);
+    await within(this.#clock, this.#drain, delivered, () => {});
     await this.#directory.close();
     this.#poster.close();
     listener?.close();

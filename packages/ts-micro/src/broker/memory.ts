@@ -7,11 +7,12 @@ import type {
   SubscribeOptions,
   Subscription,
 } from "../broker.ts";
-import { sleep, systemClock, type Clock } from "../clock.ts";
+import { systemClock, type Clock } from "../clock.ts";
 import { abortReason } from "../context.ts";
 import { milliseconds, type Duration } from "../duration.ts";
 import { errors, type MicroError } from "../errors.ts";
 import type { Driver } from "../internal/driver.ts";
+import { within } from "../internal/within.ts";
 import { Mailbox, checkMessage, checkTopic, copyOf, newCounters, type BrokerCounters } from "./common/mailbox.ts";
 import { reporter } from "./common/reporter.ts";
 
@@ -178,12 +179,8 @@ class Memory implements MemoryBroker {
     const running = [...this.#all];
     for (const [topic, subscribers] of this.#topics)
       for (const subscriber of subscribers) this.#leave(topic, subscriber);
-    const late = new AbortController();
-    await Promise.race([
-      Promise.all(running.map((mailbox) => mailbox.idle())),
-      sleep(this.#clock, this.#drain, late.signal),
-    ]);
-    late.abort();
+    const delivered = Promise.all(running.map((mailbox) => mailbox.idle()));
+    await within(this.#clock, this.#drain, delivered, () => {});
   }
 
   #closed(): MicroError {

@@ -1,6 +1,7 @@
 import { systemClock, type Clock } from "../clock.ts";
 import { errors, fromUnknown, type ErrorCode, type MicroError } from "../errors.ts";
 import { exitAmbient } from "./ambient.ts";
+import { within } from "./within.ts";
 
 /** A thing that must be up: a lease, a watch, a consumer, a lock. `U` is what it stands on. */
 export interface Task<T, U = undefined> {
@@ -300,13 +301,7 @@ class Supervisor<T, U> implements Supervised<T> {
   }
 
   async #settled(work: Promise<void>): Promise<void> {
-    let cancel: (() => void) | undefined;
-    const late = new Promise<void>((resolve) => {
-      const timer = this.#clock.after(grace, resolve);
-      cancel = () => this.#clock.cancel(timer);
-    });
-    await Promise.race([work, late]);
-    cancel?.();
+    await within(this.#clock, grace, work, () => {});
   }
 
   #unavailable(): MicroError {

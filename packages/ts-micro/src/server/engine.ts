@@ -3,6 +3,7 @@ import { Codecs } from "../codec.ts";
 import { errors, fromUnknown } from "../errors.ts";
 import { advertiseAddress } from "../internal/net-address.ts";
 import { onAbort } from "../internal/on-abort.ts";
+import { within } from "../internal/within.ts";
 import type { Acceptor, Listener } from "../protocol.ts";
 import type { ServiceRecord } from "../registry.ts";
 import type { LocalService, RoutedEndpoint, ServerStats, Subscriber, SubscriberOptions } from "../server.ts";
@@ -197,12 +198,9 @@ export class ServerEngine {
       if (registered && settle > 0) await sleep(clock, settle);
     }
     this.#calls.refusing = true;
-    const late = new AbortController();
     const idle = [this.#running.whenIdle(), this.#messages.whenIdle()];
     const drained = Promise.all([...idle, ...this.#listeners.map((listener) => listener.drain())]);
-    if (drain === Infinity) await drained;
-    else await Promise.race([drained, sleep(clock, drain, late.signal)]);
-    late.abort();
+    await within(clock, drain, drained, () => {});
     if (this.#underWay > 0)
       logger.warn(`${name}: ${this.#underWay} under way are cut off after ${Math.round(clock.now() - began)} ms`);
     await this.#closeAll();
@@ -215,10 +213,8 @@ export class ServerEngine {
     const unsubscribed = this.#subscribers.close().catch((error: unknown) => {
       logger.warn(`${name}: cannot unsubscribe: ${fromUnknown(error).detail}`, { error });
     });
-    const late = new AbortController();
-    const told = Promise.race([unsubscribed, sleep(this.options.clock, patience, late.signal)]);
+    const told = within(this.options.clock, patience, unsubscribed, () => {});
     await Promise.all([this.#registration?.close(patience), told]);
-    late.abort();
   }
 
   async #closeAll(): Promise<void> {

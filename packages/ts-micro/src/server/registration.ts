@@ -1,7 +1,9 @@
 import { sleep } from "../clock.ts";
 import { errors, fromUnknown, type ErrorCode, type MicroError } from "../errors.ts";
+import { abortable } from "../internal/abortable.ts";
 import { exitAmbient } from "../internal/ambient.ts";
 import { backoff } from "../internal/backoff.ts";
+import { within } from "../internal/within.ts";
 import type { ServiceRecord } from "../registry.ts";
 import type { ServerEngineOptions } from "./options.ts";
 
@@ -63,9 +65,7 @@ export class Registration {
       await this.#loop;
       await registry.deregister(this.record);
     })().catch((error: unknown) => logger.warn(`cannot deregister ${this.record.name}: ${fromUnknown(error).detail}`));
-    const late = new AbortController();
-    await Promise.race([out, sleep(clock, ms, late.signal)]);
-    late.abort();
+    await within(clock, ms, out, () => {});
     this.#registered = false;
   }
 
@@ -118,17 +118,16 @@ export class Registration {
   async #check(check: () => void | Promise<void>): Promise<void> {
     const { clock, registerInterval } = this.#options;
     const limit = Math.max(registerInterval, 5000);
-    const over = new AbortController();
-    const stop = AbortSignal.any([over.signal, this.#stop.signal]);
-    const late = sleep(clock, limit, stop).then(() => {
-      throw errors.timeout(this.#options.name, `it did not settle within ${limit} ms`);
-    });
-    late.catch(() => {});
-    try {
-      await Promise.race([check(), late]);
-    } finally {
-      over.abort();
-    }
+    const { name } = this.#options;
+    const checked = (async () => check())();
+    await within(
+      clock,
+      limit,
+      abortable(checked, this.#stop.signal, () => errors.cancelled(name, "it is stopped")),
+      () => {
+        throw errors.timeout(name, `it did not settle within ${limit} ms`);
+      },
+    );
   }
 
   #failed(reason: string): void {

@@ -1,7 +1,8 @@
-import { sleep, type Clock } from "../../clock.ts";
+import type { Clock } from "../../clock.ts";
 import { errors, fromUnknown, type MicroError } from "../../errors.ts";
 import { abortable } from "../../internal/abortable.ts";
 import { supervise, type Supervised } from "../../internal/supervise.ts";
+import { within } from "../../internal/within.ts";
 import type { Node, Registry, RegistryEvent, ServiceRecord, Watcher } from "../../registry.ts";
 import { broadcast, registryLimit, serviceName } from "./names.ts";
 
@@ -105,10 +106,8 @@ export class Directory {
 
   /** Resolves when it is known anew, or the registry takes too long. */
   async #renewed(): Promise<void> {
-    const done = new AbortController();
     const known = this.#load().catch(() => {});
-    await Promise.race([known, sleep(this.#clock, unwatched, done.signal)]);
-    done.abort();
+    await within(this.#clock, unwatched, known, () => {});
   }
 
   /** One look-up at a time; `fresh` asks for one that begins now. */

@@ -2,6 +2,7 @@ import { sleep, type Clock } from "../../clock.ts";
 import { errors, fromUnknown, type MicroError } from "../../errors.ts";
 import { exitAmbient } from "../../internal/ambient.ts";
 import { backoff } from "../../internal/backoff.ts";
+import { within } from "../../internal/within.ts";
 import type { Registry, ServiceRecord } from "../../registry.ts";
 import { id, registryLimit } from "./names.ts";
 
@@ -116,22 +117,13 @@ export class Presence {
 
   async #bounded(limit: number, work: (signal: AbortSignal) => Promise<void>): Promise<void> {
     const control = new AbortController();
-    let cancel = (): void => {};
-    const late = new Promise<never>((_, reject) => {
-      const timer = this.#clock.after(limit, () => {
-        const error = errors.registryUnavailable(
-          id,
-          `the registry ${this.#registry.name} did not answer in ${limit} ms`,
-        );
-        reject(error);
-        control.abort(error);
-      });
-      cancel = () => this.#clock.cancel(timer);
-    });
     try {
-      await Promise.race([work(control.signal), late]);
-    } finally {
-      cancel();
+      await within(this.#clock, limit, work(control.signal), () => {
+        throw errors.registryUnavailable(id, `the registry ${this.#registry.name} did not answer in ${limit} ms`);
+      });
+    } catch (error) {
+      control.abort(error);
+      throw error;
     }
   }
 }

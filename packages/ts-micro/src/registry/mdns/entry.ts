@@ -1,9 +1,10 @@
 import { lookup } from "node:dns/promises";
 import { isIP, isIPv4 } from "node:net";
-import { sleep, type Clock } from "../../clock.ts";
+import type { Clock } from "../../clock.ts";
 import { errors, fromUnknown } from "../../errors.ts";
 import { parseAddress } from "../../internal/net-address.ts";
 import { randomBytes } from "../../internal/random.ts";
+import { within } from "../../internal/within.ts";
 import type { EndpointRecord, ServiceRecord } from "../../registry.ts";
 import {
   encodePacket,
@@ -162,17 +163,13 @@ async function whereIs(address: string, clock: Clock): Promise<{ ip: string; por
 }
 
 async function resolve(host: string, address: string, clock: Clock): Promise<string> {
-  const answered = new AbortController();
   try {
-    const late = sleep(clock, resolveMs, answered.signal).then(() => []);
-    const found = await Promise.race([lookup(host, { all: true }), late]);
+    const found = await within(clock, resolveMs, lookup(host, { all: true }), () => []);
     const best = found.find(({ family }) => family === 4) ?? found[0];
     if (best === undefined) throw new Error("no address");
     return best.address;
   } catch (error) {
     const why = "cannot resolve the host, and mDNS carries IP addresses only";
     throw errors.badRequest("mdns", `mdns: ${address}: ${why}`, error);
-  } finally {
-    answered.abort();
   }
 }
