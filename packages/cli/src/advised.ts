@@ -1,6 +1,7 @@
 import { errors, isMicroError, type Kind } from "ts-micro";
 import { Advice } from "./failure.ts";
 import type { Session } from "./session.ts";
+import { hint } from "./similar.ts";
 import type { Target } from "./target.ts";
 
 /** What calls endpoints of each kind. */
@@ -13,7 +14,8 @@ const commands: Readonly<Record<string, string>> = {
 
 /**
  * Does `work`, unless the endpoint is known to be a stream of another kind than `kind`: no service notices that, and replies would be lost or
- * waited for in vain. Then, and when a service refuses a call as a stream or a stream as a call, the failure names the command to use.
+ * waited for in vain. Then, and when a service refuses a call as a stream or a stream as a call, the failure names the command to use; when
+ * it has no such endpoint, those that are called alike.
  */
 export async function advised<T>(session: Session, kind: Kind, target: Target, work: () => Promise<T>): Promise<T> {
   const name = `${target.service} ${target.endpoint}`;
@@ -22,24 +24,33 @@ export async function advised<T>(session: Session, kind: Kind, target: Target, w
     return command === undefined ? cause : new Advice(`use: ${command.replace("TARGET", name)}`, { cause });
   };
   if (kind !== "unary") {
-    const is = (await metadataOf(session, target))?.["kind"];
+    const is = (await endpointsOf(session, target)).get(target.endpoint)?.["kind"];
     if (is !== undefined && is !== "unary" && is !== kind)
       throw use(is, errors.methodNotAllowed("ts-micro-cli", `${name} is a ${is} stream`));
   }
   try {
     return await work();
   } catch (error) {
-    if (!isMicroError(error) || error.code !== "METHOD_NOT_ALLOWED") throw error;
-    const known = await metadataOf(session, target);
+    if (!isMicroError(error)) throw error;
+    if (error.code !== "METHOD_NOT_ALLOWED" && error.code !== "NOT_FOUND") throw error;
+    const endpoints = await endpointsOf(session, target);
+    const known = endpoints.get(target.endpoint);
+    if (error.code === "NOT_FOUND") {
+      // A handler that finds no row says NOT_FOUND too.
+      const alike = known === undefined ? hint(target.endpoint, endpoints.keys()) : "";
+      throw alike === "" ? error : new Advice(`${target.service} has no ${target.endpoint}${alike}`, { cause: error });
+    }
     throw use(known?.["kind"] ?? (known !== undefined && known["stream"] === undefined ? "unary" : ""), error);
   }
 }
 
-/** What its record says of an endpoint. */
-async function metadataOf(
+/** What the service's records say of its endpoints, by name. */
+async function endpointsOf(
   { registry }: Session,
-  { service, endpoint }: Target,
-): Promise<Readonly<Record<string, string>> | undefined> {
+  { service }: Target,
+): Promise<Map<string, Readonly<Record<string, string>>>> {
   const records = await registry.getService(service).catch(() => []);
-  return records.flatMap((record) => record.endpoints).find(({ name }) => name === endpoint)?.metadata;
+  // Of several records the first one counts.
+  const all = records.flatMap((record) => record.endpoints).toReversed();
+  return new Map(all.map(({ name, metadata }) => [name, metadata]));
 }

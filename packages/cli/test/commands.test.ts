@@ -193,6 +193,14 @@ describe("micro call", () => {
     expect(stderr).toContain("rpc: can't find method Nope");
   });
 
+  it("says what is called alike when the service has no such endpoint", async () => {
+    const { code, stderr } = await micro("call", "greeter", "greeter.ecko", "{}");
+    expect(code).toBe(1);
+    expect(stderr).toMatch(
+      /can't find service greeter.*\nmicro: greeter has no greeter\.ecko; did you mean "Greeter\.Echo"/s,
+    );
+  });
+
   it.each([
     ["{bad", 'micro: the request is not JSON: invalid JSON at position 1: unexpected "b": {bad\n'],
     ['{"a":1} {"b":2}', "micro: the request is not JSON: "],

@@ -1,4 +1,5 @@
 import type { Broker } from "./broker.ts";
+import { logErrors } from "./broker/common/log.ts";
 import type { CallInterceptor, ClientInterceptor } from "./client.ts";
 import type { ClientEngine } from "./client/engine.ts";
 import type { ShellOptions } from "./client/shell.ts";
@@ -14,7 +15,6 @@ import { lazyBroker, lazyRegistry, lazyTransport } from "./lazy.ts";
 import { enableAmbient } from "./internal/ambient.ts";
 import type { Driver } from "./internal/driver.ts";
 import { inTurn } from "./internal/in-turn.ts";
-import { isLogged } from "./internal/logged.ts";
 import type { Level, Logger } from "./logger.ts";
 import { carefulLogger } from "./logger/common/careful.ts";
 import { consoleLogger } from "./logger/console.ts";
@@ -182,10 +182,7 @@ export function assemble(
               : (await named("broker", brokerChoice)).fromAddress(settings.brokerAddress, env),
           ),
         );
-  broker.onError ??= (error, event) => {
-    if (isLogged(error)) return;
-    logger.warn(`broker ${broker.name}: ${error.detail}`, event === undefined ? {} : { topic: event.topic });
-  };
+  broker.onError ??= logErrors(broker, logger, clock);
   const transportChoice = settings.transport ?? options.transport ?? "http";
   const transport =
     typeof transportChoice === "object"

@@ -37,6 +37,7 @@ export function parseAddress(address: string): NetAddress {
 export function parseListenAddress(address: string): ListenAddress {
   if (address.startsWith("unix:")) return { path: unixPath(address) };
   const [host, port] = split(address);
+  if (/^\d+$/.test(host) && port === "") throw bad(address, `:${host} for a port of every interface`);
   const [from, to, ...more] = (port === "" ? "0" : port).split("-");
   const first = readPort(from);
   const last = to === undefined ? first : readPort(to);

@@ -384,7 +384,7 @@ describe("http broker, its own life", () => {
     const failed = broker.subscribe("news", () => Promise.resolve());
     await expect(failed).rejects.toMatchObject({
       code: "UNAVAILABLE",
-      detail: `cannot listen on ${first.address}: the address is in use; the broker's option \`address\` or MICRO_BROKER_ADDRESS gives another one, and port 0 one that is free`,
+      detail: `cannot listen on ${first.address}: the address is in use; another comes from MICRO_BROKER_ADDRESS or else the broker's option \`address\`, and port 0 is one that is free`,
     });
   });
 

@@ -61,7 +61,7 @@ describe("addresses to listen on", () => {
     expect(parseListenAddress(text)).toEqual(want);
   });
 
-  it.each([":6000-5000", ":1-2-3", ":x", ":-5", ":65536", "unix:"])("refuses %j with BAD_REQUEST", (text) => {
+  it.each([":6000-5000", ":1-2-3", ":x", ":-5", ":65536", "unix:", "9444"])("refuses %j with BAD_REQUEST", (text) => {
     expect(() => parseListenAddress(text)).toThrow(expect.objectContaining({ code: "BAD_REQUEST" }));
   });
 });

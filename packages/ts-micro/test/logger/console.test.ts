@@ -123,6 +123,10 @@ describe("console logger", () => {
         get boom(): never {
           throw new Error("getter");
         },
+        good: 1,
+      },
+      get worse(): never {
+        throw new Error("at the top");
       },
       date: new Date(NaN),
       nan: NaN,
@@ -140,7 +144,8 @@ describe("console logger", () => {
       big: "10",
       map: { '{"k":1}': [1, 2] },
       bytes: "01ff",
-      bad: "[unreadable: getter]",
+      bad: { boom: "[unreadable: getter]", good: 1 },
+      worse: "[unreadable: at the top]",
       date: "Invalid Date",
       nan: "NaN",
       symbol: "Symbol(s)",

@@ -290,7 +290,7 @@ describe("the listener's address", () => {
   it("that is in use is told with what to do, and without Node's own error", async () => {
     const { address } = await start();
     const error: unknown = await start({ address }).catch((reason: unknown) => reason);
-    const detail = `listen ${address}: the address is in use; the option \`address\` or MICRO_SERVER_ADDRESS gives another one, and port 0 one that is free`;
+    const detail = `listen ${address}: the address is in use; another comes from MICRO_SERVER_ADDRESS or else the option \`address\`, and port 0 is one that is free`;
     expect(error).toMatchObject({ code: "CONFLICT", detail });
     expect(inspect(error)).not.toMatch(/EADDRINUSE|undefined/);
   });

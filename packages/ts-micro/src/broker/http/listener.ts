@@ -57,7 +57,7 @@ export class Listener {
         if (inUse)
           throw errors.unavailable(
             id,
-            `cannot listen on ${options.address}: the address is in use; the broker's option \`address\` or MICRO_BROKER_ADDRESS gives another one, and port 0 one that is free`,
+            `cannot listen on ${options.address}: the address is in use; another comes from MICRO_BROKER_ADDRESS or else the broker's option \`address\`, and port 0 is one that is free`,
           );
         throw errors.unavailable(id, `cannot listen on ${options.address}: ${(error as Error).message}`, error);
       }

@@ -94,7 +94,10 @@ export class Publisher {
   /** One copy, to the first of `nodes` that takes it. */
   async #copy(key: string, parcel: Parcel, nodes: readonly Node[], queued: boolean): Promise<void> {
     // Behind what waits for the same destination, it keeps its place.
-    if (this.#outbox.has(key)) return this.#keep(key, parcel, errors.unavailable(id, "others wait for it already"));
+    if (this.#outbox.has(key)) {
+      const where = nodes.slice(0, 3).map(({ address }) => address);
+      return this.#keep(key, parcel, errors.unavailable(id, `others wait for ${where.join(" or ")} already`));
+    }
     const why = await this.#first(parcel, nodes, queued);
     if (why !== undefined) this.#keep(key, parcel, why);
   }

@@ -1,5 +1,6 @@
 import type { Level, Logger } from "../../logger.ts";
 import { rankOf } from "./levels.ts";
+import { read } from "./plain.ts";
 
 /** Where lines go. Never throws. */
 export type Write = (level: Level, message: string, fields: Readonly<Record<string, unknown>>) => void;
@@ -47,10 +48,19 @@ export class LeveledLogger implements Logger {
   }
 
   child(fields: Record<string, unknown>): Logger {
-    return new LeveledLogger(this.level, { ...this.#fields, ...fields }, this.#write);
+    return new LeveledLogger(this.level, merged(this.#fields, fields), this.#write);
   }
 
   #line(level: Level, message: string, fields: Record<string, unknown> | undefined): void {
-    this.#write(level, message, fields === undefined ? this.#fields : { ...this.#fields, ...fields });
+    this.#write(level, message, fields === undefined ? this.#fields : merged(this.#fields, fields));
+  }
+}
+
+function merged(own: Readonly<Record<string, unknown>>, fields: Record<string, unknown>): Record<string, unknown> {
+  try {
+    return { ...own, ...fields };
+  } catch {
+    const names = Object.keys(fields).map((name) => [name, read(fields, name)]);
+    return { ...own, ...(Object.fromEntries(names) as Record<string, unknown>) };
   }
 }

@@ -53,12 +53,12 @@ class Plain {
     try {
       return this.#content(value, [...above, value], depth + 1);
     } catch (error) {
-      return this.#text(`[unreadable: ${error instanceof Error ? error.message : typeof error}]`);
+      return this.#text(unreadable(error));
     }
   }
 
   object(value: object, above: readonly object[], depth: number): Record<string, unknown> {
-    return this.#entries(Object.keys(value), (key) => (value as Record<string, unknown>)[key], above, depth);
+    return this.#entries(Object.keys(value), (key) => read(value, key), above, depth);
   }
 
   #content(value: object, above: readonly object[], depth: number): unknown {
@@ -130,6 +130,19 @@ class Plain {
   }
 }
 
+/** A field, or of a getter that throws what it says. */
+export function read(value: object, key: string): unknown {
+  try {
+    return (value as Record<string, unknown>)[key];
+  } catch (error) {
+    return unreadable(error);
+  }
+}
+
+function unreadable(error: unknown): string {
+  return `[unreadable: ${error instanceof Error ? error.message : typeof error}]`;
+}
+
 function isError(value: unknown): value is Error {
   return value instanceof Error || isMicroError(value);
 }
@@ -144,7 +157,7 @@ function bared(value: unknown): unknown {
 /** The fields of an object that are no objects themselves, errors and dates apart. */
 function bare(value: object, out: Record<string, unknown> = {}): Record<string, unknown> {
   for (const key of Object.keys(value)) {
-    const field = (value as Record<string, unknown>)[key];
+    const field = read(value, key);
     if (isLeaf(field)) out[key] = field;
   }
   return out;

@@ -91,7 +91,7 @@ function explain(address: string, error: NodeJS.ErrnoException): MicroError {
       // Without the cause: it says the same once more, with a stack of Node's own.
       return errors.conflict(
         id,
-        `${where}: the address is in use; the option \`address\` or MICRO_SERVER_ADDRESS gives another one, and port 0 one that is free`,
+        `${where}: the address is in use; another comes from MICRO_SERVER_ADDRESS or else the option \`address\`, and port 0 is one that is free`,
       );
     case "EACCES":
     case "EPERM":
