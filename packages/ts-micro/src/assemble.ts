@@ -48,7 +48,7 @@ export interface ComponentOptions {
   codecs?: readonly Codec[] | undefined;
   /** Default: console, JSON unless standard error is a terminal. */
   logger?: Logger | undefined;
-  /** Least level that is written. Default `info`. */
+  /** Least level that is written. Default `info`, or that of the given `logger`, which this can only raise. */
   logLevel?: Level | undefined;
   /**
    * Whether calls and publishes that a handler makes inherit its deadline, cancellation, trace and metadata without being told. `auto`, the
@@ -137,10 +137,9 @@ export function assemble(
   const servingNames = protocolNames(settings.server ?? settings.protocol);
   const callingNames = protocolNames(settings.client ?? settings.protocol);
   for (const one of options.protocols ?? []) if (typeof one === "string") protocolNames(one);
+  const level = levelOf(settings.logLevel) ?? options.logLevel;
   const logger =
-    options.logger === undefined
-      ? consoleLogger({ level: levelOf(settings.logLevel) ?? options.logLevel ?? "info" })
-      : carefulLogger(options.logger);
+    options.logger === undefined ? consoleLogger({ level: level ?? "info" }) : carefulLogger(options.logger, level);
   const registryChoice = settings.registry ?? options.registry;
   const registry =
     typeof registryChoice === "object"

@@ -76,7 +76,7 @@ export interface MicroErrorInit {
   /** The text of the `Error`, where this process has more to say than what travels. Default: the detail. */
   message?: string;
   code?: ErrorCode;
-  /** Any number; 0 stands for Go's error without a code. */
+  /** Any whole number of 32 bits, as Go's; 0 stands for its error without a code. Others count as none. */
   status?: number;
   /** The error behind it. Never travels. */
   cause?: unknown;
@@ -101,12 +101,13 @@ export class MicroError extends Error {
   declare attempts?: number;
 
   constructor(init: MicroErrorInit) {
-    // From plain JavaScript anything may come; the wire needs text.
+    // From plain JavaScript anything may come; the wires need text and whole numbers.
     const detail = textOf(init.detail ?? "");
     super(init.message ?? detail, init.cause === undefined ? undefined : { cause: init.cause });
-    this.id = init.id ?? "";
-    this.code = init.code ?? (init.status === undefined ? "INTERNAL" : codeOf(init.status));
-    this.status = init.status ?? table[this.code].status;
+    this.id = textOf(init.id ?? "");
+    const status = isStatus(init.status) ? init.status : undefined;
+    this.code = init.code ?? (status === undefined ? "INTERNAL" : codeOf(status));
+    this.status = status ?? table[this.code].status;
     this.detail = detail;
     this.refused = init.refused ?? false;
   }
@@ -154,13 +155,17 @@ export function fromUnknown(error: unknown, id = ""): MicroError {
   return new MicroError({ id, detail: describe(error), cause: error });
 }
 
-function textOf(detail: unknown): string {
-  if (typeof detail === "string") return detail;
+function textOf(value: unknown): string {
+  if (typeof value === "string") return value;
   try {
-    return JSON.stringify(detail) ?? String(detail);
+    return JSON.stringify(value) ?? String(value);
   } catch {
-    return Object.prototype.toString.call(detail);
+    return Object.prototype.toString.call(value);
   }
+}
+
+function isStatus(status: number | undefined): status is number {
+  return typeof status === "number" && (status | 0) === status;
 }
 
 /** What was thrown and is no error: of an object its message, or what it is. The rest of it is nobody's to read, the headers of a request, say. */

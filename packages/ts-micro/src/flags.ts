@@ -99,7 +99,7 @@ function convert(name: string, flag: UserFlag, text: string): string | boolean |
     }
     case "number": {
       const value = numberOf(text);
-      if (Number.isNaN(value)) throw errors.badRequest("ts-micro", `--${name}=${text}: a number is needed`);
+      if (Number.isNaN(value)) throw errors.badRequest("ts-micro", `${name}=${text}: a number is needed`);
       return value;
     }
   }

@@ -1,3 +1,4 @@
+import type { StandardSchemaV1 } from "./internal/standard-schema.ts";
 import type { Cancellation, Context, ContextSource, Kind } from "./context.ts";
 import type { MicroError } from "./errors.ts";
 import type { EndpointDefinition } from "./endpoint.ts";
@@ -50,9 +51,9 @@ export interface RoutedEndpoint {
   readonly internal: boolean;
 }
 
-/** Options of `handle` and `register`. */
+/** Options of `handle`, `register` and `implement`. */
 export interface HandleOptions {
-  /** Only these methods become endpoints. Default: all that qualify. */
+  /** Only these methods become endpoints; a name that is no method is BAD_REQUEST. Default: all that qualify. */
   only?: readonly string[];
   /** Not advertised in the registry. Default false. */
   internal?: boolean;
@@ -64,9 +65,9 @@ export interface HandleOptions {
 export type Subscriber<T = unknown> = ((message: T, ctx: Context) => unknown) | object;
 
 /** Options of one subscriber; its own, whatever others of the topic say. */
-export interface SubscriberOptions extends SubscribeOptions {
-  /** Standard Schema that each message is parsed by before the handler runs. */
-  schema?: unknown;
+export interface SubscriberOptions<T = unknown> extends SubscribeOptions {
+  /** Standard Schema that each message is parsed by; the handler gets its output. A message that does not fit counts as one whose handler failed. */
+  schema?: StandardSchemaV1<unknown, T> | undefined;
   /** Descriptor of a protobuf message. */
   descriptor?: MessageDescriptor;
   /** Not advertised in the registry. Default false. */

@@ -126,7 +126,7 @@ export interface Service<N extends string = string, E = {}> extends AsyncDisposa
   /** Adds a class instance under the name of its class, as the reference does. Not typed for clients: prefer `handle("Greeter", instance)`. */
   register(instance: object, options?: HandleOptions): Service<N, E>;
   /** Adds a subscriber: a function `(message, ctx)`, or an object of which every method gets each message. */
-  subscribe<T = unknown>(topic: string, subscriber: Subscriber<T>, options?: SubscriberOptions): Service<N, E>;
+  subscribe<T = unknown>(topic: string, subscriber: Subscriber<T>, options?: SubscriberOptions<T>): Service<N, E>;
   /** Publishes through the service's broker. */
   publish(topic: string, message: unknown, options?: PublishMessageOptions | CallOptions): Promise<void>;
   /**

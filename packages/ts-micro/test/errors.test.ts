@@ -28,6 +28,17 @@ describe("MicroError", () => {
     expect(new MicroError({ detail: "x" })).toMatchObject({ code: "INTERNAL", status: 500 });
   });
 
+  it("has text for its id and a whole number of 32 bits for its status, whatever it is made from", () => {
+    expect(errors.notFound(42 as unknown as string, "no such user")).toMatchObject({ id: "42", status: 404 });
+    for (const status of [NaN, 404.5, Infinity, 2 ** 31, "404" as unknown as number])
+      expect(new MicroError({ detail: "x", code: "CONFLICT", status })).toMatchObject({
+        code: "CONFLICT",
+        status: 409,
+      });
+    expect(new MicroError({ detail: "x", status: NaN })).toMatchObject({ code: "INTERNAL", status: 500 });
+    expect(new MicroError({ detail: "x", status: -7 })).toMatchObject({ code: "INTERNAL", status: -7 });
+  });
+
   it("gives a status outside the table the code of its class", () => {
     expect(codeOf(418)).toBe("BAD_REQUEST");
     expect(codeOf(502)).toBe("INTERNAL");

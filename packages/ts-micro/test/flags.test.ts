@@ -46,9 +46,10 @@ describe("flags", () => {
   });
 
   it("say what they take: true or false, a number", () => {
-    expect(() => parseFlags([], own, { DRY: "no" })).toThrow("DRY=no: true or false is needed");
-    expect(() => parseFlags(["--dry=no"], own, {})).toThrow("--dry=no: true or false is needed");
-    expect(() => parseFlags([], own, { MOST: "many" })).toThrow("MOST=many: a number is needed");
+    expect(() => parseFlags([], own, { DRY: "no" })).toThrow(/^DRY=no: true or false is needed$/);
+    expect(() => parseFlags(["--dry=no"], own, {})).toThrow(/^--dry=no: true or false is needed$/);
+    expect(() => parseFlags([], own, { MOST: "many" })).toThrow(/^MOST=many: a number is needed$/);
+    expect(() => parseFlags(["--most=many"], own, {})).toThrow(/^--most=many: a number is needed$/);
     expect(parseFlags(["--dry", "no"], own, {})).toMatchObject({ values: { dry: true }, rest: ["no"] });
   });
 });

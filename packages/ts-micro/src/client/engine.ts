@@ -1,10 +1,9 @@
 import type { Attempt, ClientCall, PublishMessageOptions } from "../client.ts";
 import { Codecs, type Codec } from "../codec.ts";
 import { sleep } from "../clock.ts";
-import { Cancellation, parentOf, type CallOptions } from "../context.ts";
+import { Cancellation, type CallOptions } from "../context.ts";
 import { milliseconds } from "../duration.ts";
 import { errors, fromUnknown, isMicroError, type MicroError } from "../errors.ts";
-import { ambientContext } from "../internal/ambient.ts";
 import { backoff } from "../internal/backoff.ts";
 import { bounded, type Bounds } from "../internal/bounded.ts";
 import { nextCallId } from "../internal/call-id.ts";
@@ -13,7 +12,7 @@ import { tickTime } from "../internal/tick.ts";
 import { compile } from "../internal/around.ts";
 import { randomUuid } from "../internal/random.ts";
 import { RetryBudget } from "../internal/retry-budget.ts";
-import { Metadata, ResponseMetadata, fitToSend } from "../metadata.ts";
+import { ResponseMetadata } from "../metadata.ts";
 import type { CallHead, Peer, Reply } from "../protocol.ts";
 import type { Node } from "../registry.ts";
 import { asks } from "./answer.ts";
@@ -217,25 +216,37 @@ export class ClientEngine {
   }
 
   async publish(topic: string, message: unknown, options: PublishMessageOptions & CallOptions = {}): Promise<void> {
-    const parent = parentOf(options) ?? ambientContext();
-    const metadata = parent?.inherited().metadata ?? new Metadata();
-    if (options.metadata !== undefined && options.metadata !== parent?.metadata)
-      metadata.merge(fitToSend(options.metadata));
+    const { broker, clock, requestTimeout } = this.options;
     const contentType = options.contentType ?? this.options.contentType;
     const codec = this.codec(contentType);
-    const header: Record<string, string> = {};
-    for (const [name, value] of metadata.original()) header[name] = value;
-    header["Content-Type"] = contentType;
-    header["Micro-Topic"] = topic;
-    header["Micro-ID"] = randomUuid();
-    const body =
-      message instanceof Uint8Array
-        ? message
-        : codec.encode(message, undefined, { type: "event", id: "", endpoint: topic });
-    const signal = parent === (options as unknown) ? undefined : options.signal;
-    await holding(
-      this.options.broker.publish(options.exchange ?? topic, { header, body }, signal === undefined ? {} : { signal }),
-    );
+    const of = {
+      service: "publish",
+      endpoint: topic,
+      kind: "unary",
+      request: message,
+      options,
+      known: undefined,
+    } as const;
+    const { call, unlink } = prepare(clock, requestTimeout, of);
+    try {
+      const reason = call.cancellation?.reason;
+      if (reason !== undefined) throw reason;
+      if (call.deadline <= clock.now()) throw tooLate(call);
+      const header: Record<string, string> = {};
+      for (const [name, value] of call.metadata.original()) header[name] = value;
+      header["Content-Type"] = contentType;
+      header["Micro-Topic"] = topic;
+      header["Micro-ID"] = randomUuid();
+      const body =
+        message instanceof Uint8Array
+          ? message
+          : codec.encode(message, undefined, { type: "event", id: "", endpoint: topic });
+      await holding(
+        bounded(this.bounds(call), (signal) => broker.publish(options.exchange ?? topic, { header, body }, { signal })),
+      );
+    } finally {
+      unlink?.();
+    }
   }
 
   /**

@@ -314,7 +314,7 @@ export class Calls implements CallHandler, Outcome<ServedCall, Target> {
   count(error: MicroError, endpoint: string, cause: unknown): void {
     this.failures++;
     // A MicroError was thrown on purpose, or is the caller's doing; anything else is a fault to look at.
-    if (error.code !== "INTERNAL" || isMicroError(cause)) return;
+    if (error.code !== "INTERNAL" || (isMicroError(cause) && cause.layer !== "handler")) return;
     this.#options.log.error(`handler ${endpoint} failed: ${error.detail}`, { endpoint, ...thrown(cause) });
   }
 }

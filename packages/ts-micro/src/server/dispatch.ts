@@ -100,7 +100,7 @@ export class Dispatch {
   }
 
   #streamed(): MicroError {
-    return errors.internal(
+    return fault(
       this.#service,
       `${this.endpoint.name} returned a stream: make it an async generator method, or declare it with endpoint({ stream: "server" }, …)`,
     );
@@ -126,10 +126,7 @@ export class Dispatch {
         return;
       }
       if (!isAsyncIterable(result))
-        throw errors.internal(
-          this.#service,
-          `${this.endpoint.name} is a stream, its handler returned no AsyncIterable`,
-        );
+        throw fault(this.#service, `${this.endpoint.name} is a stream, its handler returned no AsyncIterable`);
       replies = result;
     } finally {
       if (replies === undefined) ctx.finish();
@@ -201,10 +198,7 @@ export class Dispatch {
     return response === undefined
       ? value
       : parse(response, value, (detail) =>
-          errors.internal(
-            this.#service,
-            `${this.endpoint.name}: the handler's reply does not fit its schema: ${detail}`,
-          ),
+          fault(this.#service, `${this.endpoint.name}: the handler's reply does not fit its schema: ${detail}`),
         );
   }
 
@@ -296,6 +290,11 @@ export function contained(error: unknown, service: string): MicroError {
   if (!failure.refused) return failure;
   const { id, code, status, detail } = failure;
   return new MicroError({ id, code, status, detail, cause: failure });
+}
+
+/** What a handler did that nobody has thrown: its layer tells it from what was thrown on purpose, which is not logged. */
+function fault(service: string, detail: string): MicroError {
+  return Object.assign(errors.internal(service, detail), { layer: "handler" });
 }
 
 /** Nothing tells at run time that a plain method wants a stream of requests: it is unary, and its loop fails. */

@@ -6,6 +6,7 @@ import { idempotencyOf } from "../internal/idempotency.ts";
 import { endpointName } from "../internal/names.ts";
 import { fitToSend } from "../metadata.ts";
 import type { HandleOptions, RoutedEndpoint } from "../server.ts";
+import { checkSchema } from "./validate.ts";
 
 const id = "ts-micro";
 const reserved = new Set([
@@ -46,6 +47,8 @@ export function endpointsOf(group: string, handlers: object, options: HandleOpti
     from.set(name, method);
     const handler = (declared?.handler ?? value) as RoutedEndpoint["handler"];
     const definition = declared?.definition ?? {};
+    checkSchema(definition.request, `the request of ${name}`);
+    checkSchema(definition.response, `the response of ${name}`);
     const metadata = together(definition.metadata, options.metadata?.[name] ?? options.metadata?.[method]);
     found.set(name, {
       name,
@@ -74,9 +77,10 @@ export function endpointsOfDescriptor(
   impl: object,
   options: HandleOptions = {},
 ): RoutedEndpoint[] {
-  return Object.entries(descriptor.method).flatMap(([local, method]) => {
+  const only = options.only === undefined ? undefined : new Set(options.only);
+  const endpoints = Object.entries(descriptor.method).flatMap(([local, method]) => {
     const handler = (impl as Record<string, unknown>)[local];
-    if (typeof handler !== "function") return [];
+    if (typeof handler !== "function" || (only !== undefined && !only.delete(local))) return [];
     const { name, methodKind, input, output } = method as typeof method & { name: string };
     const endpoint = `${descriptor.name}.${name}`;
     const definition: EndpointDefinition<unknown, unknown, Kind> = {
@@ -92,6 +96,9 @@ export function endpointsOfDescriptor(
       internal: options.internal ?? false,
     };
   });
+  if (only !== undefined && only.size > 0)
+    throw errors.badRequest(id, `${descriptor.name}: no method ${[...only].join(", ")}`);
+  return endpoints;
 }
 
 const kinds: Record<string, Kind> = {

@@ -10,7 +10,7 @@ import type { IncomingMessage } from "../protocol.ts";
 import type { EndpointRecord } from "../registry.ts";
 import type { Delivery, Subscriber, SubscriberInterceptor, SubscriberOptions } from "../server.ts";
 import type { Running } from "./running.ts";
-import { parse } from "./validate.ts";
+import { checkSchema, parse } from "./validate.ts";
 
 interface Entry {
   readonly topic: string;
@@ -47,6 +47,7 @@ export class Subscribers {
 
   /** Adds a subscriber; on a started server it begins at once. */
   async add(topic: string, subscriber: Subscriber, options: SubscriberOptions): Promise<() => Promise<void>> {
+    checkSchema(options.schema, `subscriber of ${topic}`);
     const added = handlersOf(topic, subscriber).map(({ name, handler }): Entry => ({
       topic,
       name,

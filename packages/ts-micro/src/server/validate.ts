@@ -1,4 +1,4 @@
-import { MicroError } from "../errors.ts";
+import { errors, type MicroError } from "../errors.ts";
 import type { StandardIssue, StandardResult, StandardSchemaV1 } from "../internal/standard-schema.ts";
 
 const mostIssues = 8;
@@ -20,6 +20,15 @@ function accept(result: StandardResult<unknown>, make: (detail: string) => Micro
 function describe(issue: StandardIssue): string {
   const path = (issue.path ?? []).map((step) => String(typeof step === "object" ? step.key : step)).join(".");
   return path === "" ? issue.message : `${path}: ${issue.message}`;
+}
+
+/**
+ * What cannot be asked would let everything pass.
+ * @throws MicroError BAD_REQUEST
+ */
+export function checkSchema(schema: unknown, of: string): void {
+  if (schema !== undefined && !isSchema(schema))
+    throw errors.badRequest("ts-micro", `${of}: no Standard Schema (zod from 3.24 on, valibot and arktype have it)`);
 }
 
 export function isSchema(schema: unknown): schema is StandardSchemaV1 {

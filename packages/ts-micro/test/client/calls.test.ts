@@ -66,7 +66,11 @@ describe("a unary call", () => {
       hello: endpoint({ response: z.object({ msg: z.string() }) }, () => ({ msg: 3 as unknown as string })),
     });
     await service.start();
-    expect(await failure(mesh.client().call("greeter", "Greeter.Hello"))).toMatchObject({ code: "INTERNAL" });
+    for (const client of [mesh.client(), service.client])
+      expect(await failure(client.call("greeter", "Greeter.Hello"))).toMatchObject({ code: "INTERNAL" });
+    const faults = mesh.logger.records.filter(({ level }) => level === "error").map(({ message }) => message);
+    const fault = /^handler Greeter\.Hello failed: Greeter\.Hello: the handler's reply does not fit/;
+    expect(faults).toEqual([expect.stringMatching(fault), expect.stringMatching(fault)]);
   });
 
   it("carries the handler's MicroError, and any other throw as INTERNAL with the service's name", async () => {

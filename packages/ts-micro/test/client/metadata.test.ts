@@ -308,6 +308,34 @@ it("metadata of a publish are what they were when it was made", async () => {
   await vi.waitFor(() => expect(seen).toEqual(["given", "given"]));
 });
 
+describe("a publish", () => {
+  it("that its broker does not settle ends by its own time limit, its signal, and the deadline of the handler that makes it", async () => {
+    const registry = memoryRegistry();
+    const broker = Object.assign(memoryBroker(), { publish: () => new Promise<never>(() => {}) });
+    const own = { registry, broker, env: false, logLevel: "fatal" } as const;
+    const client = createClient(own);
+    open.push(client);
+    expect(await failure(() => client.publish("t", {}, { timeout: "20ms" }))).toMatchObject({ code: "TIMEOUT" });
+    const signal = AbortSignal.timeout(20);
+    expect(await failure(() => client.publish("t", {}, { signal }))).toMatchObject({ code: "TIMEOUT" });
+
+    const seen: Promise<unknown>[] = [];
+    const service = createService({ ...own, name: "s", address: "127.0.0.1:0", settle: 0 });
+    open.push({ close: () => service.stop() });
+    service.handle("S", {
+      hello: (_: object, ctx) => {
+        seen.push(failure(() => service.publish("t", {}, ctx)));
+        return seen[0];
+      },
+    });
+    await service.start();
+    expect(await failure(() => client.call("s", "S.Hello", {}, { timeout: "50ms" }))).toMatchObject({
+      code: "TIMEOUT",
+    });
+    expect(await seen[0]).toMatchObject({ code: "TIMEOUT" });
+  });
+});
+
 it("metadata that are published and cannot be sent are BAD_REQUEST", async () => {
   const { client } = await world("fast");
   for (const [metadata] of Object.values(unfit) as [Given, RegExp][])

@@ -148,3 +148,38 @@ describe("registry values", () => {
     });
   });
 });
+
+describe("what is no Standard Schema", () => {
+  const old = { parse: (value: unknown) => value } as unknown as StandardSchemaV1;
+
+  it("is BAD_REQUEST where it is declared: it would let everything pass", async () => {
+    const refusal = expect.objectContaining({
+      code: "BAD_REQUEST",
+      detail: expect.stringContaining("no Standard Schema"),
+    });
+    const handled = mesh.service("a");
+    for (const definition of [{ request: old }, { response: old }])
+      expect(() => handled.handle("A", { hello: endpoint(definition, () => ({})) })).toThrow(refusal);
+    const subscribed = mesh.service("b").subscribe("news", () => {}, { schema: old });
+    await expect(subscribed.start()).rejects.toThrow(refusal);
+  });
+});
+
+it("a subscriber's message has the type of its schema's output", async () => {
+  const seen: string[] = [];
+  const service = mesh.service("news").subscribe("news", ({ title }) => void seen.push(title.toUpperCase()), {
+    schema: z.object({ title: z.string().trim() }),
+  });
+  await service.start();
+  await service.publish("news", { title: " one " });
+  await service.publish("news", { title: 2 });
+  await mesh.advance(1);
+  expect(seen).toEqual(["ONE"]);
+});
+
+it("`only` names the methods of a descriptor that are implemented", () => {
+  const impl = { hello: () => ({ msg: "" }), count: () => ({}) };
+  const names = endpointsOfDescriptor(Greeter, impl, { only: ["hello"] }).map(({ name }) => name);
+  expect(names).toEqual(["Greeter.Hello"]);
+  expect(() => endpointsOfDescriptor(Greeter, impl, { only: ["hello", "nope"] })).toThrow("Greeter: no method nope");
+});

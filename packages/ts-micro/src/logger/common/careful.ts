@@ -1,10 +1,17 @@
 import type { Level, Logger } from "../../logger.ts";
+import { rankOf } from "./levels.ts";
 
-/** A logger that somebody else wrote: what it throws, or rejects with, is a warning of the process, once, and fails nothing. */
-export function carefulLogger(inner: Logger, warn: (error: unknown) => void = once()): Logger {
+/**
+ * A logger that somebody else wrote: what it throws, or rejects with, is a warning of the process, once, and fails nothing. `least`: below
+ * it nothing is handed on.
+ */
+export function carefulLogger(inner: Logger, least?: Level, warn: (error: unknown) => void = once()): Logger {
+  const from = rankOf(least ?? "trace") ?? 0;
+  const passes = (level: Level): boolean => (rankOf(level) ?? from) >= from;
   const line =
     (level: Level) =>
     (message: string, fields?: Record<string, unknown>): void => {
+      if (!passes(level)) return;
       try {
         const result: unknown = inner[level](message, fields);
         if (result instanceof Promise) result.catch(warn);
@@ -14,16 +21,16 @@ export function carefulLogger(inner: Logger, warn: (error: unknown) => void = on
     };
   return {
     get level() {
-      return inner.level;
+      return passes(inner.level) ? inner.level : (least ?? inner.level);
     },
-    enabled: (level) => inner.enabled(level),
+    enabled: (level) => passes(level) && inner.enabled(level),
     trace: line("trace"),
     debug: line("debug"),
     info: line("info"),
     warn: line("warn"),
     error: line("error"),
     fatal: line("fatal"),
-    child: (fields) => carefulLogger(inner.child(fields), warn),
+    child: (fields) => carefulLogger(inner.child(fields), least, warn),
   };
 }
 

@@ -1,8 +1,10 @@
 import { expect, it } from "vitest";
+import { carefulLogger } from "../../../src/logger/common/careful.ts";
 import { LeveledLogger } from "../../../src/logger/common/leveled.ts";
 import { levels, parseLevel, rankOf } from "../../../src/logger/common/levels.ts";
 import { plainRecord } from "../../../src/logger/common/plain.ts";
 import { prettyLine } from "../../../src/logger/common/pretty.ts";
+import { memoryLogger } from "../../../src/logger/memory.ts";
 
 it("levels have an order, and are read as people write them", () => {
   expect(levels.map(rankOf)).toEqual([0, 1, 2, 3, 4, 5]);
@@ -97,4 +99,19 @@ it("a pretty line has what makes its errors specific, and the errors that they h
     "      odd",
     "",
   ]);
+});
+
+it("a logger of one's own gets what is at least as severe as the service's level says", () => {
+  const own = memoryLogger({ level: "debug" });
+  const careful = carefulLogger(own, "warn");
+  for (const logger of [careful, careful.child({ zone: "a" })]) {
+    logger.info("left out");
+    logger.warn("written");
+  }
+  expect(own.records.map(({ message }) => message)).toEqual(["written", "written"]);
+  expect([careful.level, careful.enabled("info"), careful.enabled("error")]).toEqual(["warn", false, true]);
+  // It can raise a level, not lower one.
+  const quiet = carefulLogger(memoryLogger({ level: "error" }), "debug");
+  expect([quiet.level, quiet.enabled("warn")]).toEqual(["error", false]);
+  expect(carefulLogger(own).level).toBe("debug");
 });
