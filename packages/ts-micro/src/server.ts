@@ -53,11 +53,11 @@ export interface RoutedEndpoint {
 /** Options of `handle` and `register`. */
 export interface HandleOptions {
   /** Only these methods become endpoints. Default: all that qualify. */
-  only?: readonly string[];
+  only?: readonly string[] | undefined;
   /** Not advertised in the registry. Default false. */
-  internal?: boolean;
+  internal?: boolean | undefined;
   /** Registry metadata by endpoint name (`Greeter.Hello`) or method (`hello`). */
-  metadata?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  metadata?: Readonly<Record<string, Readonly<Record<string, string>>>> | undefined;
 }
 
 /** A subscriber: a function, or an object of which every method gets each message (SRV-31). */
