@@ -32,6 +32,7 @@ export interface Attempt {
 /** Around one attempt (Go's CallWrapper). */
 export type CallInterceptor = (attempt: Attempt, next: (attempt: Attempt) => Promise<unknown>) => Promise<unknown>;
 
+/** Options of one publish. */
 export interface PublishMessageOptions {
   signal?: AbortSignal | undefined;
   metadata?: MetadataInit | undefined;
