@@ -8,7 +8,7 @@ import { built, filesIn, hasProtoc } from "./world.ts";
 // What it shows is generated first, so that the documentation's own test cannot compile it with all others.
 describe.skipIf(!hasProtoc)("the README", () => {
   const blocks = readPage("packages/protoc-gen-micro/README.md").map((block): Block =>
-    block.language === "ts" ? { ...block, way: "run" } : block,
+    block.language === "ts" ? Object.assign(block, { way: "run" as const }) : block,
   );
   const world = new PageWorld(blocks);
   beforeAll(built, 120_000);

@@ -25,6 +25,7 @@ import type { MemoryTransportOptions } from "../../src/transport/memory.ts";
 /** What somebody has who hands on what may be undefined. */
 type Loose<T> = { [K in keyof T]: {} extends Pick<T, K> ? T[K] | undefined : T[K] };
 declare const given: <T>() => Loose<T>;
+declare const named: { cors: CorsOptions; http: HttpApp | HttpServiceOptions; protocol: Protocol; registry: Registry };
 
 describe("options", () => {
   it("may be undefined where they may be left out", () => {
@@ -48,12 +49,12 @@ describe("options", () => {
   });
 
   it("can be named by what the front door exports", () => {
-    assertType<ServiceOptions["cors"]>({} as CorsOptions);
-    assertType<ServiceOptions["http"]>({} as HttpApp | HttpServiceOptions);
-    assertType<ServiceOptions["protocols"]>([{} as Protocol]);
+    assertType<ServiceOptions["cors"]>(named.cors);
+    assertType<ServiceOptions["http"]>(named.http);
+    assertType<ServiceOptions["protocols"]>([named.protocol]);
   });
 
   it("know the drivers of others", () => {
-    assertType<Driver<Registry>>({ name: "acme", fromAddress: () => ({}) as Registry });
+    assertType<Driver<Registry>>({ name: "acme", fromAddress: () => named.registry });
   });
 });
