@@ -1,5 +1,5 @@
 import { execFile, spawn } from "node:child_process";
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
@@ -73,4 +73,7 @@ it("every example is on the page of examples, and tried", () => {
   expect(folders.filter((name) => !text.includes(`[${name}](${name})`))).toEqual([]);
   const tried = new Set([...Object.keys(outputs).map((file) => file.split("/")[0]), "greeter", "one-port", "demo"]);
   expect(folders.filter((name) => !tried.has(name))).toEqual([]);
+  const commands = [...text.matchAll(/`npx tsx ([^`]+)`/g)].map(([, file = ""]) => file);
+  expect(commands.length).toBeGreaterThanOrEqual(folders.length);
+  expect(commands.filter((file) => !existsSync(root + file))).toEqual([]);
 });

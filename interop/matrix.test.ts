@@ -1,5 +1,5 @@
 /** The page of the matrix says what there is. Needs no Go. */
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync } from "node:fs";
 import { expect, test } from "vitest";
 
 const read = (name: string): string => readFileSync(new URL(name, import.meta.url), "utf8");
@@ -27,4 +27,19 @@ test("every row that callers and callees are told of is green", () => {
   expect(cells.length).toBeGreaterThan(25);
   const green = new Set(rows.filter(({ state }) => state === "green").map(({ row }) => row));
   expect(cells.filter((row) => !green.has(row))).toEqual([]);
+});
+
+test("the files and switches that the page names are there", () => {
+  const table = /\| file \| what it is \|\n([\s\S]*?)\n\n/.exec(page)?.[1] ?? "";
+  const named = table.split("\n").flatMap((line) => {
+    const words = [...(line.split("|")[1] ?? "").matchAll(/`([^`]+)`/g)].map(([, word = ""]) => word);
+    const end = words.at(-1)?.startsWith(".") === true ? words.pop() : "";
+    return words.map((word) => word + end);
+  });
+  expect(named.length).toBeGreaterThan(20);
+  expect(named.filter((name) => !existsSync(new URL(name, import.meta.url)))).toEqual([]);
+  const files = readdirSync(new URL(".", import.meta.url)).filter((name) => name.endsWith(".ts"));
+  const sources = files.map(read).join("\n");
+  const switches = page.match(/\bTS_MICRO_\w+/g) ?? [];
+  expect(switches.filter((name) => !sources.includes(`"${name}"`))).toEqual([]);
 });

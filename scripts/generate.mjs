@@ -83,6 +83,8 @@ ${imports
   .map(({ line }) => line)
   .join("\n")}
 
+export type { Driver } from "./internal/driver.ts";
+
 /** The concerns whose component can be chosen by name, and what each is. */
 export interface Concerns {
 ${tables.map(({ concern, type }) => `  readonly ${concern}: ${type};`).join("\n")}

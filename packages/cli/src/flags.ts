@@ -30,11 +30,21 @@ const handedOn: readonly (readonly [name: string, help: string, env?: string])[]
   ["tracer_address", "addresses of the tracer, comma separated"],
 ];
 
+/** Where the command's own default is not a service's. */
+const helpHere: Readonly<Record<string, string>> = {
+  log_level: "trace, debug, info, warn, error, fatal (warn; of a service that run starts: info)",
+};
+
 /** Every global flag, by name. */
 export const globalFlags: ReadonlyMap<string, GlobalFlag> = new Map(
   [
     ...handedOn.map(([name, help, env = envOf(name)]): GlobalFlag => ({ name, help, env, known: false })),
-    ...flagTable.map(({ flag, help }): GlobalFlag => ({ name: flag, help, env: envOf(flag), known: true })),
+    ...flagTable.map(({ flag, help }): GlobalFlag => ({
+      name: flag,
+      help: helpHere[flag] ?? help,
+      env: envOf(flag),
+      known: true,
+    })),
   ]
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .map((flag) => [flag.name, flag]),

@@ -61,6 +61,8 @@ describe("help", () => {
     for (const flag of flags.split(" "))
       expect(stdout).toMatch(new RegExp(`--${flag} value .*\\[\\$MICRO_${flag.toUpperCase()}\\]`));
     expect(stdout).toMatch(/--profile value .*\[\$MICRO_DEBUG_PROFILE\]/);
+    // The command's own default, not a service's.
+    expect(stdout).toMatch(/--log_level value .*\(warn;/);
   });
 
   it("is the same by every way to it", async () => {

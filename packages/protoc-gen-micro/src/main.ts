@@ -4,7 +4,8 @@ import { micro } from "./plugin.ts";
 
 const help = `protoc-gen-micro ${micro.version}: plugin of protoc and buf that writes ts-micro clients and handlers beside the code of protoc-gen-es
 
-  protoc -I. --es_out=gen --es_opt=target=ts --micro_out=gen --micro_opt=target=ts greeter.proto
+  mkdir -p gen
+  protoc -I. --es_out=gen --es_opt=target=ts,import_extension=js --micro_out=gen --micro_opt=target=ts,import_extension=js greeter.proto
 
 It reads a CodeGeneratorRequest from standard input. Options are those of protoc-gen-es: target, import_extension and so on.
 `;

@@ -74,9 +74,9 @@ export interface ClientDefaults {
   retries?: number | undefined;
   /** Default `application/json`. */
   contentType?: string | undefined;
-  /** Idle connections kept per address. Default 100. */
+  /** Idle connections kept per address, of mucp over the transport `http` and of plain HTTP; other wires have one to a node. Default 100. */
   poolSize?: number | undefined;
-  /** Age limit of a kept connection. Default 1m. */
+  /** For how long after it was opened a connection of mucp over `http` is used again, and how long one of plain HTTP may be idle. Default 1m. */
   poolTtl?: Duration | undefined;
   /** TLS toward nodes that do not say `secure`; nodes that do are called with TLS in any case. */
   tls?: ClientTlsOptions | undefined;

@@ -32,10 +32,11 @@ export interface Attempt {
 /** Around one attempt (Go's CallWrapper). */
 export type CallInterceptor = (attempt: Attempt, next: (attempt: Attempt) => Promise<unknown>) => Promise<unknown>;
 
+/** Options of one publish; those of calls that bound it (`timeout`, a handler's `ctx`) count too. */
 export interface PublishMessageOptions {
   signal?: AbortSignal | undefined;
   metadata?: MetadataInit | undefined;
-  /** Default `application/json`. */
+  /** Default: the client's. */
   contentType?: string | undefined;
   /** Publish to this broker topic instead; `Micro-Topic` keeps the message's topic (Go's WithExchange). */
   exchange?: string | undefined;

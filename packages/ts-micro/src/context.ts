@@ -25,7 +25,10 @@ export interface CallOptions {
   oneway?: boolean | undefined;
   /** Most retries after the first attempt. Default 5; only safe ones are made. */
   retries?: number | undefined;
-  /** `host:port` (or several, tried in turn): no discovery. */
+  /**
+   * `host:port`, or several, of which the selector chooses: no discovery. Nothing is known of them, so they are called by mucp; by the first of
+   * the client's `protocols` where mucp is not among these.
+   */
   address?: string | readonly string[] | undefined;
   /** Body encoding. Default `application/json`, `application/protobuf` for protobuf descriptors. */
   contentType?: string | undefined;
@@ -75,12 +78,15 @@ export interface Context extends CallOptions {
   readonly responseTrailer: Metadata;
   /** Time of the process's monotonic clock (`performance.now()`) by which the reply is due; Infinity without one. */
   readonly deadline: number;
+  /** The name of the service that answers. */
   readonly service: string;
+  /** `Greeter.Hello`; `Func` in a subscriber that is a function. */
   readonly endpoint: string;
   /** Address that the call came in on; empty in process. */
   readonly local: string;
   /** Address of the caller; empty in process. */
   readonly remote: string;
+  /** The logger of the service. */
   readonly log: Log;
   readonly span: Span | undefined;
   readonly [contextKey]: Context;

@@ -8,6 +8,8 @@ import type { Registry } from "./registry.ts";
 import type { Selector } from "./selector.ts";
 import type { Transport } from "./transport.ts";
 
+export type { Driver } from "./internal/driver.ts";
+
 /** The concerns whose component can be chosen by name, and what each is. */
 export interface Concerns {
   readonly registry: Registry;

@@ -26,17 +26,17 @@ type Out<S> = S extends StandardSchemaV1<infer _, infer O> ? O : unknown;
 /** What an endpoint declares beside its handler. */
 export interface EndpointDefinition<Q, R, K extends Kind> {
   /** Any Standard Schema (zod, valibot, arktype …). Each request is parsed by it before the handler runs; a fault is BAD_REQUEST with its path. */
-  request?: Q;
+  request?: Q | undefined;
   /** Each response is parsed by it after the handler; the output is sent. A fault is the server's, INTERNAL. */
-  response?: R;
+  response?: R | undefined;
   /** Default `unary`. A handler that receives a stream must say `client` or `bidi`; `async *` methods are `server` by themselves. */
-  stream?: K;
+  stream?: K | undefined;
   /** Running twice does no harm: clients may retry it after it may have run. Default false. */
-  idempotent?: boolean;
+  idempotent?: boolean | undefined;
   /** It only reads: idempotent, and browsers may call it by GET (Connect). Default false. */
-  noSideEffects?: boolean;
+  noSideEffects?: boolean | undefined;
   /** Goes into the registry record. */
-  metadata?: Readonly<Record<string, string>>;
+  metadata?: Readonly<Record<string, string>> | undefined;
 }
 
 /**

@@ -70,18 +70,21 @@ export function codeOf(status: number): ErrorCode {
 /** What a {@link MicroError} is made from. `code` and `status` imply each other; give one, or neither for INTERNAL (500). */
 export interface MicroErrorInit {
   /** Who reports it: a service name, or Go's `go.micro.client` and the like. Users tell their own errors apart by it. Default `""`. */
-  id?: string;
+  id?: string | undefined;
   /** What happened, for people. */
   detail: string;
   /** The text of the `Error`, where this process has more to say than what travels. Default: the detail. */
-  message?: string;
-  code?: ErrorCode;
+  message?: string | undefined;
+  code?: ErrorCode | undefined;
   /** Any whole number of 32 bits, as Go's; 0 stands for its error without a code. Others count as none. */
-  status?: number;
+  status?: number | undefined;
   /** The error behind it. Never travels. */
   cause?: unknown;
-  /** True when the request cannot have run at the peer, which makes a retry safe. Never travels. */
-  refused?: boolean;
+  /**
+   * True when the request cannot have run at the peer, which makes a retry safe. Travels with what the server itself refuses (`Micro-Refused`), to
+   * peers that understand it; what a handler throws goes without it, since the handler has run.
+   */
+  refused?: boolean | undefined;
 }
 
 /**

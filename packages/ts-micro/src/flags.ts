@@ -7,11 +7,11 @@ export interface UserFlag {
    * `boolean` flags are true without a value; theirs are Go's: 1, t, T, TRUE, true, True, 0, f, F, FALSE, false, False, given with `=`.
    * Default `string`.
    */
-  type?: "string" | "boolean" | "number";
+  type?: "string" | "boolean" | "number" | undefined;
   /** Environment variable that sets it. */
-  env?: string;
-  default?: string | boolean | number;
-  help?: string;
+  env?: string | undefined;
+  default?: string | boolean | number | undefined;
+  help?: string | undefined;
 }
 
 /** Parsed command line. */

@@ -10,7 +10,7 @@ export interface Group extends AsyncDisposable {
   start(): Promise<void>;
   stop(): Promise<void>;
   /** Starts, waits for a signal or `signal`, stops. Where a service was given `-h` or `-v`, that is printed and nothing starts. */
-  run(options?: { signal?: AbortSignal; handleSignal?: boolean }): Promise<void>;
+  run(options?: { signal?: AbortSignal | undefined; handleSignal?: boolean | undefined }): Promise<void>;
 }
 
 /** A group of services (SVC-45). */

@@ -46,9 +46,13 @@ export type {
   PublishMessageOptions,
 } from "./client.ts";
 export type {
+  CorsOptions,
   Delivery,
   HandleOptions,
   HandlerInterceptor,
+  HttpApp,
+  HttpHandler,
+  HttpServiceOptions,
   ServerCall,
   Subscriber,
   SubscriberInterceptor,
@@ -58,6 +62,7 @@ export type { Broker, BrokerEvent, BrokerMessage, Subscription } from "./broker.
 export type { Codec } from "./codec.ts";
 export type { Clock } from "./clock.ts";
 export type { Level, Logger } from "./logger.ts";
+export type { Protocol } from "./protocol.ts";
 export type { EndpointRecord, Node, Registry, RegistryEvent, ServiceRecord, Value, Watcher } from "./registry.ts";
 export type { Selector } from "./selector.ts";
 export type { ClientTlsOptions, TlsOptions } from "./tls.ts";

@@ -54,11 +54,11 @@ export interface RoutedEndpoint {
 /** Options of `handle`, `register` and `implement`. */
 export interface HandleOptions {
   /** Only these methods become endpoints; a name that is no method is BAD_REQUEST. Default: all that qualify. */
-  only?: readonly string[];
+  only?: readonly string[] | undefined;
   /** Not advertised in the registry. Default false. */
-  internal?: boolean;
+  internal?: boolean | undefined;
   /** Registry metadata by endpoint name (`Greeter.Hello`) or method (`hello`). */
-  metadata?: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  metadata?: Readonly<Record<string, Readonly<Record<string, string>>>> | undefined;
 }
 
 /** A subscriber: a function, or an object of which every method gets each message (SRV-31). */
@@ -69,9 +69,9 @@ export interface SubscriberOptions<T = unknown> extends SubscribeOptions {
   /** Standard Schema that each message is parsed by; the handler gets its output. A message that does not fit counts as one whose handler failed. */
   schema?: StandardSchemaV1<unknown, T> | undefined;
   /** Descriptor of a protobuf message. */
-  descriptor?: MessageDescriptor;
+  descriptor?: MessageDescriptor | undefined;
   /** Not advertised in the registry. Default false. */
-  internal?: boolean;
+  internal?: boolean | undefined;
 }
 
 /** Figures of a server since it was made. */

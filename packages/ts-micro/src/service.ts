@@ -84,9 +84,13 @@ export interface ServiceOptions<N extends string = string> extends ComponentOpti
   interceptors?: readonly HandlerInterceptor[] | undefined;
   /** Around each subscriber; the first is outermost. */
   subscriberInterceptors?: readonly SubscriberInterceptor[] | undefined;
+  /** Before anything is opened, one after the other. What one throws ends the start. */
   beforeStart?: Hook | readonly Hook[] | undefined;
+  /** When it listens, is registered and subscribed. What one throws ends the start, and what was opened is closed. */
   afterStart?: Hook | readonly Hook[] | undefined;
+  /** Before it leaves the registry. What one throws is what `stop` rejects with, at its end. */
   beforeStop?: Hook | readonly Hook[] | undefined;
+  /** When everything is closed. What one throws is what `stop` rejects with. */
   afterStop?: Hook | readonly Hook[] | undefined;
   /** Ends `run` as a signal would. */
   signal?: AbortSignal | undefined;
@@ -102,9 +106,9 @@ export interface ServiceOptions<N extends string = string> extends ComponentOpti
 
 /** What {@link Service.init} takes: options once more, and the command line. */
 export interface InitOptions extends Partial<Omit<ServiceOptions, "name">> {
-  name?: string;
+  name?: string | undefined;
   /** Command line without program and script. Default `process.argv`, when `init` is called without options. */
-  argv?: readonly string[];
+  argv?: readonly string[] | undefined;
 }
 
 /** A service: handlers, subscribers, a server, a client. `E` collects the types of its handler groups for its clients. */

@@ -22,6 +22,10 @@ const notRun: readonly string[] = [
   "docs/protobuf.md: examples/protobuf/main.ts, which examples/examples.test.ts runs",
   "docs/protobuf.md: packages/protoc-gen-micro/test/generated.test.ts does this",
   "docs/web-clients.md: the code of your protobuf file",
+  "interop/README.md: the tests of this folder; interop/matrix.test.ts looks at what is said of them",
+  "packages/cli/README.md: needs the package registry",
+  "packages/protoc-gen-micro/README.md: needs the package registry",
+  "packages/protoc-gen-micro/README.md: packages/protoc-gen-micro/test/readme.test.ts generates what it imports, compiles and runs it",
   "packages/ts-micro/README.md: needs the package registry",
 ];
 

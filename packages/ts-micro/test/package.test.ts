@@ -152,6 +152,13 @@ describe("the documentation", () => {
     expect(linksOf(text ?? "").filter((link) => !existsSync(join(root, dirname(page), link)))).toEqual([]);
   });
 
+  it("lists every entry point in its index, and no other", () => {
+    const text = readFileSync(`${root}docs/README.md`, "utf8");
+    const listed = [...text.matchAll(/`(ts-micro(?:\/[\w/-]+)?)`/g)].map(([, name = ""]) => name);
+    const there = [...modules.keys()].map((subpath) => (subpath === "" ? "ts-micro" : `ts-micro/${subpath}`));
+    expect(listed.toSorted(byText)).toEqual(there.toSorted(byText));
+  });
+
   it("is found whole from its index", () => {
     const linked = new Set(linksOf(readFileSync(`${root}docs/README.md`, "utf8")).map((link) => join("docs", link)));
     expect(markdown("docs").filter((page) => page !== "docs/README.md" && !linked.has(page))).toEqual([]);

@@ -12,10 +12,10 @@ import { Pool } from "./common/pool.ts";
 
 export interface MemoryTransportOptions {
   /** Largest body, in bytes. Default 4 MiB. */
-  maxBody?: number;
+  maxBody?: number | undefined;
   /** Most idle connections kept for each address. Default 100. */
-  poolSize?: number;
-  clock?: Clock;
+  poolSize?: number | undefined;
+  clock?: Clock | undefined;
 }
 
 const id = "ts.micro.transport.memory";

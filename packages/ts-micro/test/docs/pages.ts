@@ -66,10 +66,17 @@ export function blocksOf(page: string, text: string): Block[] {
   return blocks;
 }
 
-/** The pages that users read. */
+/** The pages that people read. */
 export function pages(): string[] {
   const docs = readdirSync(`${root}docs`, { recursive: true, encoding: "utf8" }).filter((file) => file.endsWith(".md"));
-  return ["README.md", "packages/ts-micro/README.md", ...docs.toSorted().map((file) => `docs/${file}`)];
+  const packages = ["ts-micro", "cli", "protoc-gen-micro"].map((name) => `packages/${name}/README.md`);
+  return [
+    "README.md",
+    ...packages,
+    "examples/README.md",
+    "interop/README.md",
+    ...docs.toSorted().map((file) => `docs/${file}`),
+  ];
 }
 
 export const readPage = (page: string): Block[] => blocksOf(page, readFileSync(`${root}${page}`, "utf8"));

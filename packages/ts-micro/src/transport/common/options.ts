@@ -7,14 +7,14 @@ export interface PooledOptions {
   /** Every dial is TLS, with these options. Without it, TLS is for nodes that say `secure=true`, verified against the system's roots. */
   tls?: ClientTlsOptions | undefined;
   /** Most idle connections (grpc: streams) kept for each address. Default 100, as Go. */
-  poolSize?: number;
+  poolSize?: number | undefined;
   /** For how long after it was opened one is used again. Default 60 s, as Go. */
-  poolTtl?: Duration;
+  poolTtl?: Duration | undefined;
   /** Limit of a dial, TLS handshake included. Default 5 s. */
-  dialTimeout?: Duration;
+  dialTimeout?: Duration | undefined;
   /** Largest body, in bytes, either way. Default 4 MiB; over grpc Go takes as much with its header in it. */
-  maxBody?: number;
-  clock?: Clock;
+  maxBody?: number | undefined;
+  clock?: Clock | undefined;
 }
 
 /** They with their defaults, durations in milliseconds. */

@@ -3,9 +3,9 @@ import { pooledSettings, type PooledOptions, type PooledSettings } from "../comm
 
 export interface GrpcTransportOptions extends PooledOptions {
   /** Server: how long a connection may be without streams. Default 2 min. */
-  idleTimeout?: Duration;
+  idleTimeout?: Duration | undefined;
   /** How long a connection with streams may be silent until it is asked for a sign of life. Default 5 min. */
-  keepalive?: Duration;
+  keepalive?: Duration | undefined;
 }
 
 export interface Settings extends PooledSettings {

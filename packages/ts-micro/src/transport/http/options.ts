@@ -5,13 +5,13 @@ export const id = "ts.micro.transport.http";
 
 export interface HttpTransportOptions extends PooledOptions {
   /** Server: how long a connection may be idle. Default 120 s; Go clients keep theirs for 60. It also limits the arrival of one body. */
-  idleTimeout?: Duration;
+  idleTimeout?: Duration | undefined;
   /** Server: from the first byte of a request to the end of its head. Default 5 s. */
-  headTimeout?: Duration;
+  headTimeout?: Duration | undefined;
   /** Server: from the accept to the first byte, where the listener has not read it. Default 10 s. */
-  firstByteTimeout?: Duration;
+  firstByteTimeout?: Duration | undefined;
   /** Largest start line and headers, in bytes, either way. Default 1 MiB. */
-  maxHeader?: number;
+  maxHeader?: number | undefined;
 }
 
 /** The options with their defaults, durations in milliseconds. */
