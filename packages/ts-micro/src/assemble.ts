@@ -7,7 +7,7 @@ import type { CorsOptions, LocalService } from "./server.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import type { Codec } from "./codec.ts";
 import type { Filter } from "./context.ts";
-import type { Core } from "./core.ts";
+import type { Core, ProtocolChoice } from "./core.ts";
 import type { Concerns } from "./drivers.ts";
 import { milliseconds, type Duration } from "./duration.ts";
 import { errors } from "./errors.ts";
@@ -36,8 +36,9 @@ export interface ComponentOptions {
   /** Default: `http`. */
   broker?: Broker | string | undefined;
   /**
-   * What is served and called by, in order of preference: objects, or names out of `fast`, `mucp`, `grpc`, `connect`, `grpc-web`, `http`. Default: all of them on one port, and of
-   * what a node speaks the first one; on another transport than `http` mucp alone.
+   * What is served and called by, in order of preference: objects, or names out of `fast`, `mucp`, `grpc`, `connect`, `grpc-web`, `http`, and
+   * `auto` for all that are not given. Nothing else is. Default `["auto"]`: all of them on one port, and of what a node speaks the first one; on
+   * another transport than `http` mucp alone.
    */
   protocols?: readonly (Protocol | string)[] | undefined;
   /** What mucp stands on. Default: `http`. */
@@ -134,9 +135,12 @@ export function assemble(
   let made: Promise<Core> | undefined;
 
   if (options.ambient === true) enableAmbient();
-  const servingNames = protocolNames(settings.server ?? settings.protocol);
-  const callingNames = protocolNames(settings.client ?? settings.protocol);
-  for (const one of options.protocols ?? []) if (typeof one === "string") protocolNames(one);
+  const given: ProtocolChoice | undefined = options.protocols?.flatMap((one): ProtocolChoice =>
+    typeof one === "string" ? protocolNames(one) : [one],
+  );
+  const chosen = (text = settings.protocol): ProtocolChoice | undefined =>
+    text === undefined ? given : protocolNames(text);
+  const [servedBy, calledBy] = [chosen(settings.server), chosen(settings.client)];
   const logger =
     options.logger === undefined
       ? consoleLogger({ level: levelOf(settings.logLevel) ?? options.logLevel ?? "info" })
@@ -160,8 +164,8 @@ export function assemble(
         selector: settings.selector ?? options.selector,
         codecs: options.codecs ?? [],
         cors: server.cors,
-        serving: servingNames ?? options.protocols,
-        calling: callingNames ?? options.protocols,
+        serving: servedBy,
+        calling: calledBy,
         tls: client.tls,
         http: httpOptions(settings, client, clock),
         clock,

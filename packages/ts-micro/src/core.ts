@@ -8,18 +8,19 @@ import { protobufCodec } from "./codec/protobuf.ts";
 import { textCodec } from "./codec/text.ts";
 import { loadDriver } from "./drivers.ts";
 import { errors } from "./errors.ts";
-import type { Protocol } from "./protocol.ts";
+import type { Acceptor, Protocol } from "./protocol.ts";
+import { http1Carrier, http2Carrier } from "./protocol/common/carriers.ts";
 import { connectProtocol } from "./protocol/connect.ts";
 import { fast } from "./protocol/fast.ts";
 import { grpcWebProtocol } from "./protocol/grpc-web.ts";
 import { grpc } from "./protocol/grpc.ts";
 import { http, type HttpOptions } from "./protocol/http.ts";
 import { mucp } from "./protocol/mucp.ts";
-import { nameOf, type ProtocolName } from "./protocol-names.ts";
+import type { ProtocolName } from "./protocol-names.ts";
 import type { Registry } from "./registry.ts";
 import { cachedRegistry, type CachedRegistry } from "./registry/cached.ts";
 import type { Selector } from "./selector.ts";
-import type { CorsOptions } from "./server.ts";
+import type { CorsOptions, HttpRoute } from "./server.ts";
 import type { ClientTlsOptions } from "./tls.ts";
 import type { Transport } from "./transport.ts";
 
@@ -42,7 +43,12 @@ export interface Core {
   /** Those made here, for whoever starts and closes them. */
   readonly protocols: readonly Protocol[];
   readonly codecs: readonly Codec[];
+  /** What takes HTTP connections for routes, where what is served does not. */
+  readonly carriers: (routes: readonly HttpRoute[]) => readonly Acceptor[];
 }
+
+/** Objects and names, in order of preference; `auto` is all that are not among them. */
+export type ProtocolChoice = readonly (Protocol | ProtocolName | "auto")[];
 
 /** Makes the core over components that were chosen already. */
 export async function makeCore(of: {
@@ -50,9 +56,9 @@ export async function makeCore(of: {
   transport: Transport;
   selector: Selector | string | undefined;
   codecs: readonly Codec[];
-  /** Names and objects; undefined for all. */
-  serving: readonly (Protocol | string)[] | undefined;
-  calling: readonly (Protocol | string)[] | undefined;
+  /** Undefined for all. */
+  serving: ProtocolChoice | undefined;
+  calling: ProtocolChoice | undefined;
   tls: ClientTlsOptions | undefined;
   http: HttpOptions;
   cors: CorsOptions | undefined;
@@ -74,6 +80,10 @@ export async function makeCore(of: {
     calling,
     protocols: protocols.made(),
     codecs: [jsonCodec(), protobufCodec(), bytesCodec(), textCodec(), jsonRpcCodec(), protoRpcCodec(), ...codecs],
+    carriers: (routes) => [
+      ...(serving.some(({ name }) => name === "grpc") ? [] : [http2Carrier(clock, routes)]),
+      ...(serving.some(({ name }) => name === "http") ? [] : [http1Carrier(clock, routes)]),
+    ],
   };
 }
 
@@ -100,6 +110,8 @@ const makers: Readonly<Record<ProtocolName, (parts: ProtocolParts) => Protocol>>
   http: (parts) => http(parts.http),
 };
 
+const allNames = Object.keys(makers) as ProtocolName[];
+
 /** Protocols of one process side by side: each is made once, whoever uses it. */
 class Protocols {
   readonly #parts: ProtocolParts;
@@ -109,13 +121,16 @@ class Protocols {
     this.#parts = parts;
   }
 
-  /** Those chosen: objects as they are, names made; without a choice all that fit the transport. */
-  choose(choice: readonly (Protocol | string)[] | undefined): [Protocol, ...Protocol[]] {
+  /** Those chosen, each once: objects as they are, names made; `auto` is all that fit the transport and are not among the others. */
+  choose(choice: ProtocolChoice = ["auto"]): [Protocol, ...Protocol[]] {
+    const given = new Set(choice.map((one) => (typeof one === "string" ? one : one.name)));
     // Only mucp stands on a transport; what has no sockets cannot carry the others.
-    const all = this.#parts.transport.name === "http" ? Object.keys(makers) : ["mucp"];
-    const chosen = (choice ?? all).map((one) => (typeof one === "string" ? this.#named(one) : one));
-    if (chosen.length === 0) throw errors.badRequest("ts-micro", "protocols: an empty list");
-    return chosen as [Protocol, ...Protocol[]];
+    const all = this.#parts.transport.name === "http" ? allNames : (["mucp"] as const);
+    const others = all.filter((name) => !given.has(name));
+    const wanted = choice.flatMap((one) => (one === "auto" ? others : [one]));
+    const chosen = new Set(wanted.map((one) => (typeof one === "string" ? this.#named(one) : one)));
+    if (chosen.size === 0) throw errors.badRequest("ts-micro", "protocols: an empty list");
+    return [...chosen] as [Protocol, ...Protocol[]];
   }
 
   /** Those that were made here. */
@@ -123,10 +138,10 @@ class Protocols {
     return [...this.#made.values()];
   }
 
-  #named(name: string): Protocol {
+  #named(name: ProtocolName): Protocol {
     let protocol = this.#made.get(name);
     if (protocol === undefined) {
-      protocol = makers[nameOf(name)](this.#parts);
+      protocol = makers[name](this.#parts);
       this.#made.set(name, protocol);
     }
     return protocol;

@@ -1,10 +1,9 @@
 import type { Acceptor, CallHandler, Peer, Protocol } from "../protocol.ts";
 import type { HttpRoute } from "../server.ts";
 import { Later } from "../internal/later.ts";
-import { LazyAcceptor } from "../internal/lazy-acceptor.ts";
 import { browserRule } from "../wire/http/browser.ts";
-import { isHttp1 } from "../wire/http1/preface.ts";
 import type { Node } from "../wire/registry-record.ts";
+import { http1Acceptor } from "./common/carriers.ts";
 import { Peers } from "./common/peers.ts";
 import { preflightRoute } from "./common/preflight.ts";
 import { callRoute } from "./http/calls.ts";
@@ -36,10 +35,7 @@ class Http implements Protocol {
   async start(): Promise<void> {}
 
   acceptor(_calls: CallHandler, routes: readonly HttpRoute[]): Acceptor {
-    return new LazyAcceptor("http", ["http/1.1"], isHttp1, async () => {
-      const [node, { NodeAcceptor }] = await Promise.all([import("node:http"), import("./http/acceptor.ts")]);
-      return new NodeAcceptor(node, this.#settings, routes);
-    });
+    return http1Acceptor(this.#settings, routes);
   }
 
   routes(calls: CallHandler): readonly HttpRoute[] {

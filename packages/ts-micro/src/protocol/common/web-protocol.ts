@@ -28,7 +28,7 @@ export function webProtocol(of: {
   const close = async (): Promise<void> => {};
   return {
     name,
-    metadata: {},
+    metadata: { protocol: name, transport: "http", server: name },
     start: close,
     speaks: () => false,
     dial() {
