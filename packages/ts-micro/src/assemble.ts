@@ -18,7 +18,7 @@ import { inTurn } from "./internal/in-turn.ts";
 import type { Level, Logger } from "./logger.ts";
 import { carefulLogger } from "./logger/common/careful.ts";
 import { consoleLogger } from "./logger/console.ts";
-import type { Protocol } from "./protocol.ts";
+import type { Protocol, WireDefaults } from "./protocol.ts";
 import { protocolNames } from "./protocol-names.ts";
 import type { Registry } from "./registry.ts";
 import type { Selector } from "./selector.ts";
@@ -141,6 +141,13 @@ export function assemble(
   const chosen = (text = settings.protocol): ProtocolChoice | undefined =>
     text === undefined ? given : protocolNames(text);
   const [servedBy, calledBy] = [chosen(settings.server), chosen(settings.client)];
+  const defaults: WireDefaults = {
+    tls: client.tls,
+    cors: server.cors,
+    poolSize: settings.clientPoolSize ?? client.poolSize,
+    poolTtl: settings.clientPoolTtl ?? client.poolTtl,
+    clock: options.clock,
+  };
   const logger =
     options.logger === undefined
       ? consoleLogger({ level: levelOf(settings.logLevel) ?? options.logLevel ?? "info" })
@@ -163,11 +170,9 @@ export function assemble(
         transport,
         selector: settings.selector ?? options.selector,
         codecs: options.codecs ?? [],
-        cors: server.cors,
         serving: servedBy,
         calling: calledBy,
-        tls: client.tls,
-        http: httpOptions(settings, client, clock),
+        defaults,
         clock,
         env,
       }),
@@ -188,16 +193,18 @@ export function assemble(
         );
   broker.onError ??= logErrors(broker, logger, clock);
   const transportChoice = settings.transport ?? options.transport ?? "http";
+  const completed = (bare: Transport): Transport => bare.withDefaults?.(defaults) ?? bare;
   const transport =
     typeof transportChoice === "object"
-      ? transportChoice
-      : keep(
-          lazyTransport(transportChoice, async () =>
+      ? completed(transportChoice)
+      : lazyTransport(transportChoice, async () =>
+          completed(
             transportChoice === "http"
-              ? (await import("./core.ts")).httpTransport(httpOptions(settings, client, clock))
+              ? (await import("./core.ts")).httpTransport()
               : (await named("transport", transportChoice)).fromAddress(settings.transportAddress, env),
           ),
         );
+  if (transport !== transportChoice) keep(transport);
   return {
     registry,
     broker,
@@ -274,21 +281,6 @@ async function defaultRegistry(
     clock,
     onDegraded: (name, error) => logger.warn(`registry ${name} is degraded: ${error.detail}`),
   });
-}
-
-function httpOptions(
-  settings: Settings,
-  client: ClientDefaults,
-  clock: Clock,
-): NonNullable<Parameters<typeof import("./transport/http.ts").httpTransport>[0]> {
-  const poolSize = settings.clientPoolSize ?? client.poolSize;
-  const poolTtl = settings.clientPoolTtl ?? client.poolTtl;
-  return {
-    clock,
-    ...(poolSize === undefined ? {} : { poolSize }),
-    ...(poolTtl === undefined ? {} : { poolTtl }),
-    ...(client.tls === undefined ? {} : { tls: client.tls }),
-  };
 }
 
 function levelOf(text: string | undefined): Level | undefined {

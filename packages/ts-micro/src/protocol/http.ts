@@ -1,5 +1,6 @@
-import type { Acceptor, CallHandler, Peer, Protocol } from "../protocol.ts";
+import type { Acceptor, CallHandler, Peer, Protocol, WireDefaults } from "../protocol.ts";
 import type { HttpRoute } from "../server.ts";
+import { filled } from "../internal/filled.ts";
 import { Later } from "../internal/later.ts";
 import { browserRule } from "../wire/http/browser.ts";
 import type { Node } from "../wire/registry-record.ts";
@@ -19,20 +20,27 @@ const client = new Later(() => import("./http/peer.ts"));
  * nodes that say `protocol=http`, as Go's http client does (wire spec §13.7): `POST` to the endpoint as a path.
  */
 export function http(options: HttpOptions = {}): Protocol {
-  return new Http(settingsOf(options));
+  return new Http(options);
 }
 
 class Http implements Protocol {
   readonly name = "http";
   readonly metadata: Readonly<Record<string, string>> = { protocol: "http", transport: "http", server: "http" };
+  readonly #options: HttpOptions;
   readonly #settings: Settings;
   readonly #peers = new Peers<HttpPeer>();
 
-  constructor(settings: Settings) {
-    this.#settings = settings;
+  constructor(options: HttpOptions) {
+    this.#options = options;
+    this.#settings = settingsOf(options);
   }
 
   async start(): Promise<void> {}
+
+  withDefaults({ tls, cors, poolSize, poolTtl, clock }: WireDefaults): Protocol {
+    const options = filled(this.#options, { tls, cors, poolSize, poolTtl, clock });
+    return options === undefined ? this : new Http(options);
+  }
 
   acceptor(_calls: CallHandler, routes: readonly HttpRoute[]): Acceptor {
     return http1Acceptor(this.#settings, routes);
