@@ -26,6 +26,9 @@ import { settingsFromEnv, type Settings } from "./settings.ts";
 import type { ClientTlsOptions, TlsOptions } from "./tls.ts";
 import type { Transport } from "./transport.ts";
 
+/** Limits of `maxMessageSize`, in bytes: what all protocols take. */
+const [leastMessage, mostMessage] = [16 << 10, 1 << 30];
+
 /** An environment, `process.env` by default; false for none. */
 export type Env = Readonly<Record<string, string | undefined>> | false;
 
@@ -41,6 +44,11 @@ export interface ComponentOptions {
    * another transport than `http` mucp alone.
    */
   protocols?: readonly (Protocol | string)[] | undefined;
+  /**
+   * Longest body of a call, and longest message of a stream, either way, in bytes from 16 KiB to 1 GiB; for every protocol and transport that
+   * has no limit of its own. Both ends have one. Past it PAYLOAD_TOO_LARGE or RESOURCE_EXHAUSTED. Default 4 MiB.
+   */
+  maxMessageSize?: number | undefined;
   /** What mucp stands on. Default: `http`. */
   transport?: Transport | string | undefined;
   /** Default: `p2c`. */
@@ -146,6 +154,7 @@ export function assemble(
     cors: server.cors,
     poolSize: settings.clientPoolSize ?? client.poolSize,
     poolTtl: settings.clientPoolTtl ?? client.poolTtl,
+    maxMessageSize: sizeOf(options.maxMessageSize),
     clock: options.clock,
   };
   const logger =
@@ -281,6 +290,12 @@ async function defaultRegistry(
     clock,
     onDegraded: (name, error) => logger.warn(`registry ${name} is degraded: ${error.detail}`),
   });
+}
+
+function sizeOf(bytes: number | undefined): number | undefined {
+  if (bytes !== undefined && !(Number.isInteger(bytes) && bytes >= leastMessage && bytes <= mostMessage))
+    throw errors.badRequest("ts-micro", `maxMessageSize: ${bytes} is not from ${leastMessage} to ${mostMessage}`);
+  return bytes;
 }
 
 function levelOf(text: string | undefined): Level | undefined {

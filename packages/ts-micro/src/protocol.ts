@@ -232,6 +232,8 @@ export interface WireDefaults {
   readonly poolSize?: number | undefined;
   /** Age limit of a kept connection. */
   readonly poolTtl?: Duration | undefined;
+  /** Longest body or message either way, in bytes. */
+  readonly maxMessageSize?: number | undefined;
   readonly clock?: Clock | undefined;
 }
 

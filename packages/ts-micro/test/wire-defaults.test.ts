@@ -80,18 +80,100 @@ describe("the pages that may call a service", () => {
   });
 });
 
+describe("maxMessageSize", () => {
+  const text = "x".repeat(6 << 20);
+  const limits = { maxMessageSize: 8 << 20 };
+
+  async function echo(serving: Partial<ServiceOptions>, calling: ClientOptions) {
+    const registry = memoryRegistry();
+    const service = createService({ name: "echo", address: "127.0.0.1:0", settle: 0, registry, ...quiet, ...serving });
+    service.handle("Echo", {
+      back: ({ text }: { text: string }) => ({ text }),
+      length: ({ text }: { text: string }) => ({ length: text.length }),
+      make: ({ length }: { length: number }) => ({ text: "x".repeat(length) }),
+    });
+    closing.push(() => service.stop());
+    await service.start();
+    const client = createClient({ registry, ...quiet, ...calling });
+    closing.push(() => client.close());
+    return { url: `http://${service.server.address}`, Echo: client.service<typeof service>("echo").Echo };
+  }
+
+  describe.each<[string, ClientOptions]>([
+    ["all protocols", {}],
+    ...["fast", "mucp", "grpc", "http"].map((name): [string, ClientOptions] => [name, { protocols: [name] }]),
+    ["a protocol given as an object", { protocols: [fast({ connections: 2 })] }],
+  ])("of a client by %s", (_, calling) => {
+    it("and of its service let 6 MiB pass, to and fro", async () => {
+      const { Echo } = await echo(limits, { ...calling, ...limits });
+      expect((await Echo.back({ text })).text.length).toBe(text.length);
+    });
+
+    it("is what it was without the option, at either end", async () => {
+      const code = expect.stringMatching(/^(?:PAYLOAD_TOO_LARGE|RESOURCE_EXHAUSTED)$/);
+      const neither = (await echo({}, calling)).Echo;
+      await expect(neither.length({ text })).rejects.toMatchObject({ code });
+      const server = (await echo({}, { ...calling, ...limits })).Echo;
+      await expect(server.length({ text })).rejects.toMatchObject({ code });
+      const client = (await echo(limits, calling)).Echo;
+      await expect(client.make({ length: text.length })).rejects.toMatchObject({ code });
+    });
+  });
+
+  it.each(["grpc", "http"])("is that of the transport %s by its name", async (transport) => {
+    const { Echo } = await echo({ transport, ...limits }, { transport, protocols: ["mucp"], ...limits });
+    expect((await Echo.back({ text })).text.length).toBe(text.length);
+  });
+
+  it("is that of Connect and gRPC-Web", async () => {
+    const body = Buffer.from(JSON.stringify({ text }));
+    const framed = Buffer.concat([Buffer.alloc(5), body]);
+    framed.writeUInt32BE(body.length, 1);
+    const statuses = async (serving: Partial<ServiceOptions>) => {
+      const { url } = await echo(serving, {});
+      const connect = { "content-type": "application/json", "connect-protocol-version": "1" };
+      const web = { "content-type": "application/grpc-web+json" };
+      const first = await fetch(`${url}/Echo/Length`, { method: "POST", headers: connect, body });
+      await first.arrayBuffer();
+      const second = await fetch(`${url}/Echo/Length`, { method: "POST", headers: web, body: framed });
+      return [first.status, /grpc-status: ?(\d+)/.exec(await second.text())?.[1]];
+    };
+    expect(await statuses(limits)).toEqual([200, "0"]);
+    expect(await statuses({})).toEqual([429, "8"]);
+  });
+
+  it("goes behind the limit of a protocol itself", async () => {
+    const { Echo } = await echo(limits, { protocols: [fast({ maxBody: 5 << 20 })], ...limits });
+    await expect(Echo.length({ text })).rejects.toMatchObject({ code: "PAYLOAD_TOO_LARGE" });
+  });
+
+  it.each([0, 1000, 16383, (1 << 30) + 1, 1.5, NaN, -1])("%s is BAD_REQUEST where it is given", (maxMessageSize) => {
+    const wrong = expect.objectContaining({ code: "BAD_REQUEST", detail: expect.stringContaining("maxMessageSize") });
+    expect(() => createClient({ ...quiet, maxMessageSize })).toThrow(wrong);
+    const service = createService({ name: "x", registry: memoryRegistry(), ...quiet, maxMessageSize });
+    expect(() => service.client).toThrow(wrong);
+  });
+});
+
 describe("withDefaults", () => {
   const clock = virtualClock();
-  const all: WireDefaults = { tls: { ca }, cors: { origins: "*" }, poolSize: 3, poolTtl: "5s", clock };
+  const all: WireDefaults = {
+    tls: { ca },
+    cors: { origins: "*" },
+    poolSize: 3,
+    poolTtl: "5s",
+    maxMessageSize: 1 << 20,
+    clock,
+  };
   const transport = memoryTransport();
 
   it.each<[string, () => Protocol]>([
-    ["fast", () => fast({ tls: {}, clock })],
-    ["grpc", () => grpc({ tls: {}, clock })],
-    ["http", () => http({ tls: {}, cors: { origins: [] }, poolSize: 1, poolTtl: 1, clock })],
+    ["fast", () => fast({ tls: {}, maxBody: 1 << 20, clock })],
+    ["grpc", () => grpc({ tls: {}, maxMessage: 1 << 20, clock })],
+    ["http", () => http({ tls: {}, cors: { origins: [] }, poolSize: 1, poolTtl: 1, maxBody: 1 << 20, clock })],
     ["mucp", () => mucp({ transport, clock })],
-    ["connect", () => connectProtocol({ cors: { origins: [] }, clock })],
-    ["grpc-web", () => grpcWebProtocol({ cors: { origins: [] }, clock })],
+    ["connect", () => connectProtocol({ cors: { origins: [] }, maxMessageSize: 1 << 20, clock })],
+    ["grpc-web", () => grpcWebProtocol({ cors: { origins: [] }, maxMessageSize: 1 << 20, clock })],
   ])("gives %s itself when it says all of that, or nothing is set", (_, make) => {
     const protocol = make();
     expect(protocol.withDefaults?.(all)).toBe(protocol);

@@ -97,8 +97,8 @@ class Fast implements Protocol {
 
   async start(): Promise<void> {}
 
-  withDefaults({ tls, clock }: WireDefaults): Protocol {
-    const options = filled(this.#given, { tls, clock });
+  withDefaults({ tls, maxMessageSize, clock }: WireDefaults): Protocol {
+    const options = filled(this.#given, { tls, maxBody: maxMessageSize, clock });
     return options === undefined ? this : new Fast(options);
   }
 

@@ -44,8 +44,8 @@ class Grpc implements Protocol {
 
   async start(): Promise<void> {}
 
-  withDefaults({ tls, clock }: WireDefaults): Protocol {
-    const options = filled(this.#options, { tls, clock });
+  withDefaults({ tls, maxMessageSize, clock }: WireDefaults): Protocol {
+    const options = filled(this.#options, { tls, maxMessage: maxMessageSize, clock });
     return options === undefined ? this : new Grpc(options);
   }
 

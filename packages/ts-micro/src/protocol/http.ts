@@ -37,8 +37,8 @@ class Http implements Protocol {
 
   async start(): Promise<void> {}
 
-  withDefaults({ tls, cors, poolSize, poolTtl, clock }: WireDefaults): Protocol {
-    const options = filled(this.#options, { tls, cors, poolSize, poolTtl, clock });
+  withDefaults({ tls, cors, poolSize, poolTtl, maxMessageSize, clock }: WireDefaults): Protocol {
+    const options = filled(this.#options, { tls, cors, poolSize, poolTtl, maxBody: maxMessageSize, clock });
     return options === undefined ? this : new Http(options);
   }
 

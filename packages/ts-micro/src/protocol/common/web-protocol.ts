@@ -32,7 +32,8 @@ export function webProtocol(of: {
     metadata: { protocol: name, transport: "http", server: name },
     start: close,
     withDefaults(defaults) {
-      const more = filled(options, { cors: defaults.cors, clock: defaults.clock });
+      const { cors, maxMessageSize: longest } = defaults;
+      const more = filled(options, { cors, maxMessageSize: longest, clock: defaults.clock });
       return more === undefined ? protocol : webProtocol({ ...of, options: more });
     },
     speaks: () => false,

@@ -19,10 +19,10 @@ export interface PooledOptions {
 }
 
 /** Those of a service or client as theirs. */
-export function pooledDefaults({ tls, poolSize, poolTtl, clock }: WireDefaults): {
+export function pooledDefaults({ tls, poolSize, poolTtl, maxMessageSize, clock }: WireDefaults): {
   readonly [K in keyof PooledOptions]: PooledOptions[K] | undefined;
 } {
-  return { tls, poolSize, poolTtl, clock };
+  return { tls, poolSize, poolTtl, maxBody: maxMessageSize, clock };
 }
 
 /** They with their defaults, durations in milliseconds. */
