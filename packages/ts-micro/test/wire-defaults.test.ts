@@ -86,8 +86,8 @@ describe("maxMessageSize", () => {
 
   async function echo(serving: Partial<ServiceOptions>, calling: ClientOptions) {
     const registry = memoryRegistry();
-    const service = createService({ name: "echo", address: "127.0.0.1:0", settle: 0, registry, ...quiet, ...serving });
-    service.handle("Echo", {
+    const options = { address: "127.0.0.1:0", settle: 0, registry, ...quiet, ...serving };
+    const service = createService({ ...options, name: "echo" }).handle("Echo", {
       back: ({ text }: { text: string }) => ({ text }),
       length: ({ text }: { text: string }) => ({ length: text.length }),
       make: ({ length }: { length: number }) => ({ text: "x".repeat(length) }),

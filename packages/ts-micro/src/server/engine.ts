@@ -171,7 +171,7 @@ export class ServerEngine {
     const { routes: first, fallback } = this.options;
     const routes = [...first, ...protocols.flatMap((protocol) => protocol.routes?.(this.#calls) ?? [])];
     if (fallback !== undefined) routes.push(fallback);
-    const [listening] = protocols.filter((each) => each.acceptor !== undefined || each.listen !== undefined);
+    const listening = protocols.find((each) => each.acceptor !== undefined || each.listen !== undefined);
     // A port of its own beside one that needs none would be at nobody's address.
     const shared = listening === undefined || listening.acceptor !== undefined;
     const acceptors: Acceptor[] = [];
