@@ -7,7 +7,7 @@ import type { CorsOptions, LocalService } from "./server.ts";
 import { systemClock, type Clock } from "./clock.ts";
 import type { Codec } from "./codec.ts";
 import type { Filter } from "./context.ts";
-import type { Core } from "./core.ts";
+import type { Core, ProtocolChoice } from "./core.ts";
 import type { Concerns } from "./drivers.ts";
 import { milliseconds, type Duration } from "./duration.ts";
 import { errors } from "./errors.ts";
@@ -18,13 +18,16 @@ import { inTurn } from "./internal/in-turn.ts";
 import type { Level, Logger } from "./logger.ts";
 import { carefulLogger } from "./logger/common/careful.ts";
 import { consoleLogger } from "./logger/console.ts";
-import type { Protocol } from "./protocol.ts";
+import type { Protocol, WireDefaults } from "./protocol.ts";
 import { protocolNames } from "./protocol-names.ts";
 import type { Registry } from "./registry.ts";
 import type { Selector } from "./selector.ts";
 import { settingsFromEnv, type Settings } from "./settings.ts";
 import type { ClientTlsOptions, TlsOptions } from "./tls.ts";
 import type { Transport } from "./transport.ts";
+
+/** Limits of `maxMessageSize`, in bytes: what all protocols take. */
+const [leastMessage, mostMessage] = [16 << 10, 1 << 30];
 
 /** An environment, `process.env` by default; false for none. */
 export type Env = Readonly<Record<string, string | undefined>> | false;
@@ -36,10 +39,16 @@ export interface ComponentOptions {
   /** Default: `http`. */
   broker?: Broker | string | undefined;
   /**
-   * What is served and called by, in order of preference: objects, or names out of `fast`, `mucp`, `grpc`, `connect`, `grpc-web`, `http`. Default: all of them on one port, and of
-   * what a node speaks the first one; on another transport than `http` mucp alone.
+   * What is served and called by, in order of preference: objects, or names out of `fast`, `mucp`, `grpc`, `connect`, `grpc-web`, `http`, and
+   * `auto` for all that are not given. Nothing else is. Default `["auto"]`: all of them on one port, and of what a node speaks the first one; on
+   * another transport than `http` mucp alone.
    */
   protocols?: readonly (Protocol | string)[] | undefined;
+  /**
+   * Longest body of a call, and longest message of a stream, either way, in bytes from 16 KiB to 1 GiB; for every protocol and transport that
+   * has no limit of its own. Both ends have one. Past it PAYLOAD_TOO_LARGE or RESOURCE_EXHAUSTED. Default 4 MiB.
+   */
+  maxMessageSize?: number | undefined;
   /** What mucp stands on. Default: `http`. */
   transport?: Transport | string | undefined;
   /** Default: `p2c`. */
@@ -134,9 +143,20 @@ export function assemble(
   let made: Promise<Core> | undefined;
 
   if (options.ambient === true) enableAmbient();
-  const servingNames = protocolNames(settings.server ?? settings.protocol);
-  const callingNames = protocolNames(settings.client ?? settings.protocol);
-  for (const one of options.protocols ?? []) if (typeof one === "string") protocolNames(one);
+  const given: ProtocolChoice | undefined = options.protocols?.flatMap((one): ProtocolChoice =>
+    typeof one === "string" ? protocolNames(one) : [one],
+  );
+  const chosen = (text = settings.protocol): ProtocolChoice | undefined =>
+    text === undefined ? given : protocolNames(text);
+  const [servedBy, calledBy] = [chosen(settings.server), chosen(settings.client)];
+  const defaults: WireDefaults = {
+    tls: client.tls,
+    cors: server.cors,
+    poolSize: settings.clientPoolSize ?? client.poolSize,
+    poolTtl: settings.clientPoolTtl ?? client.poolTtl,
+    maxMessageSize: sizeOf(options.maxMessageSize),
+    clock: options.clock,
+  };
   const level = levelOf(settings.logLevel) ?? options.logLevel;
   const logger =
     options.logger === undefined ? consoleLogger({ level: level ?? "info" }) : carefulLogger(options.logger, level);
@@ -158,11 +178,9 @@ export function assemble(
         transport,
         selector: settings.selector ?? options.selector,
         codecs: options.codecs ?? [],
-        cors: server.cors,
-        serving: servingNames ?? options.protocols,
-        calling: callingNames ?? options.protocols,
-        tls: client.tls,
-        http: httpOptions(settings, client, clock),
+        serving: servedBy,
+        calling: calledBy,
+        defaults,
         clock,
         env,
       }),
@@ -183,16 +201,18 @@ export function assemble(
         );
   broker.onError ??= logErrors(broker, logger, clock);
   const transportChoice = settings.transport ?? options.transport ?? "http";
+  const completed = (bare: Transport): Transport => bare.withDefaults?.(defaults) ?? bare;
   const transport =
     typeof transportChoice === "object"
-      ? transportChoice
-      : keep(
-          lazyTransport(transportChoice, async () =>
+      ? completed(transportChoice)
+      : lazyTransport(transportChoice, async () =>
+          completed(
             transportChoice === "http"
-              ? (await import("./core.ts")).httpTransport(httpOptions(settings, client, clock))
+              ? (await import("./core.ts")).httpTransport()
               : (await named("transport", transportChoice)).fromAddress(settings.transportAddress, env),
           ),
         );
+  if (transport !== transportChoice) keep(transport);
   return {
     registry,
     broker,
@@ -271,19 +291,10 @@ async function defaultRegistry(
   });
 }
 
-function httpOptions(
-  settings: Settings,
-  client: ClientDefaults,
-  clock: Clock,
-): NonNullable<Parameters<typeof import("./transport/http.ts").httpTransport>[0]> {
-  const poolSize = settings.clientPoolSize ?? client.poolSize;
-  const poolTtl = settings.clientPoolTtl ?? client.poolTtl;
-  return {
-    clock,
-    ...(poolSize === undefined ? {} : { poolSize }),
-    ...(poolTtl === undefined ? {} : { poolTtl }),
-    ...(client.tls === undefined ? {} : { tls: client.tls }),
-  };
+function sizeOf(bytes: number | undefined): number | undefined {
+  if (bytes !== undefined && !(Number.isInteger(bytes) && bytes >= leastMessage && bytes <= mostMessage))
+    throw errors.badRequest("ts-micro", `maxMessageSize: ${bytes} is not from ${leastMessage} to ${mostMessage}`);
+  return bytes;
 }
 
 function levelOf(text: string | undefined): Level | undefined {

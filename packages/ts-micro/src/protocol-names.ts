@@ -5,17 +5,17 @@ const names = ["fast", "mucp", "grpc", "connect", "grpc-web", "http"] as const;
 export type ProtocolName = (typeof names)[number];
 
 /**
- * What MICRO_PROTOCOL, MICRO_CLIENT and MICRO_SERVER say (Go's word `rpc` is mucp), one name or several with commas; undefined for `auto`.
+ * What MICRO_PROTOCOL, MICRO_CLIENT, MICRO_SERVER and the texts of the option `protocols` say, one name or several with commas. Go's word
+ * `rpc` is mucp; `auto` stands for all that are not named.
  * @throws MicroError UNSUPPORTED, which lists the names
  */
-export function protocolNames(text: string | undefined): readonly string[] | undefined {
-  if (text === undefined || text === "auto") return undefined;
-  return text.split(",").map((word) => (word.trim() === "rpc" ? "mucp" : nameOf(word.trim())));
+export function protocolNames(text: string): readonly (ProtocolName | "auto")[] {
+  return text.split(",").map((word) => nameOf(word.trim()));
 }
 
-/** @throws MicroError UNSUPPORTED, which lists the names */
-export function nameOf(name: string): ProtocolName {
-  const found = names.find((known) => known === name);
+function nameOf(word: string): ProtocolName | "auto" {
+  if (word === "rpc") return "mucp";
+  const found = word === "auto" ? word : names.find((known) => known === word);
   if (found !== undefined) return found;
-  throw errors.unsupported("ts-micro", `protocol "${name}" is not known; there are: auto, ${names.join(", ")}`);
+  throw errors.unsupported("ts-micro", `protocol "${word}" is not known; there are: auto, ${names.join(", ")}`);
 }

@@ -1,11 +1,14 @@
 import type { Socket } from "node:net";
+import type { Clock } from "./clock.ts";
+import type { Duration } from "./duration.ts";
 import type { Component } from "./lifecycle.ts";
 import type { Cancellation, Kind } from "./context.ts";
 import type { MicroError } from "./errors.ts";
 import type { Metadata, ResponseMetadata, Taken } from "./metadata.ts";
 import type { FlatBody } from "./codec.ts";
 import type { Receiver } from "./internal/incoming.ts";
-import type { HttpRoute, RoutedEndpoint } from "./server.ts";
+import type { CorsOptions, HttpRoute, RoutedEndpoint } from "./server.ts";
+import type { ClientTlsOptions } from "./tls.ts";
 import type { Node } from "./wire/registry-record.ts";
 
 export type { Receiver } from "./internal/incoming.ts";
@@ -219,6 +222,21 @@ export interface Listener {
   close(): Promise<void>;
 }
 
+/** What a service or client says for all its protocols and transports; what one of them was made with goes before it. */
+export interface WireDefaults {
+  /** Every dial is TLS, with these options. */
+  readonly tls?: ClientTlsOptions | undefined;
+  /** Web pages that may call. */
+  readonly cors?: CorsOptions | undefined;
+  /** Idle connections kept per address. */
+  readonly poolSize?: number | undefined;
+  /** Age limit of a kept connection. */
+  readonly poolTtl?: Duration | undefined;
+  /** Longest body or message either way, in bytes. */
+  readonly maxMessageSize?: number | undefined;
+  readonly clock?: Clock | undefined;
+}
+
 /** How RPC is spoken. `dial` gives the client's end, `acceptor` or `listen` the server's. */
 export interface Protocol extends Component {
   /** `mucp`, `fast`, `grpc`, `http`: what nodes advertise as `protocol`. */
@@ -229,6 +247,11 @@ export interface Protocol extends Component {
   readonly marks?: Readonly<Record<string, string>> | undefined;
   /** Whether a node can be called by it. Default: its `protocol` is this one's name. */
   speaks?(node: Node): boolean;
+  /**
+   * Another protocol, made with the same options and `defaults` for those that were left open: asked before the start, of objects in the option
+   * `protocols`. Itself when that changes nothing. Whoever asks starts and closes the other.
+   */
+  withDefaults?(defaults: WireDefaults): Protocol;
   /** Loads the part that calls, if it is not there yet: a service that calls nobody does without. Awaited before the first `dial`. */
   loadClient?(): Promise<void>;
   /** No I/O; connections are made as calls need them. `next` is another way to the node, for a protocol that finds out that it is not spoken. */

@@ -380,7 +380,7 @@ export class MicroService {
     const { options } = this;
     const parts = this.#components();
     const { settings } = parts;
-    const [{ ServerEngine, debugEndpoints, httpParts }, { serving, codecs }] = await Promise.all([
+    const [{ ServerEngine, debugEndpoints, httpParts }, { serving, codecs, carriers }] = await Promise.all([
       import("./core.ts"),
       parts.core(),
     ]);
@@ -409,6 +409,7 @@ export class MicroService {
       codecs,
       routes,
       fallback,
+      carriers,
       advertised,
       interceptors: options.interceptors ?? [],
       subscriberInterceptors: options.subscriberInterceptors ?? [],

@@ -1,6 +1,6 @@
 import type { Component } from "./lifecycle.ts";
 import type { MicroError } from "./errors.ts";
-import type { Acceptor, Body, Listener } from "./protocol.ts";
+import type { Acceptor, Body, Listener, WireDefaults } from "./protocol.ts";
 import type { Node } from "./wire/registry-record.ts";
 
 /** What transports move. Names are canonical on HTTP; `header` has no prototype. */
@@ -75,6 +75,11 @@ export interface DialOptions {
 export interface Transport extends Component {
   /** `http`, `memory`, `nats` …: what nodes advertise as `transport`. */
   readonly name: string;
+  /**
+   * Another transport, made with the same options and `defaults` for those that were left open; itself when that changes nothing. Not for
+   * transports that are reached only through their instance. Whoever asks closes the other.
+   */
+  withDefaults?(defaults: WireDefaults): Transport;
   /** Rejects with UNAVAILABLE and `refused` when nobody could be reached: then nothing was sent. */
   dial(node: Node, options: DialOptions): Promise<Connection>;
   /** As `dial` with `reuse`, at once: an idle connection, if there is one. Its user forgets it when it lets go of it. */

@@ -1,4 +1,9 @@
 /** Each protocol alone, from a client to a service over a socket, and the words that choose it. */
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { connect } from "node:http2";
+import { connect as tlsConnect } from "node:tls";
+import { fileURLToPath } from "node:url";
 import { afterEach, describe, expect, it } from "vitest";
 import { Greeter } from "../../../interop/proto/gen/greeter_pb.ts";
 import { z } from "zod";
@@ -13,6 +18,7 @@ import {
   type ProtoImpl,
   type ServiceOptions,
 } from "../src/index.ts";
+import type { Protocol } from "../src/protocol.ts";
 import { memoryRegistry } from "../src/registry/memory.ts";
 import { eventually } from "../src/testing/suite.ts";
 
@@ -21,6 +27,7 @@ afterEach(async () => {
   for (const close of closing.splice(0).toReversed()) await close();
 });
 
+const certificates = fileURLToPath(new URL("fixtures/tls/", import.meta.url));
 const quiet = { env: false, logLevel: "fatal", broker: "memory" } as const;
 
 /** What the handlers of one service went through. */
@@ -41,7 +48,7 @@ class Seen {
   }
 }
 
-function talkService(seen: Seen, options: Pick<ServiceOptions, "registry" | "protocols" | "env" | "metadata">) {
+function talkService(seen: Seen, options: Pick<ServiceOptions, "registry" | "protocols" | "env" | "metadata" | "tls">) {
   return createService({ name: "talk", address: "127.0.0.1:0", settle: 0, ...quiet, ...options })
     .handle("Talk", {
       hello: ({ name }: { name: string }) => ({ msg: `Hello ${name}` }),
@@ -89,7 +96,7 @@ function talkService(seen: Seen, options: Pick<ServiceOptions, "registry" | "pro
 }
 
 async function world(
-  serving: Pick<ServiceOptions, "protocols" | "env" | "metadata">,
+  serving: Pick<ServiceOptions, "protocols" | "env" | "metadata" | "tls">,
   calling: Pick<ClientOptions, "protocols" | "env"> = serving,
 ) {
   const registry = memoryRegistry();
@@ -208,6 +215,95 @@ describe("http", () => {
   });
 });
 
+describe("protocols that are routes alone", () => {
+  const greeting = { method: "POST", headers: { "content-type": "application/json" }, body: '{"name":"Ada"}' };
+
+  /** What the port answers to a Connect call, over HTTP/1.1 and HTTP/2. */
+  async function answers(address: string): Promise<unknown[]> {
+    const overHttp2 = (path: string, type: string): Promise<unknown> =>
+      new Promise((resolve, reject) => {
+        const session = connect(`http://${address}`).on("error", reject);
+        const request = session.request({ ":method": "POST", ":path": path, "content-type": type });
+        let text = "";
+        let status: unknown;
+        request.on("response", (headers) => (status = headers[":status"])).on("error", reject);
+        request.on("data", (chunk) => (text += String(chunk)));
+        request.on("end", () => (session.close(), resolve([status, text.trim()])));
+        request.end(greeting.body);
+      });
+    const reply = await fetch(`http://${address}/Talk/Hello`, greeting);
+    return [[reply.status, (await reply.text()).trim()], await overHttp2("/Talk/Hello", "application/json")];
+  }
+  const both = [200, '{"msg":"Hello Ada"}'];
+
+  it.each<[string, string[]]>([
+    ["connect", ["connect"]],
+    ["connect, http", ["connect", "http"]],
+    ["http, connect", ["http", "connect"]],
+    ["grpc-web, http, connect", ["grpc-web", "http", "connect"]],
+    ["connect, grpc", ["connect", "grpc"]],
+    ["connect, fast", ["connect", "fast"]],
+    ["mucp, connect", ["mucp", "connect"]],
+  ])("have a port, with HTTP/1.1 and HTTP/2: %s", async (_, protocols) => {
+    const { service } = await world({ protocols }, {});
+    expect(await answers(service.server.address)).toEqual([both, both]);
+  });
+
+  it("bring no other protocol: alone they cannot be called by clients of ours, which say so", async () => {
+    const { service, talk, registry } = await world({ env: { MICRO_SERVER: "connect" } }, {});
+    const [record] = await registry.getService("talk");
+    expect(record?.nodes[0]).toMatchObject({ address: service.server.address, metadata: { protocol: "connect" } });
+    await expect(talk.hello({ name: "Ada" })).rejects.toMatchObject({
+      code: "UNAVAILABLE",
+      detail: expect.stringContaining("connect can be served, not called by"),
+    });
+    for (const name of ["grpc", "fast", "http", "mucp"]) {
+      const other = createClient({ ...quiet, registry, protocols: [name] });
+      closing.push(() => other.close());
+      const { address } = service.server;
+      await expect(other.call("talk", "Talk.Hello", {}, { address, timeout: 5000 })).rejects.toBeInstanceOf(Error);
+    }
+    expect((await fetch(`http://${service.server.address}/health`)).status).toBe(404);
+  });
+
+  it("leave what nodes are called by to those that can be called", async () => {
+    const { talk, registry } = await world({ protocols: ["connect", "http"] }, {});
+    const [record] = await registry.getService("talk");
+    expect(record?.nodes[0]?.metadata).toMatchObject({ protocol: "http" });
+    expect(await talk.hello({ name: "Ada" })).toEqual({ msg: "Hello Ada" });
+  });
+
+  it("are offered by TLS as what carries them is", async () => {
+    const tls = { cert: readFileSync(`${certificates}server.pem`), key: readFileSync(`${certificates}server-key.pem`) };
+    const { service } = await world({ protocols: ["connect"], tls }, {});
+    const [host, port] = service.server.address.split(":") as [string, string];
+    for (const name of ["h2", "http/1.1"]) {
+      const socket = tlsConnect({ host, port: Number(port), ALPNProtocols: [name], rejectUnauthorized: false });
+      await once(socket, "secureConnect");
+      expect(socket.alpnProtocol).toBe(name);
+      socket.destroy();
+    }
+  });
+});
+
+it("a service of which nothing listens does not start, and is not registered", async () => {
+  const nothing = async (): Promise<void> => {};
+  const deaf: Protocol = {
+    name: "deaf",
+    metadata: { protocol: "deaf", transport: "none" },
+    start: nothing,
+    dial: () => expect.fail("nobody calls"),
+    close: nothing,
+    [Symbol.asyncDispose]: nothing,
+  };
+  const registry = memoryRegistry();
+  const service = talkService(new Seen(), { registry, protocols: [deaf] });
+  closing.push(() => service.stop());
+  const detail = "protocols: deaf: nothing of it listens";
+  await expect(service.start()).rejects.toMatchObject({ code: "BAD_REQUEST", detail });
+  expect(await registry.getService("talk")).toEqual([]);
+});
+
 describe("the words of the environment", () => {
   /** The protocols that the node says it speaks, and what a client that takes `calling` gets of it. */
   async function spoken(serving: Record<string, string>, calling = serving) {
@@ -269,6 +365,33 @@ describe("the words of the environment", () => {
       code: "UNAVAILABLE",
       detail: "service talk: no node is left after filters",
     });
+  });
+
+  it("`auto` overrides what code says, on either side, as every other word does", async () => {
+    const narrow = { protocols: ["mucp"] };
+    const served = async (env: Record<string, string>): Promise<string | undefined> => {
+      const { registry } = await world({ ...narrow, env }, {});
+      return (await registry.getService("talk"))[0]?.nodes[0]?.metadata["ts-protocols"];
+    };
+    const every = "fast,mucp,grpc,connect,grpc-web,http";
+    expect(await served({})).toBeUndefined();
+    expect(await served({ MICRO_PROTOCOL: "auto" })).toBe(every);
+    expect(await served({ MICRO_SERVER: "auto", MICRO_PROTOCOL: "grpc" })).toBe(every);
+    const { talk } = await world({}, { ...narrow, env: { MICRO_CLIENT: "auto" } });
+    expect(await talk.metadata({})).not.toHaveProperty("Micro-Stream");
+  });
+
+  it.each<[string[], string]>([
+    [["auto"], "fast,mucp,grpc,connect,grpc-web,http"],
+    [["rpc", "fast"], "mucp,fast"],
+    [["fast, mucp"], "fast,mucp"],
+    [["fast", "fast", "mucp"], "fast,mucp"],
+    [["grpc", "auto"], "grpc,fast,mucp,connect,grpc-web,http"],
+    [["auto", "http"], "fast,mucp,grpc,connect,grpc-web,http"],
+  ])("are those of the option too: %j", async (protocols, spoken) => {
+    const { talk, registry } = await world({ protocols });
+    expect((await registry.getService("talk"))[0]?.nodes[0]?.metadata["ts-protocols"]).toBe(spoken);
+    expect(await talk.hello({ name: "Ada" })).toEqual(reply);
   });
 
   it("may be several with commas, and `auto` is all of them", async () => {

@@ -1,9 +1,10 @@
 import { systemClock, type Clock } from "../clock.ts";
 import { milliseconds, type Duration } from "../duration.ts";
 import { errors } from "../errors.ts";
+import { filled } from "../internal/filled.ts";
 import { Later } from "../internal/later.ts";
 import { LazyAcceptor } from "../internal/lazy-acceptor.ts";
-import type { Acceptor, CallHandler, Peer, Protocol } from "../protocol.ts";
+import type { Acceptor, CallHandler, Peer, Protocol, WireDefaults } from "../protocol.ts";
 import type { ClientTlsOptions } from "../tls.ts";
 import { alpnName, defaults, isFast, leastPayload, requestSize, version } from "../wire/fast/frame.ts";
 import type { Node } from "../wire/registry-record.ts";
@@ -58,12 +59,14 @@ class Fast implements Protocol {
   readonly name = "fast";
   readonly metadata: Readonly<Record<string, string>> = { protocol: "fast", transport: "tcp" };
   readonly marks: Readonly<Record<string, string>> = { "ts-wire": String(version) };
+  readonly #given: FastOptions;
   readonly #options: PeerOptions;
   readonly #prefaceTimeout: number;
   readonly #peers = new Set<FastPeer>();
   #closed = false;
 
   constructor(options: FastOptions) {
+    this.#given = options;
     const clock = options.clock ?? systemClock;
     const { connections = 1, maxBody = 4 << 20, window = defaults.credit } = options;
     within("connections", connections, 1, 1024);
@@ -93,6 +96,11 @@ class Fast implements Protocol {
   }
 
   async start(): Promise<void> {}
+
+  withDefaults({ tls, maxMessageSize, clock }: WireDefaults): Protocol {
+    const options = filled(this.#given, { tls, maxBody: maxMessageSize, clock });
+    return options === undefined ? this : new Fast(options);
+  }
 
   speaks(node: Node): boolean {
     const { protocol } = node.metadata;

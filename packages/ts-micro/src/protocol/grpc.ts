@@ -1,6 +1,7 @@
 import { http2Acceptor } from "../backends/http2/acceptor.ts";
+import { filled } from "../internal/filled.ts";
 import { Later } from "../internal/later.ts";
-import type { Acceptor, CallHandler, Peer, Protocol } from "../protocol.ts";
+import type { Acceptor, CallHandler, Peer, Protocol, WireDefaults } from "../protocol.ts";
 import type { HttpRoute } from "../server.ts";
 import type { Node } from "../wire/registry-record.ts";
 import { Peers } from "./common/peers.ts";
@@ -17,17 +18,19 @@ const client = new Later(() => import("./grpc/peer.ts"));
  * connection. The HTTP/2 requests that are not gRPC go to the routes.
  */
 export function grpc(options: GrpcOptions = {}): Protocol {
-  return new Grpc(settingsOf(options));
+  return new Grpc(options);
 }
 
 class Grpc implements Protocol {
   readonly name = "grpc";
   readonly metadata: Readonly<Record<string, string>> = { protocol: "grpc", transport: "grpc", server: "grpc" };
+  readonly #options: GrpcOptions;
   readonly #settings: Settings;
   readonly #peers = new Peers<GrpcPeer>();
 
-  constructor(settings: Settings) {
-    this.#settings = settings;
+  constructor(options: GrpcOptions) {
+    this.#options = options;
+    this.#settings = settingsOf(options);
   }
 
   readonly acceptor = (calls: CallHandler, routes: readonly HttpRoute[]): Acceptor =>
@@ -40,6 +43,11 @@ class Grpc implements Protocol {
     });
 
   async start(): Promise<void> {}
+
+  withDefaults({ tls, maxMessageSize, clock }: WireDefaults): Protocol {
+    const options = filled(this.#options, { tls, maxMessage: maxMessageSize, clock });
+    return options === undefined ? this : new Grpc(options);
+  }
 
   readonly loadClient = client.load;
 

@@ -1,10 +1,10 @@
-import type { Acceptor, CallHandler, Peer, Protocol } from "../protocol.ts";
+import type { Acceptor, CallHandler, Peer, Protocol, WireDefaults } from "../protocol.ts";
 import type { HttpRoute } from "../server.ts";
+import { filled } from "../internal/filled.ts";
 import { Later } from "../internal/later.ts";
-import { LazyAcceptor } from "../internal/lazy-acceptor.ts";
 import { browserRule } from "../wire/http/browser.ts";
-import { isHttp1 } from "../wire/http1/preface.ts";
 import type { Node } from "../wire/registry-record.ts";
+import { http1Acceptor } from "./common/carriers.ts";
 import { Peers } from "./common/peers.ts";
 import { preflightRoute } from "./common/preflight.ts";
 import { callRoute } from "./http/calls.ts";
@@ -20,26 +20,30 @@ const client = new Later(() => import("./http/peer.ts"));
  * nodes that say `protocol=http`, as Go's http client does (wire spec §13.7): `POST` to the endpoint as a path.
  */
 export function http(options: HttpOptions = {}): Protocol {
-  return new Http(settingsOf(options));
+  return new Http(options);
 }
 
 class Http implements Protocol {
   readonly name = "http";
   readonly metadata: Readonly<Record<string, string>> = { protocol: "http", transport: "http", server: "http" };
+  readonly #options: HttpOptions;
   readonly #settings: Settings;
   readonly #peers = new Peers<HttpPeer>();
 
-  constructor(settings: Settings) {
-    this.#settings = settings;
+  constructor(options: HttpOptions) {
+    this.#options = options;
+    this.#settings = settingsOf(options);
   }
 
   async start(): Promise<void> {}
 
+  withDefaults({ tls, cors, poolSize, poolTtl, maxMessageSize, clock }: WireDefaults): Protocol {
+    const options = filled(this.#options, { tls, cors, poolSize, poolTtl, maxBody: maxMessageSize, clock });
+    return options === undefined ? this : new Http(options);
+  }
+
   acceptor(_calls: CallHandler, routes: readonly HttpRoute[]): Acceptor {
-    return new LazyAcceptor("http", ["http/1.1"], isHttp1, async () => {
-      const [node, { NodeAcceptor }] = await Promise.all([import("node:http"), import("./http/acceptor.ts")]);
-      return new NodeAcceptor(node, this.#settings, routes);
-    });
+    return http1Acceptor(this.#settings, routes);
   }
 
   routes(calls: CallHandler): readonly HttpRoute[] {

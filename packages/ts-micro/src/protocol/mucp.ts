@@ -1,9 +1,10 @@
 import { systemClock, type Clock } from "../clock.ts";
 import { milliseconds, type Duration } from "../duration.ts";
 import { errors } from "../errors.ts";
+import { filled } from "../internal/filled.ts";
 import { Later } from "../internal/later.ts";
 import { LazyAcceptor } from "../internal/lazy-acceptor.ts";
-import type { Acceptor, CallHandler, Listener, Peer, Protocol } from "../protocol.ts";
+import type { Acceptor, CallHandler, Listener, Peer, Protocol, WireDefaults } from "../protocol.ts";
 import type { HttpRoute } from "../server.ts";
 import type { Connection, Transport } from "../transport.ts";
 import type { Node } from "../wire/registry-record.ts";
@@ -32,14 +33,19 @@ export function mucp(options: MucpOptions): Protocol {
 class Mucp implements Protocol {
   readonly name = "mucp";
   readonly metadata: Readonly<Record<string, string>>;
+  readonly #options: MucpOptions;
   readonly #transport: Transport;
+  /** That was made for it alone. */
+  readonly #own: Transport | undefined;
   readonly #clock: Clock;
   readonly #grace: number;
   readonly #peers = new Set<MucpPeer>();
   #closed = false;
 
-  constructor(options: MucpOptions) {
+  constructor(options: MucpOptions, own?: Transport) {
     const { transport } = options;
+    this.#options = options;
+    this.#own = own;
     this.#transport = transport;
     this.#clock = options.clock ?? systemClock;
     this.#grace = milliseconds(options.goHalfCloseGrace ?? 2000);
@@ -85,6 +91,14 @@ class Mucp implements Protocol {
     return this.#transport.start();
   }
 
+  withDefaults(defaults: WireDefaults): Protocol {
+    const { transport: given } = this.#options;
+    const transport = given.withDefaults?.(defaults) ?? given;
+    const options = filled(this.#options, { clock: defaults.clock });
+    if (transport === given) return options === undefined ? this : new Mucp(options, undefined);
+    return new Mucp({ ...this.#options, ...options, transport }, transport);
+  }
+
   readonly loadClient = client.load;
 
   dial(node: Node): Peer {
@@ -99,6 +113,7 @@ class Mucp implements Protocol {
   async close(): Promise<void> {
     this.#closed = true;
     await Promise.all([...this.#peers].map((peer) => peer.close()));
+    await this.#own?.close();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -166,24 +166,32 @@ export class ServerEngine {
   }
 
   async #listen(): Promise<void> {
-    const { protocols, address, tls, clock } = this.options;
+    const { protocols, address, tls, clock, carriers } = this.options;
     for (const protocol of protocols) await protocol.start();
     const { routes: first, fallback } = this.options;
     const routes = [...first, ...protocols.flatMap((protocol) => protocol.routes?.(this.#calls) ?? [])];
     if (fallback !== undefined) routes.push(fallback);
-    // A port of its own beside a first protocol that needs none would be at nobody's address.
-    const shared = protocols[0].acceptor !== undefined;
+    const listening = protocols.find((each) => each.acceptor !== undefined || each.listen !== undefined);
+    // A port of its own beside one that needs none would be at nobody's address.
+    const shared = listening === undefined || listening.acceptor !== undefined;
     const acceptors: Acceptor[] = [];
     for (const protocol of protocols) {
       const acceptor = shared ? protocol.acceptor?.(this.#calls, routes) : undefined;
       if (acceptor !== undefined) acceptors.push(acceptor);
       else if (protocol.listen !== undefined) this.#listeners.push(await protocol.listen(address, this.#calls));
     }
+    const onRoutes = protocols.some((each) => each.routes && !each.acceptor && !each.listen);
+    if (shared && onRoutes) acceptors.push(...(carriers?.(routes) ?? []));
     if (acceptors.length > 0) {
       this.#port = await listen({ address, acceptors, ...(tls === undefined ? {} : { tls }), clock });
       this.#listeners.push(this.#port);
     }
-    this.#address = this.#listeners[0]?.address ?? "";
+    const [listener] = this.#listeners;
+    if (listener === undefined) {
+      const names = protocols.map((protocol) => protocol.name).join(", ");
+      throw errors.badRequest(this.options.name, `protocols: ${names}: nothing of it listens`);
+    }
+    this.#address = listener.address;
   }
 
   /** DESIGN: deregister, go on answering, refuse those who know where else to go, let the rest finish, close. */

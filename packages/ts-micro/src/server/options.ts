@@ -2,7 +2,7 @@ import type { Broker } from "../broker.ts";
 import type { Clock } from "../clock.ts";
 import type { Codec } from "../codec.ts";
 import type { Logger } from "../logger.ts";
-import type { Protocol } from "../protocol.ts";
+import type { Acceptor, Protocol } from "../protocol.ts";
 import type { Registry } from "../registry.ts";
 import type { HandlerInterceptor, HttpRoute, SubscriberInterceptor } from "../server.ts";
 import type { TlsOptions } from "../tls.ts";
@@ -27,6 +27,8 @@ export interface ServerEngineOptions {
   routes: readonly HttpRoute[];
   /** Gets the HTTP requests that no other route wants. */
   fallback: HttpRoute | undefined;
+  /** What takes HTTP connections for protocols that are routes alone; each is asked after the acceptors of the others. Default none. */
+  carriers?: ((routes: readonly HttpRoute[]) => readonly Acceptor[]) | undefined;
   /** What the node says that it speaks. */
   advertised: Protocol;
   interceptors: readonly HandlerInterceptor[];

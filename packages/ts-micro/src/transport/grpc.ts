@@ -5,12 +5,14 @@ import { errors, type MicroError } from "../errors.ts";
 import { bounded } from "../internal/bounded.ts";
 import { dialFailure } from "../internal/dial.ts";
 import type { Driver } from "../internal/driver.ts";
-import type { Acceptor } from "../protocol.ts";
+import { filled } from "../internal/filled.ts";
+import type { Acceptor, WireDefaults } from "../protocol.ts";
 import type { Connection, DialOptions, Transport } from "../transport.ts";
 import type { Node } from "../wire/registry-record.ts";
 import { ClientEnd } from "./grpc/client.ts";
 import { id } from "./grpc/end.ts";
 import { settingsOf, type GrpcTransportOptions, type Settings } from "./grpc/options.ts";
+import { pooledDefaults } from "./common/options.ts";
 import { Lease } from "./common/lease.ts";
 import { Pool } from "./common/pool.ts";
 
@@ -21,7 +23,7 @@ export type { GrpcTransportOptions } from "./grpc/options.ts";
  * §4.9). Not the grpc protocol, which needs no mucp.
  */
 export function grpcTransport(options: GrpcTransportOptions = {}): Transport {
-  return new GrpcTransport(settingsOf(options));
+  return new GrpcTransport(options);
 }
 
 /** How it is chosen by name. */
@@ -29,18 +31,26 @@ export const driver: Driver<Transport> = { name: "grpc", fromAddress: () => grpc
 
 class GrpcTransport implements Transport {
   readonly name = "grpc";
+  readonly #options: GrpcTransportOptions;
   readonly #settings: Settings;
   readonly #pool: Pool<ClientEnd>;
   readonly #ends = new Set<ClientEnd>();
   readonly #dialers = new Map<string, Http2Dialer>();
   #closed = false;
 
-  constructor(settings: Settings) {
+  constructor(options: GrpcTransportOptions) {
+    const settings = settingsOf(options);
+    this.#options = options;
     this.#settings = settings;
     this.#pool = new Pool({ size: settings.poolSize, ttl: settings.poolTtl, clock: settings.clock });
   }
 
   async start(): Promise<void> {}
+
+  withDefaults(defaults: WireDefaults): Transport {
+    const options = filled(this.#options, pooledDefaults(defaults));
+    return options === undefined ? this : new GrpcTransport(options);
+  }
 
   async dial(node: Node, options: DialOptions): Promise<Connection> {
     const { clock, maxBody } = this.#settings;

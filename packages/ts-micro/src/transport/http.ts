@@ -3,14 +3,16 @@ import { errors, type MicroError } from "../errors.ts";
 import { dialFailure, openSocket, type Dialler } from "../internal/dial.ts";
 import { Inlet } from "../internal/inlet.ts";
 import type { Driver } from "../internal/driver.ts";
+import { filled } from "../internal/filled.ts";
 import { LazyAcceptor } from "../internal/lazy-acceptor.ts";
-import type { Acceptor } from "../protocol.ts";
+import type { Acceptor, WireDefaults } from "../protocol.ts";
 import type { Connection, DialOptions, Transport, Wants } from "../transport.ts";
 import type { Node } from "../wire/registry-record.ts";
 import type { ClientEnd } from "./http/client.ts";
 import { Ends } from "./http/ends.ts";
 import { id, settingsOf, type HttpTransportOptions, type Settings } from "./http/options.ts";
 import { matcher } from "./http/wanted.ts";
+import { pooledDefaults } from "./common/options.ts";
 import { Lease } from "./common/lease.ts";
 import { Pool } from "./common/pool.ts";
 
@@ -21,7 +23,7 @@ export type { HttpTransportOptions } from "./http/options.ts";
  * together (wire spec §2). Plain TCP, TLS and Unix sockets. Connections for unary calls are pooled by address.
  */
 export function httpTransport(options: HttpTransportOptions = {}): Transport {
-  return new HttpTransport(settingsOf(options));
+  return new HttpTransport(options);
 }
 
 /** How it is chosen by name. */
@@ -29,13 +31,16 @@ export const driver: Driver<Transport> = { name: "http", fromAddress: () => http
 
 class HttpTransport implements Transport {
   readonly name = "http";
+  readonly #options: HttpTransportOptions;
   readonly #settings: Settings;
   readonly #dialler: Dialler;
   readonly #pool: Pool<ClientEnd>;
   readonly #ends: Ends<ClientEnd>;
   #closed = false;
 
-  constructor(settings: Settings) {
+  constructor(options: HttpTransportOptions) {
+    const settings = settingsOf(options);
+    this.#options = options;
     this.#settings = settings;
     this.#dialler = { id, clock: settings.clock, dialTimeout: settings.dialTimeout, alpn: ["http/1.1"] };
     this.#pool = new Pool({ size: settings.poolSize, ttl: settings.poolTtl, clock: settings.clock });
@@ -43,6 +48,11 @@ class HttpTransport implements Transport {
   }
 
   async start(): Promise<void> {}
+
+  withDefaults(defaults: WireDefaults): Transport {
+    const options = filled(this.#options, pooledDefaults(defaults));
+    return options === undefined ? this : new HttpTransport(options);
+  }
 
   async dial(node: Node, options: DialOptions): Promise<Connection> {
     const { deadline, reuse } = options;

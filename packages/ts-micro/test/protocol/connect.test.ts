@@ -220,7 +220,14 @@ describe("a call by GET", () => {
     ]);
   });
 
-  it("is for no page: not even for one of a browser that sends no Origin with it", async () => {
+  it.each(["same-origin", "none"])("is for pages of the service itself and the address bar (%s)", async (site) => {
+    const { status, json } = await get("encoding=json&message={}", { "sec-fetch-site": site });
+    expect([status, json]).toEqual([200, expect.objectContaining({ metadata: expect.anything() as unknown })]);
+    const other = await send("/Plain/Hello?encoding=json&message={}", { headers: { "sec-fetch-site": site } });
+    expect(other.status).toBe(403);
+  });
+
+  it("is for no other page: not even for one of a browser that sends no Origin with it", async () => {
     const { status, body } = await get("encoding=json&message={}", { "sec-fetch-site": "cross-site" });
     expect([status, body.toString()]).toEqual([403, expect.stringContaining("application/json")]);
   });

@@ -30,9 +30,15 @@ export interface WebCall extends WebSetup {
   readonly at: number;
 }
 
-/** Lets a call in. Throws FORBIDDEN to what a page may not send. */
-export function openCall(exchange: HttpExchange, target: Target, setup: WebSetup, codec: string): WebCall {
-  const admitted = setup.browsers.admit(exchange.headers);
+/** Lets a call in. Throws FORBIDDEN to what a page may not send; `onlyReads`: it is a GET of an endpoint without side effects. */
+export function openCall(
+  exchange: HttpExchange,
+  target: Target,
+  setup: WebSetup,
+  codec: string,
+  onlyReads: boolean = false,
+): WebCall {
+  const admitted = setup.browsers.admit(exchange.headers, onlyReads);
   return { ...setup, exchange, target, codec, admitted, response: new ResponseMetadata(), at: setup.clock.now() };
 }
 

@@ -1,5 +1,6 @@
 import { systemClock, type Clock } from "../../clock.ts";
 import { errors } from "../../errors.ts";
+import { filled } from "../../internal/filled.ts";
 import type { CallHandler, Protocol } from "../../protocol.ts";
 import type { HttpExchange, HttpRoute } from "../../server.ts";
 import { targetOf, type Target } from "../../wire/grpc/path.ts";
@@ -26,10 +27,15 @@ export function webProtocol(of: {
   const browsers = browserRule(options.cors);
   const { clock = systemClock, maxMessageSize = 4 << 20 } = options;
   const close = async (): Promise<void> => {};
-  return {
+  const protocol: Protocol = {
     name,
-    metadata: {},
+    metadata: { protocol: name, transport: "http", server: name },
     start: close,
+    withDefaults(defaults) {
+      const { cors, maxMessageSize: longest } = defaults;
+      const more = filled(options, { cors, maxMessageSize: longest, clock: defaults.clock });
+      return more === undefined ? protocol : webProtocol({ ...of, options: more });
+    },
     speaks: () => false,
     dial() {
       throw errors.unsupported("go.micro.client", `${name} is for callers that are not ours: nodes are called by mucp`);
@@ -54,4 +60,5 @@ export function webProtocol(of: {
     close,
     [Symbol.asyncDispose]: close,
   };
+  return protocol;
 }

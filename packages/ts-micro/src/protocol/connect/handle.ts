@@ -18,10 +18,11 @@ const endFlag = 2;
 export async function handleConnect(exchange: HttpExchange, target: Target, setup: WebSetup): Promise<void> {
   const { headers, method } = exchange;
   const type = connectType(headers["content-type"] ?? "application/json");
-  const call = openCall(exchange, target, setup, type?.codec ?? "application/json");
   const kind = setup.calls.kindOf(target.endpoint);
+  const reads = method === "GET" && kind === "unary" && setup.calls.noSideEffects?.(target.endpoint) === true;
+  const call = openCall(exchange, target, setup, type?.codec ?? "application/json", reads);
   if (method === "GET") {
-    if (kind !== "unary" || setup.calls.noSideEffects?.(target.endpoint) !== true)
+    if (!reads)
       return fail(call, errors.methodNotAllowed(id, `${target.endpoint} is called by POST`), 405, { allow: "POST" });
     return byQuery(call);
   }

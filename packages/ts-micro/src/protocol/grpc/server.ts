@@ -14,7 +14,7 @@ import { Incoming, isOurs } from "./incoming.ts";
 import { kindHeader } from "./request.ts";
 import { encodeStatus, plainStatus, type Trailers } from "../../wire/grpc/status.ts";
 import { ServerStream } from "./server-stream.ts";
-import { window, type Settings } from "./settings.ts";
+import { serverLimits, type Settings } from "./settings.ts";
 import { ServerUnary } from "./server-unary.ts";
 import { reflectionService } from "./reflection.ts";
 import { directly } from "../fast/by-unary.ts";
@@ -37,25 +37,16 @@ export class GrpcServer implements Http2Server {
   #size = 0;
 
   constructor(engine: Http2Engine, settings: Settings, calls: CallHandler, routes: readonly HttpRoute[]) {
-    const { clock, maxHeader, maxStreams, resets, idleTimeout, keepalive, keepaliveTimeout } = settings;
     this.#calls = calls;
     this.#routes = routes;
     this.#settings = settings;
-    this.#arriving = new Arriving(clock, idleTimeout);
+    this.#arriving = new Arriving(settings.clock, settings.idleTimeout);
     this.#builtIn = [
       ...(settings.health ? [healthService(calls)] : []),
       ...(settings.reflection ? [reflectionService(calls, settings.health)] : []),
     ];
     this.#server = engine.server({
-      clock,
-      maxHeader,
-      maxStreams,
-      resets,
-      window,
-      greeting: 5000,
-      idle: idleTimeout,
-      keepalive: keepalive ?? 10_000,
-      keepaliveTimeout,
+      ...serverLimits(settings),
       request: (exchange) => this.#request(exchange),
     });
   }

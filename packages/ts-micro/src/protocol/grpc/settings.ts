@@ -1,3 +1,4 @@
+import type { Http2ServerOptions } from "../../backends/http2.ts";
 import { systemClock, type Clock } from "../../clock.ts";
 import { milliseconds, type Duration } from "../../duration.ts";
 import type { ClientTlsOptions } from "../../tls.ts";
@@ -75,5 +76,21 @@ export function settingsOf(options: GrpcOptions): Settings {
     health: options.health ?? true,
     reflection: options.reflection ?? true,
     clock: options.clock ?? systemClock,
+  };
+}
+
+/** What a server of HTTP/2 takes of one connection. */
+export function serverLimits(settings: Settings): Omit<Http2ServerOptions, "request"> {
+  const { clock, maxHeader, maxStreams, resets, idleTimeout, keepalive, keepaliveTimeout } = settings;
+  return {
+    clock,
+    maxHeader,
+    maxStreams,
+    resets,
+    window,
+    greeting: 5000,
+    idle: idleTimeout,
+    keepalive: keepalive ?? 10_000,
+    keepaliveTimeout,
   };
 }

@@ -22,7 +22,8 @@ export async function httpParts(
   const options = httpServiceOptions(option);
   const http = protocols.find(({ name }) => name === "http");
   // What every Go client can call is what the node says first; the others are marks beside it.
-  const usual = protocols.find(({ name }) => name === "mucp") ?? first;
+  const called = protocols.find((each) => each.acceptor !== undefined || each.listen !== undefined);
+  const usual = protocols.find(({ name }) => name === "mucp") ?? called ?? first;
   if (options === undefined || http === undefined) {
     const left = others.filter((protocol) => protocol !== http);
     return { protocols: [first, ...left], advertised: usual, routes: [], fallback: undefined };

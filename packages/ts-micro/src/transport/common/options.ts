@@ -1,5 +1,6 @@
 import { systemClock, type Clock } from "../../clock.ts";
 import { milliseconds, type Duration } from "../../duration.ts";
+import type { WireDefaults } from "../../protocol.ts";
 import type { ClientTlsOptions } from "../../tls.ts";
 
 /** What transports with a pool have in common. */
@@ -15,6 +16,13 @@ export interface PooledOptions {
   /** Largest body, in bytes, either way. Default 4 MiB; over grpc Go takes as much with its header in it. */
   maxBody?: number | undefined;
   clock?: Clock | undefined;
+}
+
+/** Those of a service or client as theirs. */
+export function pooledDefaults({ tls, poolSize, poolTtl, maxMessageSize, clock }: WireDefaults): {
+  readonly [K in keyof PooledOptions]: PooledOptions[K] | undefined;
+} {
+  return { tls, poolSize, poolTtl, maxBody: maxMessageSize, clock };
 }
 
 /** They with their defaults, durations in milliseconds. */

@@ -26,10 +26,11 @@ export interface CorsOptions {
 export interface BrowserRule {
   /**
    * Lets a call in. One with `Origin` needs an allowed origin; one with `Sec-Fetch-Site` alone needs the content type `application/json`:
-   * otherwise any page could run any endpoint, since much is sent without a preflight. Gives what the answer's headers need beside their own.
+   * otherwise any page could run any endpoint, since much is sent without a preflight. One that only reads, which its method must say, is also
+   * let in from a page of the same origin or from the address bar. Gives what the answer's headers need beside their own.
    * @throws MicroError FORBIDDEN
    */
-  admit(headers: Headers): (answer: Headers) => Headers;
+  admit(headers: Headers, onlyReads?: boolean): (answer: Headers) => Headers;
   /** Headers of the answer (204) to a preflight of an allowed origin; undefined for any other request. */
   preflight(method: string, headers: Headers): Headers | undefined;
 }
@@ -55,17 +56,18 @@ export function baseType(contentType: string | undefined): string {
 export function browserRule(cors?: CorsOptions): BrowserRule {
   const allows = cors === undefined ? undefined : matcher(cors);
   return {
-    admit(headers) {
+    admit(headers, onlyReads = false) {
       const { origin } = headers;
-      const type = baseType(headers["content-type"]);
       if (origin === undefined) {
-        if (headers["sec-fetch-site"] !== undefined && type !== "application/json")
+        const site = headers["sec-fetch-site"];
+        const own = site === undefined || (onlyReads && (site === "same-origin" || site === "none"));
+        if (!own && baseType(headers["content-type"]) !== "application/json")
           throw errors.forbidden(id, "browsers call with content type application/json, or from an allowed origin");
-        return () => none;
-      }
-      if (cors === undefined || allows === undefined)
+        // A cache may hand on what was only read, to a page of another origin.
+        if (cors === undefined || !onlyReads) return () => none;
+      } else if (cors === undefined || allows === undefined)
         throw errors.forbidden(id, "calls from web pages are off: the option `cors` names the origins that may call");
-      if (!allows(origin)) throw errors.forbidden(id, `calls from ${origin.slice(0, 200)} are not allowed`);
+      else if (!allows(origin)) throw errors.forbidden(id, `calls from ${origin.slice(0, 200)} are not allowed`);
       return (answer) => ({ ...allowed(cors, origin, answer["vary"]), ...exposure(cors, answer) });
     },
     preflight(method, headers) {
@@ -125,9 +127,12 @@ function normal(origin: string, given: string): string {
   return `${url.protocol}//${url.host}`;
 }
 
-function allowed(cors: CorsOptions, origin: string, vary?: string): Headers {
+/** Without an origin: what an answer needs that may be given to one later. */
+function allowed(cors: CorsOptions, origin: string | undefined, vary?: string): Headers {
   if (cors.origins === "*") return { "access-control-allow-origin": "*" };
-  const headers = { "access-control-allow-origin": origin, vary: vary === undefined ? "origin" : `${vary}, origin` };
+  const varies = { vary: vary === undefined ? "origin" : `${vary}, origin` };
+  if (origin === undefined) return varies;
+  const headers = { "access-control-allow-origin": origin, ...varies };
   return cors.credentials === true ? { ...headers, "access-control-allow-credentials": "true" } : headers;
 }
 

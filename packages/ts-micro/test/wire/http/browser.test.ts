@@ -103,6 +103,35 @@ describe("with cors", () => {
   );
 });
 
+describe("a call that only reads", () => {
+  it.each([undefined, { origins: [app] }, { origins: "*" as const }])("is let in from its own pages (%j)", (cors) => {
+    const rule = browserRule(cors);
+    for (const site of ["same-origin", "none"]) {
+      expect(() => rule.admit({ "sec-fetch-site": site }, true)).not.toThrow();
+      expect(() => rule.admit({ "sec-fetch-site": site })).toThrow(/application\/json/);
+    }
+    for (const site of ["cross-site", "same-site", "", "None"])
+      expect(() => rule.admit({ "sec-fetch-site": site }, true)).toThrow(/application\/json/);
+    const stranger = { origin: "https://evil.io", "sec-fetch-site": "same-origin" };
+    if (cors?.origins !== "*") expect(() => rule.admit(stranger, true)).toThrow(/calls from/);
+  });
+
+  it("gets an answer that a cache may keep beside those to pages of other origins", () => {
+    const answer = { vary: "accept-encoding", "x-page": "2" };
+    const exposed = { "access-control-expose-headers": "x-page" };
+    const own = { "sec-fetch-site": "same-origin" };
+    expect(browserRule({ origins: [app] }).admit(own, true)(answer)).toEqual({
+      vary: "accept-encoding, origin",
+      ...exposed,
+    });
+    expect(browserRule({ origins: "*" }).admit(own, true)(answer)).toEqual({
+      "access-control-allow-origin": "*",
+      ...exposed,
+    });
+    expect(browserRule().admit(own, true)(answer)).toEqual({});
+  });
+});
+
 describe("preflight", () => {
   const request = {
     origin: app,
