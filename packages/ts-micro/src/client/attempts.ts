@@ -1,20 +1,28 @@
+import type { Cancellation } from "../context.ts";
 import { MicroError } from "../errors.ts";
 import type { Node } from "../registry.ts";
+import type { Selector } from "../selector.ts";
 import { nobody, saysMissing } from "../wire/error.ts";
 import type { Candidates } from "./nodes.ts";
 
 /**
  * `error` as the caller gets it: it tells which call it was, and where a connection is to blame, at which node. What a service answered
- * stays as it came, since programs compare it; of what names nobody the message says more than the detail.
+ * stays as it came, since programs compare it; of what names nobody the message says more than the detail. `node`: undefined where the call's
+ * own end came from elsewhere.
  */
-export function ofCall(error: MicroError, call: { service: string; endpoint: string }, node: Node): MicroError {
+export function ofCall(
+  error: MicroError,
+  call: { service: string; endpoint: string },
+  node: Node | undefined,
+): MicroError {
   const { id, code, status, detail, refused, layer, attempts } = error;
   const { service, endpoint } = call;
   const remote = layer === "remote";
   const named = detail.includes(endpoint);
   if (code === "CANCELLED" || (remote ? !nobody.has(id) : named)) return error;
   const which = named ? service : `${service} ${endpoint}`;
-  const where = detail.includes(node.address) || !(remote || blames(error)) ? "" : ` at ${node.address}`;
+  const isNodes = node !== undefined && (remote || blames(error)) && !detail.includes(node.address);
+  const where = isNodes ? ` at ${node.address}` : "";
   const message = `${which}${where}: ${detail}`;
   const told = new MicroError({
     id,
@@ -40,6 +48,23 @@ export function blames(error: MicroError): boolean {
     error.code === "UNAVAILABLE" ||
     error.code === "TIMEOUT"
   );
+}
+
+/** Tells the selector of an attempt that failed. `given`: what the call is cancelled by, whose reason is no word of the node's. */
+export function reportFailure(
+  selector: Selector,
+  service: string,
+  node: Node,
+  ms: number,
+  failure: MicroError,
+  given: Cancellation | undefined,
+): void {
+  const reason = given?.reason;
+  // A deadline that passed is the silence of who had to answer by it.
+  if (reason !== undefined && reason.code !== "TIMEOUT") selector.ended(service, node, ms, undefined, "nothing");
+  else if (blames(failure)) selector.ended(service, node, ms, failure);
+  else if (failure.layer === "remote") selector.ended(service, node, ms, undefined, "alive");
+  else selector.ended(service, node, 0, undefined, "nothing");
 }
 
 /** True when the node has no such endpoint, while the registry says that some have: nodes of two editions stand side by side. */

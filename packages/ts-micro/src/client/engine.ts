@@ -17,7 +17,7 @@ import { Metadata, ResponseMetadata, fitToSend } from "../metadata.ts";
 import type { CallHead, Peer, Reply } from "../protocol.ts";
 import type { Node } from "../registry.ts";
 import { asks } from "./answer.ts";
-import { blames, isElsewhere, ofCall, retryable, tried } from "./attempts.ts";
+import { isElsewhere, ofCall, reportFailure, retryable, tried } from "./attempts.ts";
 import { decodeReply } from "./decode.ts";
 import { Directory, type Candidates, type EndpointFacts } from "./nodes.ts";
 import type { ClientEngineOptions } from "./options.ts";
@@ -396,15 +396,14 @@ export class ClientEngine {
         const node = chosen(call, candidates) ?? selector.select(call.service, candidates.nodes, excluded);
         const began = clock.now();
         selector.started(call.service, node);
-        let failure: MicroError | undefined;
         try {
-          return await this.#attempt({ call, node, number });
+          const value = await this.#attempt({ call, node, number });
+          selector.ended(call.service, node, clock.now() - began);
+          return value;
         } catch (error) {
-          failure = isMicroError(error) ? error : fromUnknown(error, id);
+          const failure = isMicroError(error) ? error : fromUnknown(error, id);
           failed = { failure, node, candidates };
-        } finally {
-          const blamed = failure !== undefined && blames(failure) ? failure : undefined;
-          selector.ended(call.service, node, clock.now() - began, blamed);
+          reportFailure(selector, call.service, node, clock.now() - began, failure, call.cancellation);
         }
       }
       const { failure, node, candidates } = failed;
@@ -453,7 +452,8 @@ export class ClientEngine {
     try {
       reply = await this.peer(attempt.node, call).unary(head, body, call.cancellation);
     } catch (error) {
-      throw isMicroError(error) ? ofCall(error, call, attempt.node) : error;
+      if (!isMicroError(error)) throw error;
+      throw ofCall(error, call, error === call.cancellation?.reason ? undefined : attempt.node);
     }
     if (call.options.oneway === true) return undefined;
     return decodeReply(codec, reply.body, call);

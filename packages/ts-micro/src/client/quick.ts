@@ -8,7 +8,7 @@ import { tickTime } from "../internal/tick.ts";
 import type { Taken } from "../metadata.ts";
 import type { Body, OutgoingCall, Peer, Reply, Route } from "../protocol.ts";
 import type { Node } from "../registry.ts";
-import { blames, isElsewhere, ofCall, retryable, tried } from "./attempts.ts";
+import { isElsewhere, ofCall, reportFailure, retryable, tried } from "./attempts.ts";
 import { boundsOf, dueBy, preparedOf, type CallBounds } from "./bounds.ts";
 import { undecodable } from "./decode.ts";
 import type { ClientEngine } from "./engine.ts";
@@ -97,8 +97,9 @@ export class QuickCall implements OutgoingCall {
       return promise;
     }
     try {
-      if (this.cancellation?.reason !== undefined) this.failed(this.cancellation.reason);
-      else if (this.due <= this.began) this.#late();
+      if (this.cancellation?.reason !== undefined)
+        this.#unsent(ofCall(this.cancellation.reason, this.target, undefined));
+      else if (this.due <= this.began) this.#unsent(tooLate(preparedOf(this, this.engine.options)));
       else (peer.direct as NonNullable<Peer["direct"]>)(this);
     } catch (error) {
       this.#broken(fromUnknown(error));
@@ -112,7 +113,9 @@ export class QuickCall implements OutgoingCall {
 
   replied(bytes: Buffer, from: number, to: number): void {
     if (this.state !== "open") return;
-    this.#ended(undefined);
+    this.state = "ended";
+    const { selector, clock } = this.engine.options;
+    selector.ended(this.target.service, this.node, tickTime(clock) - this.began);
     const { codec } = this.typed;
     let value: unknown;
     if (!this.oneway) {
@@ -129,13 +132,16 @@ export class QuickCall implements OutgoingCall {
 
   failed(reason: MicroError): void {
     if (this.state !== "open") return;
-    const failure = ofCall(reason, this.target, this.node);
-    this.#ended(blames(failure) ? failure : undefined);
-    const { options } = this;
+    const { options, cancellation } = this;
+    const failure = ofCall(reason, this.target, reason === cancellation?.reason ? undefined : this.node);
+    this.state = "ended";
+    const { selector, clock } = this.engine.options;
+    const ms = tickTime(clock) - this.began;
+    reportFailure(selector, this.target.service, this.node, ms, failure, cancellation);
     tried(failure, 1);
     const most = options?.retries ?? this.engine.options.retries;
     const again = retryable(failure, this.idempotent) || isElsewhere(failure, this.target.endpoint, this.candidates);
-    if (most < 1 || !again || this.cancellation?.reason !== undefined) return this.#give(failure);
+    if (most < 1 || !again || cancellation?.reason !== undefined) return this.#give(failure);
     this.state = "again";
     this.engine
       .again(preparedOf(this, this.engine.options), { failure, node: this.node, candidates: this.candidates })
@@ -179,15 +185,11 @@ export class QuickCall implements OutgoingCall {
     else if (this.state === "ended") this.#give(error);
   }
 
-  #late(): void {
-    this.#ended(undefined);
-    this.#give(tooLate(preparedOf(this, this.engine.options)));
-  }
-
-  #ended(failure: MicroError | undefined): void {
+  /** Over before anything of it was sent. */
+  #unsent(error: MicroError): void {
     this.state = "ended";
-    const { selector, clock } = this.engine.options;
-    selector.ended(this.target.service, this.node, tickTime(clock) - this.began, failure);
+    this.engine.options.selector.ended(this.target.service, this.node, 0, undefined, "nothing");
+    this.#give(error);
   }
 
   #settled(): void {
