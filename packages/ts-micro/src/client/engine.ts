@@ -420,9 +420,9 @@ export class ClientEngine {
       if (elsewhere && !others) throw failure;
       // Another node instead of one that never got the request adds no load; everything else is bounded by the budget.
       const free = (failure.refused || elsewhere) && others && failure.code !== "RESOURCE_EXHAUSTED";
-      if (!free && !this.#budget.retry()) throw failure;
       const pause = others ? 0 : backoff(number, { min: 20, max: 1000 }, this.options.random);
       if (clock.now() + pause >= call.deadline) throw failure;
+      if (!free && !this.#budget.retry()) throw failure;
       if (pause > 0) await bounded(this.bounds(call), (signal) => sleep(clock, pause, signal));
       if (!others) excluded.clear();
     }
