@@ -330,7 +330,8 @@ function better(a: NodeState, b: NodeState, clock: Clock): NodeState {
   return b;
 }
 
-/** The node is not there any more, or says that it is leaving. Overload (RESOURCE_EXHAUSTED) is neither. */
+/** The node is not there any more, or says that it is leaving. Overload (RESOURCE_EXHAUSTED) is neither, nor a caller's short deadline. */
 function gone(error: MicroError): boolean {
+  if (error.code === "TIMEOUT") return false;
   return error.layer === "dial" || error.code === "DRAINING" || (error.refused && error.code !== "RESOURCE_EXHAUSTED");
 }

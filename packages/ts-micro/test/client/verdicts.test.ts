@@ -107,6 +107,13 @@ describe.each(["fast", "mucp", "grpc"])("over %s", (wire) => {
     expect(heard).toEqual(["served", "nothing", "nothing"]);
   });
 
+  it.each([false, true])("nothing when the request is too large, which is tried once (%s)", async (careful) => {
+    const { client, heard } = await world(wire, careful);
+    const request = { x: "a".repeat(5 << 20) };
+    await expect(client.call("b", "B.Hello", request)).rejects.toMatchObject({ attempts: 1, refused: false });
+    expect(heard).toEqual(["served", "nothing"]);
+  });
+
   it.each([false, true])("that it is alive when its handler fails (%s)", async (careful) => {
     const { client, heard } = await world(wire, careful);
     await expect(client.call("b", "B.Fail", {})).rejects.toMatchObject({ code: expect.any(String) as string });

@@ -136,9 +136,25 @@ describe("p2c", () => {
     expect(tally(selector, "a", nodes, 1000).get("a-1")).toBe(0);
   });
 
+  it("a deadline that passes while dialling is a failure as others are", () => {
+    const selector = p2cSelector({ clock: virtualClock() });
+    const node = nth(testNodes("a", 1), 0);
+    const late = new MicroError({
+      code: "TIMEOUT",
+      id: "test",
+      detail: "no connection within the deadline",
+      refused: true,
+    });
+    late.layer = "dial";
+    for (const out of [[], [], ["a-0"]]) {
+      fail(selector, node, late);
+      expect(ejected(selector)).toEqual(out);
+    }
+  });
+
   it("what counts is that the node is gone, whatever the error says of a retry", () => {
     const draining = new MicroError({ code: "DRAINING", id: "test", detail: "going away" });
-    const dial = new MicroError({ code: "TIMEOUT", id: "test", detail: "no connection in time" });
+    const dial = new MicroError({ code: "UNAVAILABLE", id: "test", detail: "no connection in time" });
     dial.layer = "dial";
     const refused = new MicroError({ code: "UNAVAILABLE", id: "test", detail: "not now", refused: true });
     for (const error of [draining, dial, refused]) {

@@ -184,8 +184,8 @@ export class UnaryCall implements Entry, Http2AnswerEvents {
 
 const nothing = Buffer.alloc(0);
 
-/** A message that is not sent. */
+/** A message that is not sent, to this node or another. */
 export function oversized(length: number, most: number): MicroError {
   const detail = `message of ${length} bytes is larger than the limit of ${most}`;
-  return new MicroError({ id: clientId, code: "PAYLOAD_TOO_LARGE", detail, refused: true });
+  return errors.payloadTooLarge(clientId, detail);
 }
