@@ -2,7 +2,7 @@ import type { Cancellation } from "../context.ts";
 import { MicroError } from "../errors.ts";
 import type { Node } from "../registry.ts";
 import type { Selector } from "../selector.ts";
-import { nobody, saysMissing } from "../wire/error.ts";
+import { markMissing, nobody, saysMissing } from "../wire/error.ts";
 import type { Candidates } from "./nodes.ts";
 
 /**
@@ -33,6 +33,7 @@ export function ofCall(
     cause: error.cause,
     refused,
   });
+  if (saysMissing(error)) markMissing(told);
   if (layer !== undefined) told.layer = layer;
   if (attempts !== undefined) told.attempts = attempts;
   return told;
@@ -69,7 +70,6 @@ export function reportFailure(
 
 /** True when the node has no such endpoint, while the registry says that some have: nodes of two editions stand side by side. */
 export function isElsewhere(error: MicroError, endpoint: string, among: Candidates | undefined): boolean {
-  // Handlers' errors name their service.
   if (error.layer !== "remote" || !saysMissing(error)) return false;
   return among !== undefined && among.nodes.length > 1 && among.facts.has(endpoint);
 }

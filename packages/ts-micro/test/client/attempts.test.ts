@@ -67,3 +67,25 @@ it("retries that there is no time for are not taken from the budget", async () =
   await Promise.all(Array.from({ length: 40 }, short));
   for (let n = 0; n < 6; n++) expect(await client.call("x", "X.Get", {}, { timeout: "20s" })).toEqual({});
 });
+
+it.each([
+  "unknown method of payment: giro",
+  "unknown service",
+  '{"id":"go.micro.client","code":404,"detail":"unknown service Bank"}',
+])("a Go handler that fails with %s has run, and runs once", async (text) => {
+  let runs = 0;
+  const fails: Answer = (request, response) => {
+    runs++;
+    response.writeHead(200, header(request, { "Micro-Error": text })).end("{}\n");
+  };
+  const nodes = await Promise.all([0, 1, 2].map((n) => goNode(`x-${n}`, fails)));
+  await expect(clientOf([record(nodes, {})]).call("x", "X.Get", {})).rejects.toMatchObject({ attempts: 1 });
+  expect(runs).toBe(1);
+});
+
+it("a Go node that has no such endpoint, while another has, is passed over", async () => {
+  const lacks: Answer = (request, response) =>
+    void response.writeHead(200, header(request, { "Micro-Error": "rpc: can't find method X.Get" })).end("{}\n");
+  const client = clientOf([record([await goNode("x-0", lacks), await goNode("x-1", good)], {})]);
+  for (let n = 0; n < 4; n++) expect(await client.call("x", "X.Get", {})).toEqual({});
+});
