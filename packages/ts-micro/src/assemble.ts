@@ -68,7 +68,7 @@ export interface ClientDefaults {
   requestTimeout?: Duration | undefined;
   /** Whole stream. Default none. */
   streamTimeout?: Duration | undefined;
-  /** One attempt of an idempotent call. Default 5s. */
+  /** How long the first attempt of an idempotent call may take; each further one has twice the time of the one before. Default 5 s. */
   attemptTimeout?: Duration | undefined;
   /** Most retries; only safe ones are made. Default 5. */
   retries?: number | undefined;

@@ -21,6 +21,11 @@ export interface CallOptions {
   metadata?: MetadataInit | undefined;
   /** True: running twice does no harm, so the call may be retried after the request may have run. Default: what the endpoint declares. */
   idempotent?: boolean | undefined;
+  /**
+   * How long the first attempt of an idempotent call may take before it is made again, elsewhere if it can; each further one has twice the time
+   * of the one before. Default 5 s.
+   */
+  attemptTimeout?: Duration | undefined;
   /** Waits for no reply: settles, with undefined, when the request was written. What becomes of it is not heard. Default false. */
   oneway?: boolean | undefined;
   /** Most retries after the first attempt. Default 5; only safe ones are made. */

@@ -1,5 +1,6 @@
-import type { Cancellation } from "../context.ts";
-import { MicroError } from "../errors.ts";
+import type { CallOptions, Cancellation } from "../context.ts";
+import { milliseconds } from "../duration.ts";
+import { MicroError, errors } from "../errors.ts";
 import type { Node } from "../registry.ts";
 import type { Selector } from "../selector.ts";
 import { markMissing, nobody, saysMissing } from "../wire/error.ts";
@@ -90,4 +91,26 @@ export function retryable(error: MicroError, idempotent: boolean): boolean {
 /** Tells an error how often was tried; one that is frozen, as a caller's reason to abort may be, goes without. */
 export function tried(failure: MicroError, attempts: number): void {
   Reflect.set(failure, "attempts", attempts);
+}
+
+/**
+ * By when an attempt that begins now is due. Of idempotent calls each has twice the time of the one before, or a handler that takes longer
+ * than one would be begun again and again, and never end.
+ */
+export function attemptDue(now: number, limit: number, number: number, deadline: number): number {
+  return Math.min(deadline, now + limit * 2 ** Math.min(number - 1, 30));
+}
+
+/** The time of an idempotent call's first attempt in milliseconds; `fallback` is the client's. */
+export function attemptLimit(options: CallOptions | undefined, fallback: number): number {
+  return options?.attemptTimeout === undefined ? fallback : milliseconds(options.attemptTimeout);
+}
+
+/** How far ahead of ours a server's timer may go off, in milliseconds: what it was told is rounded, and ours are coarse. */
+const ahead = 20;
+
+/** `error`; but where the server was first to see that the time of this attempt is up, our own TIMEOUT. Handlers' own come before that. */
+export function timely(error: MicroError, node: Node, now: number, due: number, deadline: number): MicroError {
+  if (error.code !== "TIMEOUT" || error.layer !== "remote" || due >= deadline || now < due - ahead) return error;
+  return errors.timeout("go.micro.client", `${node.address}: ${error.detail}`, error);
 }

@@ -17,7 +17,7 @@ import { Metadata, ResponseMetadata, fitToSend } from "../metadata.ts";
 import type { CallHead, Peer, Reply } from "../protocol.ts";
 import type { Node } from "../registry.ts";
 import { asks } from "./answer.ts";
-import { isElsewhere, ofCall, reportFailure, retryable, tried } from "./attempts.ts";
+import { attemptDue, attemptLimit, isElsewhere, ofCall, reportFailure, retryable, timely, tried } from "./attempts.ts";
 import { decodeReply } from "./decode.ts";
 import { Directory, type Candidates, type EndpointFacts } from "./nodes.ts";
 import type { ClientEngineOptions } from "./options.ts";
@@ -440,12 +440,10 @@ export class ClientEngine {
       call.known?.idempotent ??
       this.directory.facts(call.service, call.endpoint)?.idempotent ??
       false;
-    const { clock, attemptTimeout } = this.options;
-    const head = this.head(
-      call,
-      contentType,
-      idempotent ? Math.min(call.deadline, clock.now() + attemptTimeout) : call.deadline,
-    );
+    const { clock } = this.options;
+    const limit = attemptLimit(call.options, this.options.attemptTimeout);
+    const due = idempotent ? attemptDue(clock.now(), limit, attempt.number, call.deadline) : call.deadline;
+    const head = this.head(call, contentType, due);
     const envelope = codec.enveloped ? { type: "request" as const, id: head.id, endpoint: call.endpoint } : undefined;
     const body = codec.encode(call.request, call.known?.descriptors?.request, envelope);
     let reply: Reply;
@@ -453,7 +451,8 @@ export class ClientEngine {
       reply = await this.peer(attempt.node, call).unary(head, body, call.cancellation);
     } catch (error) {
       if (!isMicroError(error)) throw error;
-      throw ofCall(error, call, error === call.cancellation?.reason ? undefined : attempt.node);
+      const heard = timely(error, attempt.node, clock.now(), due, call.deadline);
+      throw ofCall(heard, call, error === call.cancellation?.reason ? undefined : attempt.node);
     }
     if (call.options.oneway === true) return undefined;
     return decodeReply(codec, reply.body, call);

@@ -23,7 +23,7 @@ export interface ClientEngineOptions {
   filters: readonly Filter[];
   contentType: string;
   requestTimeout: number;
-  /** One attempt of an idempotent call. */
+  /** The first attempt of an idempotent call; each further one has twice the time of the one before. */
   attemptTimeout: number;
   retries: number;
   /** Services that live in this process: calls to them use no socket. */

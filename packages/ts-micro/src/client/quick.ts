@@ -8,7 +8,7 @@ import { tickTime } from "../internal/tick.ts";
 import type { Taken } from "../metadata.ts";
 import type { Body, OutgoingCall, Peer, Reply, Route } from "../protocol.ts";
 import type { Node } from "../registry.ts";
-import { isElsewhere, ofCall, reportFailure, retryable, tried } from "./attempts.ts";
+import { attemptDue, attemptLimit, isElsewhere, ofCall, reportFailure, retryable, timely, tried } from "./attempts.ts";
 import { boundsOf, dueBy, preparedOf, type CallBounds } from "./bounds.ts";
 import { undecodable } from "./decode.ts";
 import type { ClientEngine } from "./engine.ts";
@@ -49,6 +49,7 @@ export class QuickCall implements OutgoingCall {
   ) {
     const of = engine.options;
     const began = tickTime(of.clock);
+    const limit = attemptLimit(options, of.attemptTimeout);
     const bounds = boundsOf(of, target, request, options, began, made);
     const deadline = bounds === undefined ? dueBy(of.clock, began, of.requestTimeout) : bounds.deadline;
     this.engine = engine;
@@ -61,7 +62,7 @@ export class QuickCall implements OutgoingCall {
     this.deadline = deadline;
     this.unlink = undefined;
     this.state = "open";
-    this.due = this.idempotent ? Math.min(deadline, began + of.attemptTimeout) : deadline;
+    this.due = this.idempotent ? attemptDue(began, limit, 1, deadline) : deadline;
   }
 
   get sent(): Taken | undefined {
@@ -132,12 +133,14 @@ export class QuickCall implements OutgoingCall {
 
   failed(reason: MicroError): void {
     if (this.state !== "open") return;
-    const { options, cancellation } = this;
-    const failure = ofCall(reason, this.target, reason === cancellation?.reason ? undefined : this.node);
-    this.state = "ended";
+    const { options, cancellation, node } = this;
     const { selector, clock } = this.engine.options;
-    const ms = tickTime(clock) - this.began;
-    reportFailure(selector, this.target.service, this.node, ms, failure, cancellation);
+    const now = tickTime(clock);
+    const heard = timely(reason, node, now, this.due, this.deadline);
+    const failure = ofCall(heard, this.target, reason === cancellation?.reason ? undefined : node);
+    this.state = "ended";
+    const ms = now - this.began;
+    reportFailure(selector, this.target.service, node, ms, failure, cancellation);
     tried(failure, 1);
     const most = options?.retries ?? this.engine.options.retries;
     const again = retryable(failure, this.idempotent) || isElsewhere(failure, this.target.endpoint, this.candidates);

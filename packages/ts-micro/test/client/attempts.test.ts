@@ -1,11 +1,15 @@
 /** How attempts follow one another. */
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterEach, expect, it } from "vitest";
+import { afterEach, describe, expect, it } from "vitest";
 import { createClient, type Client, type ClientOptions } from "../../src/index.ts";
+import type { CallInterceptor } from "../../src/client.ts";
 import type { EndpointRecord, Node } from "../../src/registry.ts";
 import { memoryRegistry } from "../../src/registry/memory.ts";
+import type { Selector } from "../../src/selector.ts";
 import { roundRobinSelector } from "../../src/selector/round-robin.ts";
+import { virtualClock } from "../../src/testing/clock.ts";
+import { eventually } from "../../src/testing/suite.ts";
 
 const open: { close(): Promise<void> }[] = [];
 afterEach(async () => {
@@ -88,4 +92,66 @@ it("a Go node that has no such endpoint, while another has, is passed over", asy
     void response.writeHead(200, header(request, { "Micro-Error": "rpc: can't find method X.Get" })).end("{}\n");
   const client = clientOf([record([await goNode("x-0", lacks), await goNode("x-1", good)], {})]);
   for (let n = 0; n < 4; n++) expect(await client.call("x", "X.Get", {})).toEqual({});
+});
+
+/** By what timers are late, at most: what is sent is rounded up. */
+const timer = 0.5;
+/** The first by id that did not fail in this call. */
+const inTurn: Selector = {
+  ...roundRobinSelector(),
+  select: (_, nodes, exclude) => {
+    const sorted = nodes.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+    return sorted.find(({ id }) => exclude?.has(id) !== true) ?? (sorted[0] as Node);
+  },
+};
+
+describe.each([false, true])("the time of an attempt of an idempotent call (with interceptors: %s)", (careful) => {
+  const callInterceptors: CallInterceptor[] = careful ? [(attempt, next) => next(attempt)] : [];
+
+  it("is twice that of the one before, up to the deadline", async () => {
+    for (const [options, told] of [
+      [{}, [5000, 10_000, 20_000, 60_000 - 35_000 - 1]],
+      [{ attemptTimeout: "1s" }, [1000, 2000, 4000, 8000]],
+    ] as const) {
+      const clock = virtualClock();
+      const given: number[] = [];
+      const note: Answer = (request) => void given.push(Number(request.headers["timeout"]) / 1e6);
+      const nodes = await Promise.all([0, 1, 2, 3].map((n) => goNode(`x-${n}`, note)));
+      const client = clientOf([record(nodes)], { clock, selector: inTurn, callInterceptors });
+      const call = client
+        .call("x", "X.Get", {}, { timeout: "1m", retries: 3, ...options })
+        .catch((error: unknown) => error);
+      for (const [n, ms] of told.entries()) {
+        await eventually(() => given.length > n, `attempt ${n + 1}`);
+        await clock.advance(ms + timer);
+      }
+      expect(await call).toMatchObject({ code: "TIMEOUT", attempts: 4 });
+      expect(given).toEqual(told);
+    }
+  });
+
+  it("may end at the server first, which is as if it had ended here", async () => {
+    const clock = virtualClock();
+    const blamed: string[] = [];
+    const selector: Selector = { ...inTurn, ended: (_service, { id }, _ms, error) => void (error && blamed.push(id)) };
+    const late: Answer = (request, response) =>
+      void clock.advance(4995).then(() => {
+        const text = '{"id":"x","code":408,"detail":"X.Get: the deadline has passed"}';
+        response.writeHead(200, header(request, { "Micro-Error": text })).end("{}\n");
+      });
+    const nodes = [await goNode("x-0", late), await goNode("x-1", good)];
+    const client = clientOf([record(nodes)], { clock, selector, callInterceptors });
+    expect(await client.call("x", "X.Get", {})).toEqual({});
+    expect(blamed).toEqual(["x-0"]);
+  });
+
+  it("is not up because a handler says so", async () => {
+    const fails: Answer = (request, response) => {
+      const text = '{"id":"x","code":408,"detail":"the database did not answer"}';
+      response.writeHead(200, header(request, { "Micro-Error": text })).end("{}\n");
+    };
+    const nodes = [await goNode("x-0", fails), await goNode("x-1", good)];
+    const client = clientOf([record(nodes)], { clock: virtualClock(), selector: inTurn, callInterceptors });
+    await expect(client.call("x", "X.Get", {})).rejects.toMatchObject({ id: "x", layer: "remote", attempts: 1 });
+  });
 });
