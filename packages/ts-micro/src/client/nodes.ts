@@ -101,7 +101,8 @@ export class Directory {
               : metadata["stream"] === "true"
                 ? "stream"
                 : "unary",
-          idempotent: metadata["idempotent"] === "true",
+          // The node is not chosen yet: of all versions that have it.
+          idempotent: metadata["idempotent"] === "true" && facts.get(name)?.idempotent !== false,
         });
       }
     }

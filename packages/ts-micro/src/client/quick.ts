@@ -8,7 +8,7 @@ import { tickTime } from "../internal/tick.ts";
 import type { Taken } from "../metadata.ts";
 import type { Body, OutgoingCall, Peer, Reply, Route } from "../protocol.ts";
 import type { Node } from "../registry.ts";
-import { attemptDue, attemptLimit, isElsewhere, ofCall, reportFailure, retryable, timely, tried } from "./attempts.ts";
+import { attemptLimit, isElsewhere, ofCall, reportFailure, retryable, timely, tried } from "./attempts.ts";
 import { boundsOf, dueBy, preparedOf, type CallBounds } from "./bounds.ts";
 import { undecodable } from "./decode.ts";
 import type { ClientEngine } from "./engine.ts";
@@ -62,7 +62,7 @@ export class QuickCall implements OutgoingCall {
     this.deadline = deadline;
     this.unlink = undefined;
     this.state = "open";
-    this.due = this.idempotent ? attemptDue(began, limit, 1, deadline) : deadline;
+    this.due = this.idempotent ? Math.min(deadline, began + limit) : deadline;
   }
 
   get sent(): Taken | undefined {

@@ -7,6 +7,7 @@ import type { CallInterceptor } from "../../src/client.ts";
 import type { EndpointRecord, Node } from "../../src/registry.ts";
 import { memoryRegistry } from "../../src/registry/memory.ts";
 import type { Selector } from "../../src/selector.ts";
+import { filterVersion } from "../../src/selector/filters.ts";
 import { roundRobinSelector } from "../../src/selector/round-robin.ts";
 import { virtualClock } from "../../src/testing/clock.ts";
 import { eventually } from "../../src/testing/suite.ts";
@@ -153,5 +154,25 @@ describe.each([false, true])("the time of an attempt of an idempotent call (with
     const nodes = [await goNode("x-0", fails), await goNode("x-1", good)];
     const client = clientOf([record(nodes)], { clock: virtualClock(), selector: inTurn, callInterceptors });
     await expect(client.call("x", "X.Get", {})).rejects.toMatchObject({ id: "x", layer: "remote", attempts: 1 });
+  });
+});
+
+it.each([
+  ["v1", "v2"],
+  ["v2", "v1"],
+])("an endpoint is idempotent if it is in all versions that have it (%s, %s)", async (...order) => {
+  let runs = 0;
+  const lost: Answer = (request) => {
+    runs++;
+    request.socket.destroy();
+  };
+  const nodes = { v1: await goNode("x-1", lost), v2: await goNode("x-2", lost) };
+  const of = { v1: record([nodes.v1], {}, "v1"), v2: record([nodes.v2], idempotent, "v2") };
+  const versions = order.map((version) => of[version as "v1" | "v2"]);
+  await expect(clientOf(versions).call("x", "X.Get", {})).rejects.toMatchObject({ code: "CONNECTION_LOST" });
+  expect(runs).toBe(1);
+  const filters = [filterVersion("v2")];
+  await expect(clientOf(versions).call("x", "X.Get", {}, { filters, retries: 1 })).rejects.toMatchObject({
+    attempts: 2,
   });
 });
