@@ -84,7 +84,7 @@ export interface ClientDefaults {
   interceptors?: readonly ClientInterceptor[] | undefined;
   /** Around each attempt; the first is outermost. */
   callInterceptors?: readonly CallInterceptor[] | undefined;
-  /** Applied to every look-up. */
+  /** Applied when what the registry says of a service changes, and kept until it does; a call's own are applied for each call. */
   filters?: readonly Filter[] | undefined;
 }
 

@@ -36,7 +36,7 @@ export interface CallOptions {
   contentType?: string | undefined;
   /** What kind of endpoint it is, when neither a descriptor nor the registry can tell. `true` means `server`. */
   stream?: Kind | boolean | undefined;
-  /** Applied to the records found, in order. */
+  /** Applied to the records found, in order, for each call. */
   filters?: readonly Filter[] | undefined;
   /** How long to wait for a first node to appear. Default 0: an unknown service is NOT_FOUND at once. */
   waitFor?: Duration | undefined;

@@ -19,7 +19,7 @@ export interface ClientEngineOptions {
   clock: Clock;
   interceptors: readonly ClientInterceptor[];
   callInterceptors: readonly CallInterceptor[];
-  /** Applied to every look-up, before the call's own. */
+  /** Applied once to what the registry says, until it says something else; for a call with filters again, before its own. */
   filters: readonly Filter[];
   contentType: string;
   requestTimeout: number;

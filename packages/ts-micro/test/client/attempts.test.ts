@@ -7,6 +7,7 @@ import type { CallInterceptor } from "../../src/client.ts";
 import type { EndpointRecord, Node } from "../../src/registry.ts";
 import { memoryRegistry } from "../../src/registry/memory.ts";
 import type { Selector } from "../../src/selector.ts";
+import type { Filter } from "../../src/context.ts";
 import { filterVersion } from "../../src/selector/filters.ts";
 import { roundRobinSelector } from "../../src/selector/round-robin.ts";
 import { virtualClock } from "../../src/testing/clock.ts";
@@ -175,4 +176,21 @@ it.each([
   await expect(clientOf(versions).call("x", "X.Get", {}, { filters, retries: 1 })).rejects.toMatchObject({
     attempts: 2,
   });
+});
+
+it("filters of the client are applied to what the registry says, those of a call for each call", async () => {
+  const applied = { client: 0, call: 0 };
+  const counting = (whose: keyof typeof applied): Filter => {
+    return (services) => (applied[whose]++, services);
+  };
+  const registry = memoryRegistry({ services: [record([await goNode("x-0", good)])] });
+  const client = clientOf([], { registry, filters: [counting("client")] });
+  for (let n = 0; n < 50; n++) await client.call("x", "X.Get", {});
+  // The first look-up, and the watch's first word.
+  expect(applied.client).toBeLessThan(5);
+  for (let n = 0; n < 5; n++) await client.call("x", "X.Get", {}, { filters: [counting("call")] });
+  expect(applied.call).toBeGreaterThanOrEqual(5);
+  const before = applied.client;
+  await registry.register(record([await goNode("x-1", good)]));
+  await eventually(async () => (await client.call("x", "X.Get", {}), applied.client > before), "the client's turn");
 });
