@@ -77,7 +77,7 @@ export interface ClientDefaults {
   requestTimeout?: Duration | undefined;
   /** Whole stream. Default none. */
   streamTimeout?: Duration | undefined;
-  /** One attempt of an idempotent call. Default 5s. */
+  /** How long the first attempt of an idempotent call may take; each further one has twice the time of the one before. Default 5 s. */
   attemptTimeout?: Duration | undefined;
   /** Most retries; only safe ones are made. Default 5. */
   retries?: number | undefined;
@@ -93,7 +93,7 @@ export interface ClientDefaults {
   interceptors?: readonly ClientInterceptor[] | undefined;
   /** Around each attempt; the first is outermost. */
   callInterceptors?: readonly CallInterceptor[] | undefined;
-  /** Applied to every look-up. */
+  /** Applied when what the registry says of a service changes, and kept until it does; a call's own are applied for each call. */
   filters?: readonly Filter[] | undefined;
 }
 

@@ -21,6 +21,11 @@ export interface CallOptions {
   metadata?: MetadataInit | undefined;
   /** True: running twice does no harm, so the call may be retried after the request may have run. Default: what the endpoint declares. */
   idempotent?: boolean | undefined;
+  /**
+   * How long the first attempt of an idempotent call may take before it is made again, elsewhere if it can; each further one has twice the time
+   * of the one before. Default 5 s.
+   */
+  attemptTimeout?: Duration | undefined;
   /** Waits for no reply: settles, with undefined, when the request was written. What becomes of it is not heard. Default false. */
   oneway?: boolean | undefined;
   /** Most retries after the first attempt. Default 5; only safe ones are made. */
@@ -34,7 +39,7 @@ export interface CallOptions {
   contentType?: string | undefined;
   /** What kind of endpoint it is, when neither a descriptor nor the registry can tell. `true` means `server`. */
   stream?: Kind | boolean | undefined;
-  /** Applied to the records found, in order. */
+  /** Applied to the records found, in order, for each call. */
   filters?: readonly Filter[] | undefined;
   /** How long to wait for a first node to appear. Default 0: an unknown service is NOT_FOUND at once. */
   waitFor?: Duration | undefined;

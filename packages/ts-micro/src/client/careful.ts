@@ -43,9 +43,9 @@ export function carefulSelector(inner: Selector): Selector {
         throw fault("started", error);
       }
     },
-    ended(service, node, ms, failure) {
+    ended(service, node, ms, failure, tells) {
       try {
-        settle("ended", inner.ended(service, node, ms, failure));
+        settle("ended", inner.ended(service, node, ms, failure, tells));
       } catch (error) {
         warn("ended", error);
       }

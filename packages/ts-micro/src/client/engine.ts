@@ -16,7 +16,7 @@ import { ResponseMetadata } from "../metadata.ts";
 import type { CallHead, Peer, Reply } from "../protocol.ts";
 import type { Node } from "../registry.ts";
 import { asks } from "./answer.ts";
-import { blames, isElsewhere, ofCall, retryable, tried } from "./attempts.ts";
+import { attemptDue, attemptLimit, isElsewhere, ofCall, reportFailure, retryable, timely, tried } from "./attempts.ts";
 import { decodeReply } from "./decode.ts";
 import { Directory, type Candidates, type EndpointFacts } from "./nodes.ts";
 import type { ClientEngineOptions } from "./options.ts";
@@ -407,15 +407,14 @@ export class ClientEngine {
         const node = chosen(call, candidates) ?? selector.select(call.service, candidates.nodes, excluded);
         const began = clock.now();
         selector.started(call.service, node);
-        let failure: MicroError | undefined;
         try {
-          return await this.#attempt({ call, node, number });
+          const value = await this.#attempt({ call, node, number });
+          selector.ended(call.service, node, clock.now() - began);
+          return value;
         } catch (error) {
-          failure = isMicroError(error) ? error : fromUnknown(error, id);
+          const failure = isMicroError(error) ? error : fromUnknown(error, id);
           failed = { failure, node, candidates };
-        } finally {
-          const blamed = failure !== undefined && blames(failure) ? failure : undefined;
-          selector.ended(call.service, node, clock.now() - began, blamed);
+          reportFailure(selector, call.service, node, clock.now() - began, failure, call.cancellation);
         }
       }
       const { failure, node, candidates } = failed;
@@ -432,9 +431,9 @@ export class ClientEngine {
       if (elsewhere && !others) throw failure;
       // Another node instead of one that never got the request adds no load; everything else is bounded by the budget.
       const free = (failure.refused || elsewhere) && others && failure.code !== "RESOURCE_EXHAUSTED";
-      if (!free && !this.#budget.retry()) throw failure;
       const pause = others ? 0 : backoff(number, { min: 20, max: 1000 }, this.options.random);
       if (clock.now() + pause >= call.deadline) throw failure;
+      if (!free && !this.#budget.retry()) throw failure;
       if (pause > 0) await bounded(this.bounds(call), (signal) => sleep(clock, pause, signal));
       if (!others) excluded.clear();
     }
@@ -452,19 +451,19 @@ export class ClientEngine {
       call.known?.idempotent ??
       this.directory.facts(call.service, call.endpoint)?.idempotent ??
       false;
-    const { clock, attemptTimeout } = this.options;
-    const head = this.head(
-      call,
-      contentType,
-      idempotent ? Math.min(call.deadline, clock.now() + attemptTimeout) : call.deadline,
-    );
+    const { clock } = this.options;
+    const limit = attemptLimit(call.options, this.options.attemptTimeout);
+    const due = idempotent ? attemptDue(clock.now(), limit, attempt.number, call.deadline) : call.deadline;
+    const head = this.head(call, contentType, due);
     const envelope = codec.enveloped ? { type: "request" as const, id: head.id, endpoint: call.endpoint } : undefined;
     const body = codec.encode(call.request, call.known?.descriptors?.request, envelope);
     let reply: Reply;
     try {
       reply = await this.peer(attempt.node, call).unary(head, body, call.cancellation);
     } catch (error) {
-      throw isMicroError(error) ? ofCall(error, call, attempt.node) : error;
+      if (!isMicroError(error)) throw error;
+      const heard = timely(error, attempt.node, clock.now(), due, call.deadline);
+      throw ofCall(heard, call, error === call.cancellation?.reason ? undefined : attempt.node);
     }
     if (call.options.oneway === true) return undefined;
     return decodeReply(codec, reply.body, call);

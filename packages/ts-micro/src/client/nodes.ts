@@ -101,7 +101,8 @@ export class Directory {
               : metadata["stream"] === "true"
                 ? "stream"
                 : "unary",
-          idempotent: metadata["idempotent"] === "true",
+          // The node is not chosen yet: of all versions that have it.
+          idempotent: metadata["idempotent"] === "true" && facts.get(name)?.idempotent !== false,
         });
       }
     }
@@ -135,8 +136,8 @@ export class Directory {
   async #notFound(service: string, records: readonly ServiceRecord[], waitFor: number, bounds: Bounds): Promise<Error> {
     const nodes = records.flatMap((record) => record.nodes);
     if (nodes.length > 0) {
-      const spoken = [...new Set(nodes.flatMap(spokenBy))].join(", ");
-      const served = this.#calling.filter((name) => nodes.some((node) => spokenBy(node).includes(name)));
+      const spoken = [...new Set(nodes.flatMap(waysOf))].join(", ");
+      const served = this.#calling.filter((name) => nodes.some((node) => waysOf(node).includes(name)));
       const why = nodes.some(this.#speaks)
         ? "no node is left after filters"
         : served.length > 0
@@ -170,6 +171,13 @@ export class Directory {
         : `is it started, and does it register there?${waitFor > 0 ? "" : " A call with waitFor waits for it"}`;
     return errors.notFound("go.micro.client", `service ${service}: not found${waited} (${where}); ${hint}`);
   }
+}
+
+/** What a node speaks, to show to people: its transport may be none of ours. */
+function waysOf(node: Node): string[] {
+  const { protocol, transport } = node.metadata;
+  const over = protocol === "mucp" && transport ? ` over ${transport}` : "";
+  return spokenBy(node).map((name) => (name === "mucp" ? `mucp${over}` : name));
 }
 
 /** Levenshtein distance. */

@@ -19,11 +19,11 @@ export interface ClientEngineOptions {
   clock: Clock;
   interceptors: readonly ClientInterceptor[];
   callInterceptors: readonly CallInterceptor[];
-  /** Applied to every look-up, before the call's own. */
+  /** Applied once to what the registry says, until it says something else; for a call with filters again, before its own. */
   filters: readonly Filter[];
   contentType: string;
   requestTimeout: number;
-  /** One attempt of an idempotent call. */
+  /** The first attempt of an idempotent call; each further one has twice the time of the one before. */
   attemptTimeout: number;
   retries: number;
   /** Services that live in this process: calls to them use no socket. */

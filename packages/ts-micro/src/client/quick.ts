@@ -8,7 +8,7 @@ import { tickTime } from "../internal/tick.ts";
 import type { Taken } from "../metadata.ts";
 import type { Body, OutgoingCall, Peer, Reply, Route } from "../protocol.ts";
 import type { Node } from "../registry.ts";
-import { blames, isElsewhere, ofCall, retryable, tried } from "./attempts.ts";
+import { attemptLimit, isElsewhere, ofCall, reportFailure, retryable, timely, tried } from "./attempts.ts";
 import { boundsOf, dueBy, preparedOf, type CallBounds } from "./bounds.ts";
 import { undecodable } from "./decode.ts";
 import type { ClientEngine } from "./engine.ts";
@@ -49,6 +49,7 @@ export class QuickCall implements OutgoingCall {
   ) {
     const of = engine.options;
     const began = tickTime(of.clock);
+    const limit = attemptLimit(options, of.attemptTimeout);
     const bounds = boundsOf(of, target, request, options, began, made);
     const deadline = bounds === undefined ? dueBy(of.clock, began, of.requestTimeout) : bounds.deadline;
     this.engine = engine;
@@ -61,7 +62,7 @@ export class QuickCall implements OutgoingCall {
     this.deadline = deadline;
     this.unlink = undefined;
     this.state = "open";
-    this.due = this.idempotent ? Math.min(deadline, began + of.attemptTimeout) : deadline;
+    this.due = this.idempotent ? Math.min(deadline, began + limit) : deadline;
   }
 
   get sent(): Taken | undefined {
@@ -97,8 +98,9 @@ export class QuickCall implements OutgoingCall {
       return promise;
     }
     try {
-      if (this.cancellation?.reason !== undefined) this.failed(this.cancellation.reason);
-      else if (this.due <= this.began) this.#late();
+      if (this.cancellation?.reason !== undefined)
+        this.#unsent(ofCall(this.cancellation.reason, this.target, undefined));
+      else if (this.due <= this.began) this.#unsent(tooLate(preparedOf(this, this.engine.options)));
       else (peer.direct as NonNullable<Peer["direct"]>)(this);
     } catch (error) {
       this.#broken(fromUnknown(error));
@@ -112,7 +114,9 @@ export class QuickCall implements OutgoingCall {
 
   replied(bytes: Buffer, from: number, to: number): void {
     if (this.state !== "open") return;
-    this.#ended(undefined);
+    this.state = "ended";
+    const { selector, clock } = this.engine.options;
+    selector.ended(this.target.service, this.node, tickTime(clock) - this.began);
     const { codec } = this.typed;
     let value: unknown;
     if (!this.oneway) {
@@ -129,13 +133,18 @@ export class QuickCall implements OutgoingCall {
 
   failed(reason: MicroError): void {
     if (this.state !== "open") return;
-    const failure = ofCall(reason, this.target, this.node);
-    this.#ended(blames(failure) ? failure : undefined);
-    const { options } = this;
+    const { options, cancellation, node } = this;
+    const { selector, clock } = this.engine.options;
+    const now = tickTime(clock);
+    const heard = timely(reason, node, now, this.due, this.deadline);
+    const failure = ofCall(heard, this.target, reason === cancellation?.reason ? undefined : node);
+    this.state = "ended";
+    const ms = now - this.began;
+    reportFailure(selector, this.target.service, node, ms, failure, cancellation);
     tried(failure, 1);
     const most = options?.retries ?? this.engine.options.retries;
     const again = retryable(failure, this.idempotent) || isElsewhere(failure, this.target.endpoint, this.candidates);
-    if (most < 1 || !again || this.cancellation?.reason !== undefined) return this.#give(failure);
+    if (most < 1 || !again || cancellation?.reason !== undefined) return this.#give(failure);
     this.state = "again";
     this.engine
       .again(preparedOf(this, this.engine.options), { failure, node: this.node, candidates: this.candidates })
@@ -179,15 +188,11 @@ export class QuickCall implements OutgoingCall {
     else if (this.state === "ended") this.#give(error);
   }
 
-  #late(): void {
-    this.#ended(undefined);
-    this.#give(tooLate(preparedOf(this, this.engine.options)));
-  }
-
-  #ended(failure: MicroError | undefined): void {
+  /** Over before anything of it was sent. */
+  #unsent(error: MicroError): void {
     this.state = "ended";
-    const { selector, clock } = this.engine.options;
-    selector.ended(this.target.service, this.node, tickTime(clock) - this.began, failure);
+    this.engine.options.selector.ended(this.target.service, this.node, 0, undefined, "nothing");
+    this.#give(error);
   }
 
   #settled(): void {

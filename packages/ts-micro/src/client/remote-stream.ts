@@ -5,7 +5,7 @@ import { decodeBody, encodeBody } from "../internal/bodies.ts";
 import { Incoming } from "../internal/incoming.ts";
 import type { RawStream } from "../protocol.ts";
 import type { Node } from "../registry.ts";
-import { blames, isElsewhere, ofCall } from "./attempts.ts";
+import { isElsewhere, ofCall, reportFailure } from "./attempts.ts";
 import { decodeReply, undecodable } from "./decode.ts";
 import type { ClientEngine } from "./engine.ts";
 import type { PreparedCall } from "./prepared.ts";
@@ -115,7 +115,8 @@ class RemoteStream extends Incoming implements OpenStream {
 
   override ended(error: MicroError | undefined, dropped: boolean): void {
     if (error === undefined) return super.ended(undefined, dropped);
-    const failure = this.#sourceError ?? ofCall(error, this.#call, this.#node);
+    const node = error === this.#call.cancellation?.reason ? undefined : this.#node;
+    const failure = this.#sourceError ?? ofCall(error, this.#call, node);
     this.#report(failure);
     if (this.#again(failure)) void this.#elsewhere(failure, dropped);
     else super.ended(failure, dropped);
@@ -223,7 +224,10 @@ class RemoteStream extends Incoming implements OpenStream {
     this.#reported = true;
     const { selector, clock } = this.#engine.options;
     const ms = this.#firstMs ?? clock.now() - this.#began;
-    selector.ended(this.#call.service, this.#node, ms, failure !== undefined && blames(failure) ? failure : undefined);
+    const { service, cancellation } = this.#call;
+    if (failure !== undefined) return reportFailure(selector, service, this.#node, ms, failure, cancellation);
+    const unheard = this.#left && this.#firstMs === undefined;
+    selector.ended(service, this.#node, ms, undefined, unheard ? "nothing" : undefined);
   }
 }
 

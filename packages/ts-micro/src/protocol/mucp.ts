@@ -99,6 +99,14 @@ class Mucp implements Protocol {
     return new Mucp({ ...this.#options, ...options, transport }, transport);
   }
 
+  /** Another transport's address, a queue's name say, is none of ours. */
+  speaks(node: Node): boolean {
+    const { protocol, transport, "ts-protocols": all } = node.metadata;
+    if (protocol !== undefined && protocol !== "" && protocol !== "mucp")
+      return all?.split(",").includes("mucp") === true;
+    return transport === undefined || transport === "" || transport === this.#transport.name;
+  }
+
   readonly loadClient = client.load;
 
   dial(node: Node): Peer {

@@ -3,11 +3,12 @@ import { milliseconds, type Duration } from "../duration.ts";
 import type { MicroError } from "../errors.ts";
 import type { Driver } from "../internal/driver.ts";
 import type { Node } from "../registry.ts";
-import type { Selector } from "../selector.ts";
+import type { Selector, Telling } from "../selector.ts";
 import {
   apparent,
   begun,
   eject,
+  givenUp,
   newState,
   over,
   probe,
@@ -136,16 +137,21 @@ class PowerOfTwo implements P2cSelector {
     }
   }
 
-  ended(service: string, node: Node, ms: number, error?: MicroError): void {
+  ended(service: string, node: Node, ms: number, error?: MicroError, tells?: Telling): void {
     const last = this.#lastState;
     const state =
       node === this.#lastNode && last?.service === service ? last : this.#slots.get(service)?.byId.get(node.id);
     if (state === undefined) return;
-    over(state);
-    if (error !== undefined) this.#failed(state, error);
-    else if (state.ejected || state.failures > 0) this.#recovered(state);
+    if (tells === "nothing") givenUp(state);
+    else {
+      over(state);
+      if (error !== undefined) this.#failed(state, error);
+      else if (state.ejected || state.failures > 0) this.#recovered(state);
+    }
+    // What fails at once is not fast, and what was given up took longer than it seems.
+    const success = error === undefined && tells === undefined;
     // Rises fast, falls slowly: one slow answer costs less than sending many calls to a slow node.
-    if (error === undefined || ms > state.ewma) {
+    if (success || (ms > state.ewma && (tells !== "alive" || state.ewma > 0))) {
       if (state.ewma === 0) state.ewma = Math.max(ms, 1e-3);
       else state.ewma += (ms - state.ewma) * (ms > state.ewma ? 0.5 : 0.2);
     }
@@ -324,7 +330,8 @@ function better(a: NodeState, b: NodeState, clock: Clock): NodeState {
   return b;
 }
 
-/** The node is not there any more, or says that it is leaving. Overload (RESOURCE_EXHAUSTED) is neither. */
+/** The node is not there any more, or says that it is leaving. Overload (RESOURCE_EXHAUSTED) is neither, nor a caller's short deadline. */
 function gone(error: MicroError): boolean {
+  if (error.code === "TIMEOUT") return false;
   return error.layer === "dial" || error.code === "DRAINING" || (error.refused && error.code !== "RESOURCE_EXHAUSTED");
 }

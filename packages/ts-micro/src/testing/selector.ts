@@ -48,7 +48,8 @@ export type SelectorPromise =
   | "when all nodes fail, calls still go to all of them"
   | "services do not disturb each other"
   | "after reset it chooses as a new one does"
-  | "an end without a beginning, or of an unknown node, does no harm";
+  | "an end without a beginning, or of an unknown node, does no harm"
+  | "errors of handlers, and ends that tell nothing, draw no calls";
 
 const promises: Readonly<Record<SelectorPromise, (fixture: { selector: Selector }) => void>> = {
   "the only node is chosen, even when it failed in this call": ({ selector }) => {
@@ -125,6 +126,20 @@ const promises: Readonly<Record<SelectorPromise, (fixture: { selector: Selector 
     selector.ended("b", nodes[0] as Node, 1, refusedDial());
     const counts = tally(selector, "a", nodes, 3000);
     for (const [id, count] of counts) assert.ok(count > 600, `${id} was chosen ${count} times`);
+  },
+  "errors of handlers, and ends that tell nothing, draw no calls": ({ selector }) => {
+    const nodes = testNodes("a", 3);
+    const counts = new Map<Node, number>();
+    for (let i = 0; i < 3000; i++) {
+      const node = selector.select("a", nodes);
+      counts.set(node, (counts.get(node) ?? 0) + 1);
+      selector.started("a", node);
+      if (node === nodes[0]) selector.ended("a", node, 0.1, undefined, "alive");
+      else if (node === nodes[1]) selector.ended("a", node, 0, undefined, "nothing");
+      else selector.ended("a", node, 5);
+    }
+    const served = counts.get(nodes[2] as Node) ?? 0;
+    assert.ok(served > 600, `the node that serves was chosen ${served} times`);
   },
 };
 

@@ -113,9 +113,17 @@ export function decodeError(text: string): MicroError {
 /** Of errors that name nobody: plain texts, such as the router's, and what a foreign gRPC server said. */
 export const nobody: ReadonlySet<string> = new Set(["", "go.micro.client"]);
 
-/** Whether an error is a router's for an endpoint that is not there: it names nobody, and has Go's words, ours, or those of gRPC servers. */
-export function saysMissing({ id, detail }: MicroError): boolean {
-  return nobody.has(id) && (isOfRouter(detail) || isMissing(detail));
+/** Said by the status of gRPC, which handlers' own errors do not have: their words may be the same. */
+const unimplemented = new WeakSet<MicroError>();
+
+/** Notes that an error came as a gRPC server says that an endpoint is not there. */
+export function markMissing(error: MicroError): void {
+  unimplemented.add(error);
+}
+
+/** Whether an error is a router's for an endpoint that is not there: Go's words and ours, which name nobody, or gRPC's status. */
+export function saysMissing(error: MicroError): boolean {
+  return (nobody.has(error.id) && isOfRouter(error.detail)) || unimplemented.has(error);
 }
 
 /** Whether a message is Go's or grpc-js's for an endpoint that is not there. */

@@ -136,9 +136,25 @@ describe("p2c", () => {
     expect(tally(selector, "a", nodes, 1000).get("a-1")).toBe(0);
   });
 
+  it("a deadline that passes while dialling is a failure as others are", () => {
+    const selector = p2cSelector({ clock: virtualClock() });
+    const node = nth(testNodes("a", 1), 0);
+    const late = new MicroError({
+      code: "TIMEOUT",
+      id: "test",
+      detail: "no connection within the deadline",
+      refused: true,
+    });
+    late.layer = "dial";
+    for (const out of [[], [], ["a-0"]]) {
+      fail(selector, node, late);
+      expect(ejected(selector)).toEqual(out);
+    }
+  });
+
   it("what counts is that the node is gone, whatever the error says of a retry", () => {
     const draining = new MicroError({ code: "DRAINING", id: "test", detail: "going away" });
-    const dial = new MicroError({ code: "TIMEOUT", id: "test", detail: "no connection in time" });
+    const dial = new MicroError({ code: "UNAVAILABLE", id: "test", detail: "no connection in time" });
     dial.layer = "dial";
     const refused = new MicroError({ code: "UNAVAILABLE", id: "test", detail: "not now", refused: true });
     for (const error of [draining, dial, refused]) {
@@ -320,5 +336,66 @@ describe("p2c", () => {
     tally(selector, "a", nodes, 10);
     fail(selector, nth(nodes, 0), refusedDial());
     for (let i = 0; i < 200; i++) expect(selector.select("a", nodes.slice(0, 2 + (i % 4)))).not.toBe(nodes[0]);
+  });
+});
+
+describe("an end without a fault of the node's", () => {
+  /** Two nodes of which the first is ejected, and its probe under way. */
+  async function probing(): Promise<{ selector: P2cSelector; node: Node }> {
+    const clock = virtualClock();
+    const selector = p2cSelector({ clock, random: seeded(5) });
+    const nodes = testNodes("a", 2);
+    const node = nth(nodes, 0);
+    selector.select("a", nodes);
+    fail(selector, node, refusedDial());
+    await clock.advance(1001);
+    for (let n = 0; n < 100 && selector.select("a", nodes) !== node; n++);
+    selector.started("a", node);
+    return { selector, node };
+  }
+
+  it("does not take a node back when it tells nothing", async () => {
+    const { selector, node } = await probing();
+    selector.ended("a", node, 100, undefined, "nothing");
+    expect(ejected(selector)).toEqual([node.id]);
+    expect(selector.snapshot()[0]?.inflight).toBe(0);
+  });
+
+  it("takes it back when it is alive", async () => {
+    const { selector, node } = await probing();
+    selector.ended("a", node, 1, undefined, "alive");
+    expect(ejected(selector)).toEqual([]);
+  });
+
+  it("interrupts a row of failures only when it is alive", () => {
+    for (const [tells, out] of [
+      ["nothing", ["a-0"]],
+      ["alive", []],
+    ] as const) {
+      const selector = p2cSelector({ clock: virtualClock() });
+      const node = nth(testNodes("a", 1), 0);
+      for (const error of [timeout, timeout, undefined, timeout]) {
+        selector.started("a", node);
+        selector.ended("a", node, 5, error, error === undefined ? tells : undefined);
+      }
+      expect(ejected(selector)).toEqual(out);
+    }
+  });
+
+  it("is not taken for a fast answer, and is taken for a slow one", () => {
+    for (const tells of ["nothing", "alive"] as const) {
+      const selector = p2cSelector({ clock: virtualClock() });
+      const node = nth(testNodes("a", 1), 0);
+      const end = (ms: number, how?: typeof tells): void => {
+        selector.started("a", node);
+        selector.ended("a", node, ms, undefined, how);
+      };
+      const latency = () => selector.snapshot()[0]?.latency;
+      end(10);
+      end(1, tells);
+      expect(latency()).toBe(10);
+      end(30, tells);
+      expect(latency()).toBe(20);
+    }
   });
 });

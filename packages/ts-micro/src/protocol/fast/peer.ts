@@ -14,6 +14,7 @@ import { shakeHands } from "./handshake.ts";
 import { LateStream } from "./late-stream.ts";
 import type { LinkOptions } from "./link.ts";
 import { PromisedCall, routeOf } from "../common/promised.ts";
+import { undialled } from "../common/undialled.ts";
 
 const clientId = "go.micro.client";
 /** As {@link PeerOptions.avoid}, when the connection just ended: a node that went, more often than one that does not speak it. */
@@ -240,9 +241,7 @@ export class FastPeer implements Peer, ClientHome {
       this.#serve(link);
     } catch (error) {
       socket?.destroy();
-      const failure = fromUnknown(error, clientId);
-      failure.layer ??= "dial";
-      if (this.#links.length === 0) this.#fail(failure);
+      if (this.#links.length === 0) this.#fail(undialled(error, node));
     } finally {
       this.#dialling--;
     }

@@ -14,6 +14,7 @@ import { FrameReader, frame } from "../../wire/grpc/frame.ts";
 import { gzipFrame, unpack } from "../../wire/grpc/gzip.ts";
 import { decodeStatus } from "../../wire/grpc/status.ts";
 import { tickTime } from "../../internal/tick.ts";
+import { undialled } from "../common/undialled.ts";
 import { clientId, closedPeer, tooLate } from "../mucp/owner.ts";
 import { addedIn, headFault, lostError, unsentError } from "./answer.ts";
 import type { Entry, Owner } from "./owner.ts";
@@ -87,9 +88,7 @@ export class ClientStream implements RawStream, Entry, Http2AnswerEvents {
   }
 
   undialled(error: unknown): void {
-    const failure = fromUnknown(error, clientId);
-    failure.layer ??= "dial";
-    this.#finish(failure);
+    this.#finish(undialled(error, this.#owner.node));
   }
 
   send(body: Uint8Array): Promise<void> {

@@ -13,6 +13,7 @@ import type { OutgoingCall } from "../../protocol.ts";
 import { FrameReader, frame, frameLength, wholeFrame } from "../../wire/grpc/frame.ts";
 import { gzipFrame, unpack } from "../../wire/grpc/gzip.ts";
 import { decodeStatus } from "../../wire/grpc/status.ts";
+import { undialled } from "../common/undialled.ts";
 import { clientId, closedPeer, tooLate } from "../mucp/owner.ts";
 import { addedIn, headFault, lostError, unsentError } from "./answer.ts";
 import type { Entry, Owner } from "./owner.ts";
@@ -77,9 +78,7 @@ export class UnaryCall implements Entry, Http2AnswerEvents {
   }
 
   undialled(error: unknown): void {
-    const failure = fromUnknown(error, clientId);
-    failure.layer ??= "dial";
-    this.#give(failure);
+    this.#give(undialled(error, this.owner.node));
   }
 
   /** The deadline has passed. */
@@ -185,8 +184,8 @@ export class UnaryCall implements Entry, Http2AnswerEvents {
 
 const nothing = Buffer.alloc(0);
 
-/** A message that is not sent. */
+/** A message that is not sent, to this node or another. */
 export function oversized(length: number, most: number): MicroError {
   const detail = `message of ${length} bytes is larger than the limit of ${most}`;
-  return new MicroError({ id: clientId, code: "PAYLOAD_TOO_LARGE", detail, refused: true });
+  return errors.payloadTooLarge(clientId, detail);
 }

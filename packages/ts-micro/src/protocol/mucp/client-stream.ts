@@ -7,6 +7,7 @@ import type { CallHead, RawStream } from "../../protocol.ts";
 import type { Connection, DialOptions, Message, Receiver } from "../../transport.ts";
 import { EOS } from "../../wire/error.ts";
 import { H } from "../../wire/headers.ts";
+import { undialled } from "../common/undialled.ts";
 import { hear } from "./added.ts";
 import { errorBody, openBody } from "./bodies.ts";
 import { followHeader, isEnd, kindHeader, replyError, requestHeader, type Header } from "./headers.ts";
@@ -68,11 +69,7 @@ export class ClientStream implements RawStream, Receiver, DialOptions, Entry {
     if (this.#over !== undefined) return;
     exitAmbient(() => this.#owner.transport.dial(this.#owner.node, this)).then(
       (connection) => this.#connected(connection),
-      (error: unknown) => {
-        const failure = fromUnknown(error, clientId);
-        failure.layer ??= "dial";
-        this.#finish(failure);
-      },
+      (error: unknown) => this.#finish(undialled(error, this.#owner.node)),
     );
   }
 

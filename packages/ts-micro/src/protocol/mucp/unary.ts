@@ -7,6 +7,7 @@ import type { Connection, DialOptions, Message, Receiver } from "../../transport
 import { bytesOf } from "../../wire/body.ts";
 import { headerRecord, type HeaderList } from "../../wire/http1/headers.ts";
 import { H } from "../../wire/headers.ts";
+import { undialled } from "../common/undialled.ts";
 import { hear } from "./added.ts";
 import { isEnd, replyError, requestHeader } from "./headers.ts";
 import { requestLines } from "./lines.ts";
@@ -63,7 +64,7 @@ export class UnaryCall implements Receiver, DialOptions, Entry {
     if (idle !== undefined) return this.#connected(idle, now);
     owner.transport.dial(owner.node, this).then(
       (connection) => this.#connected(connection, tickTime(owner.clock)),
-      (error: unknown) => this.#dialFailed(fromUnknown(error, clientId)),
+      (error: unknown) => this.#give(undialled(error, owner.node)),
     );
   }
 
@@ -164,11 +165,6 @@ export class UnaryCall implements Receiver, DialOptions, Entry {
     if (this.told) return;
     this.told = true;
     this.call.failed(error);
-  }
-
-  #dialFailed(error: MicroError): void {
-    error.layer ??= "dial";
-    this.#give(error);
   }
 
   /** Ends it without a reply. */

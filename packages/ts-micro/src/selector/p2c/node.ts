@@ -60,6 +60,12 @@ export function over(state: NodeState): void {
   state.unanswered = 0;
 }
 
+/** A call has ended without a word of it. With none left, its silence is no news. */
+export function givenUp(state: NodeState): void {
+  if (state.inflight > 0) state.inflight--;
+  if (state.inflight === 0) state.unanswered = 0;
+}
+
 /** Its latency as it seems now: a node that says nothing is as slow as its silence is long, or a frozen one would look fast for ever. */
 export function apparent(state: NodeState, clock: Clock): number {
   const { ewma, unanswered } = state;

@@ -1,5 +1,5 @@
 import { MicroError, codeOf, grpcStatusOf, statusOf, type ErrorCode } from "../../errors.ts";
-import { decodeError, encodeError, isMissing, statusText } from "../error.ts";
+import { decodeError, encodeError, isMissing, markMissing, statusText } from "../error.ts";
 import { decodeMessage, encodeMessage } from "./percent.ts";
 import { ProtoWriter, protoFields, protoText } from "./proto.ts";
 
@@ -103,14 +103,11 @@ export function decodeStatus(trailers: Readonly<Record<string, string | undefine
   const refused = trailers["micro-refused"] === "1";
   const code = text !== undefined && /^\d{1,3}$/.test(text) ? Number(text) : unknown;
   const message = decodeMessage(trailers["grpc-message"] ?? "");
-  const {
-    id,
-    status,
-    detail,
-    code: name,
-  } = detailed(trailers["grpc-status-details-bin"]) ?? told(message) ?? bare(code, message);
+  const own = detailed(trailers["grpc-status-details-bin"]) ?? told(message);
+  const { id, status, detail, code: name } = own ?? bare(code, message);
   const error = new MicroError({ id, code: name, status, detail, refused });
   error.layer = "remote";
+  if (own === undefined && isUnimplemented(code, message)) markMissing(error);
   return error;
 }
 
@@ -139,10 +136,13 @@ function detailed(value: string | undefined): MicroError | undefined {
   }
 }
 
+/** The number alone is that of what is left undone on purpose too. */
+function isUnimplemented(grpc: number, message: string): boolean {
+  return grpc === 12 && isMissing(message);
+}
+
 function bare(grpc: number, message: string): MicroError {
-  // The number is that of what is left undone on purpose too.
-  const missing = grpc === 12 && isMissing(message);
-  const code = missing ? "NOT_FOUND" : (codes[grpc] ?? "INTERNAL");
+  const code = isUnimplemented(grpc, message) ? "NOT_FOUND" : (codes[grpc] ?? "INTERNAL");
   const detail = message || `gRPC status ${grpc}`;
   return new MicroError({ id: "go.micro.client", code, status: numbers[grpc] ?? statusOf(code), detail });
 }

@@ -13,6 +13,7 @@ import {
 } from "fast-check";
 import { describe, expect, it } from "vitest";
 import { MicroError, errors } from "ts-micro/errors";
+import { saysMissing } from "ts-micro/wire/error";
 import { grpcType, messageType } from "ts-micro/wire/grpc/content-type";
 import { FrameReader, compressedFlag, frame, framePrefix, wholeFrame } from "ts-micro/wire/grpc/frame";
 import { gzipFrame, unpack } from "ts-micro/wire/grpc/gzip";
@@ -206,6 +207,10 @@ describe("status", () => {
     expect(decodeStatus({})).toMatchObject({ code: "INTERNAL" });
     expect(decodeStatus({ "grpc-status": "14" })).toMatchObject({ code: "UNAVAILABLE", refused: false });
     expect(decodeStatus(plainStatus(12, "unknown service Greeter.Nope"))).toMatchObject({ code: "NOT_FOUND" });
+    const missing = (grpc: number, words: string) => saysMissing(decodeStatus(plainStatus(grpc, words)) as MicroError);
+    expect(missing(12, "unknown service Greeter.Nope")).toBe(true);
+    // A handler's words.
+    for (const grpc of [2, 5]) expect(missing(grpc, "unknown method of payment")).toBe(false);
     expect(decodeStatus(plainStatus(12, "no streams here"))).toMatchObject({ code: "UNSUPPORTED" });
   });
 
