@@ -185,7 +185,12 @@ class RemoteStream extends Incoming implements OpenStream {
 
   #request(request: unknown): void {
     try {
-      this.#post(request).catch(() => {});
+      const attempt = this.#attempts;
+      this.#post(request).catch((error: unknown) => {
+        const failure = ofCall(fromUnknown(error, id), this.#call, this.#node);
+        // A lost connection is told by the stream's own end.
+        if (attempt === this.#attempts && failure.code !== "CONNECTION_LOST") this.#unsendable(failure);
+      });
     } catch (error) {
       this.#leave();
       throw error;
@@ -198,11 +203,16 @@ class RemoteStream extends Incoming implements OpenStream {
       for await (const message of { [Symbol.asyncIterator]: () => iterator }) await this.#post(message);
       this.#raw.end();
     } catch (error) {
-      // Over on the wire: its reader is told how, after what came before. Else the source failed, or gave what cannot be sent.
-      if (this.#closed) return;
-      this.#sourceError = fromUnknown(error, id);
-      this.#raw.cancel(this.#sourceError);
+      this.#unsendable(fromUnknown(error, id));
     }
+  }
+
+  /** The source failed, or what is to be sent cannot be: the other end would wait for it. */
+  #unsendable(error: MicroError): void {
+    // Over on the wire: its reader is told how, after what came before.
+    if (this.#closed) return;
+    this.#sourceError = error;
+    this.#raw.cancel(error);
   }
 
   #post(message: unknown): Promise<void> {
