@@ -1,6 +1,6 @@
 import type { Codec } from "../codec.ts";
 import { errors, fromUnknown, type MicroError } from "../errors.ts";
-import { isAsyncIterable, iterateOnce } from "../internal/async-iterable.ts";
+import { isAsyncIterable } from "../internal/async-iterable.ts";
 import { decodeBody, encodeBody } from "../internal/bodies.ts";
 import { Incoming } from "../internal/incoming.ts";
 import type { RawStream } from "../protocol.ts";
@@ -9,6 +9,7 @@ import { blames, isElsewhere, ofCall } from "./attempts.ts";
 import { decodeReply, undecodable } from "./decode.ts";
 import type { ClientEngine } from "./engine.ts";
 import type { PreparedCall } from "./prepared.ts";
+import { RequestSource } from "./request-source.ts";
 import type { OpenStream } from "./stream.ts";
 
 const id = "go.micro.client";
@@ -36,6 +37,7 @@ class RemoteStream extends Incoming implements OpenStream {
   #began = 0;
   #firstMs: number | undefined;
   #reported = true;
+  #source: RequestSource | undefined;
   #sourceError: MicroError | undefined;
   /** Its user wants no more of it. */
   #left = false;
@@ -70,7 +72,7 @@ class RemoteStream extends Incoming implements OpenStream {
           // Also when nobody reads any more.
           this.#report(error);
           this.#closed = true;
-          if (error === undefined || !this.#again(error)) call.over?.(this.unread > 0);
+          if (error === undefined || !this.#again(error)) this.#ending();
         });
     } catch (error) {
       const failure = fromUnknown(error, id);
@@ -80,7 +82,7 @@ class RemoteStream extends Incoming implements OpenStream {
     // Of a stream without types the request is its user's first message.
     if (call.kind === "server") {
       if (call.request !== undefined) this.#request(call.request);
-    } else if (isAsyncIterable(call.request)) void this.#pump(call.request);
+    } else if (isAsyncIterable(call.request) && !this.#closed) void this.#pump(call.request);
     this.attach(this.#raw);
   }
 
@@ -99,6 +101,7 @@ class RemoteStream extends Incoming implements OpenStream {
   cancel(reason?: unknown): void {
     const error = reason === undefined ? errors.cancelled(id, "cancelled") : fromUnknown(reason, id);
     this.#left = true;
+    this.#source?.leave();
     this.#report();
     this.#raw.cancel(error);
   }
@@ -132,6 +135,12 @@ class RemoteStream extends Incoming implements OpenStream {
       error = fromUnknown(cause, id);
     }
     super.ended(error, dropped);
+    this.#ending();
+  }
+
+  /** There will be no more on the wire. */
+  #ending(): void {
+    this.#source?.leave();
     this.#call.over?.(this.unread > 0);
   }
 
@@ -164,6 +173,7 @@ class RemoteStream extends Incoming implements OpenStream {
 
   #leave(): void {
     this.#left = true;
+    this.#source?.leave();
     this.#report();
     this.#raw.cancel(errors.cancelled(id, "the reader left"));
   }
@@ -174,6 +184,7 @@ class RemoteStream extends Incoming implements OpenStream {
     const among = this.#engine.directory.peek(service, options.filters);
     return (
       !this.#left &&
+      this.#sourceError === undefined &&
       (failure.refused || isElsewhere(failure, endpoint, among)) &&
       this.#firstMs === undefined &&
       kind === "server" &&
@@ -197,11 +208,10 @@ class RemoteStream extends Incoming implements OpenStream {
     }
   }
 
-  async #pump(source: AsyncIterable<unknown>): Promise<void> {
+  async #pump(requests: AsyncIterable<unknown>): Promise<void> {
+    const source = (this.#source = new RequestSource(requests, () => consumed(this.#call)));
     try {
-      const iterator = iterateOnce(source, () => consumed(this.#call));
-      for await (const message of { [Symbol.asyncIterator]: () => iterator }) await this.#post(message);
-      this.#raw.end();
+      if (await source.pump((message) => this.#post(message))) this.#raw.end();
     } catch (error) {
       this.#unsendable(fromUnknown(error, id));
     }
@@ -212,6 +222,8 @@ class RemoteStream extends Incoming implements OpenStream {
     // Over on the wire: its reader is told how, after what came before.
     if (this.#closed) return;
     this.#sourceError = error;
+    // It is no fault of the node.
+    this.#report();
     this.#raw.cancel(error);
   }
 
