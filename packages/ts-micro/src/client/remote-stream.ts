@@ -136,7 +136,8 @@ class RemoteStream extends Incoming implements OpenStream {
     if (this.#moving) return;
     const failure = this.#sourceError ?? ofCall(error, this.#call, this.#node);
     this.#report(failure);
-    if (this.#again(failure)) this.#move(failure, dropped);
+    // Once it is over on the wire that is decided.
+    if (!this.#closed && this.#again(failure)) this.#move(failure, dropped);
     else super.ended(failure, dropped);
   }
 
