@@ -32,7 +32,7 @@ export function invoke(
       return client.stream(kind, service, endpoint, request, options, known);
     case "client":
       checkSource(kind, endpoint, request);
-      return only(client.stream(kind, service, endpoint, request, options, known), endpoint, options);
+      return only(client.stream(kind, service, endpoint, request, options, known), endpoint);
     default:
       return undecided(client, target, request, options, kind);
   }
@@ -89,7 +89,7 @@ function undecided(
             ? "bidi"
             : "client"
           : "server";
-    if (stream === "client" && !wanted) return only(open("client"), endpoint, options);
+    if (stream === "client" && !wanted) return only(open("client"), endpoint);
     inner = open(stream === "client" ? "bidi" : stream);
     tell(inner);
     return inner;
@@ -183,17 +183,12 @@ function checkSource(kind: Kind, endpoint: string, request: unknown): void {
   throw errors.badRequest(id, `${endpoint} takes a stream of requests: give it an AsyncIterable`);
 }
 
-/** The one reply of a client stream. */
-async function only(
-  stream: Duplex<unknown, unknown>,
-  endpoint: string,
-  options: CallOptions | undefined,
-): Promise<unknown> {
+/** The one reply of a client stream, once it has ended well: what comes behind the reply may say that the call has failed. */
+async function only(stream: Duplex<unknown, unknown>, endpoint: string): Promise<unknown> {
   const iterator = stream[Symbol.asyncIterator]();
   const first = await iterator.next();
   if (first.done) throw errors.protocol(id, `${endpoint} ended without a reply`);
-  // They come with the end.
-  if (options?.onTrailer !== undefined) await iterator.next();
+  await iterator.next();
   await iterator.return?.();
   return first.value;
 }

@@ -120,9 +120,11 @@ export class ClientStream implements RawStream, Entry, Http2AnswerEvents {
   }
 
   cancel(reason: MicroError): void {
-    if (this.#over === undefined) this.#settled(reason);
+    const open = this.#over === undefined;
+    if (open) this.#settled(reason);
     this.#inbound.abort(reason);
-    this.#request?.reset(http2Codes.cancel);
+    // What is over has no one to tell.
+    if (open) this.#request?.reset(http2Codes.cancel);
   }
 
   expire(): void {

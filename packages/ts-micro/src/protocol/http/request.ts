@@ -24,6 +24,7 @@ export abstract class Exchange implements Pending {
   protected sent = false;
   #dialling = false;
   #unlink: (() => void) | undefined;
+  #answer: IncomingMessage | undefined;
 
   constructor(peer: HttpPeer, head: CallHead) {
     this.peer = peer;
@@ -69,8 +70,8 @@ export abstract class Exchange implements Pending {
         socket.once("encrypted" in socket ? "secureConnect" : "connect", () => this.#connected(request));
       })
       .on("response", (response) => this.#response(response))
-      .on("error", (error) => this.give(this.#lost(error.message, error)))
-      .on("close", () => this.give(this.#lost("the connection was closed")));
+      .on("error", (error) => this.#gone(error.message, error))
+      .on("close", () => this.#gone("the connection was closed"));
   }
 
   expire(): void {
@@ -132,7 +133,13 @@ export abstract class Exchange implements Pending {
     this.write(request);
   }
 
+  #gone(what: string, cause?: Error): void {
+    // An answer that is all there may wait for its reader: its own end decides.
+    if (this.#answer?.complete !== true) this.give(this.#lost(what, cause));
+  }
+
   #response(response: IncomingMessage): void {
+    this.#answer = response;
     const status = response.statusCode ?? 0;
     if (this.head.listener !== undefined && !this.over) hear(this.head.listener, response);
     if (status >= 200 && status < 300) return this.answered(response);

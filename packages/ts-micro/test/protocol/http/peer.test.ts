@@ -5,6 +5,7 @@ import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Metadata } from "../../../src/metadata.ts";
 import type { CallHead, Peer } from "../../../src/protocol.ts";
 import { http, type HttpOptions } from "../../../src/protocol/http.ts";
+import { eventually } from "../../../src/testing/suite.ts";
 import { RawServer, type Raw } from "../../transport/raw.ts";
 
 beforeAll(() => http().loadClient?.());
@@ -182,6 +183,29 @@ describe("an answer", () => {
     await stream.send(body);
     expect(Buffer.from((await stream.read()) ?? []).toString()).toBe('{"n":1}');
     await expect(stream.read()).rejects.toMatchObject({ code: "CONNECTION_LOST" });
+  });
+
+  it.each([true, false])("of a stream whose connection is gone before it was read (complete: %s)", async (complete) => {
+    const sent = Array.from({ length: 300 }, (_, n) => `{"n":${100 + n}}`);
+    const chunks = sent.map((line) => `a\r\n${line}\n\r\n`).join("");
+    const node = await server((_, { socket }) => {
+      const begin = "HTTP/1.1 200 OK\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n";
+      socket.end(`${begin}${chunks}${complete ? "0\r\n\r\n" : ""}`);
+      return undefined;
+    });
+    const stream = dial(node.address).stream(head({ kind: "server" }));
+    await stream.send(body);
+    await node.connections[0]?.end();
+    await eventually(() => node.connections[0]?.socket.closed, "the connection is gone");
+    await new Promise((resolve) => setImmediate(resolve));
+    const got: string[] = [];
+    const reading = (async () => {
+      for (let each = await stream.read(); each !== undefined; each = await stream.read())
+        got.push(Buffer.from(each).toString());
+    })();
+    if (!complete) return expect(reading).rejects.toMatchObject({ code: "CONNECTION_LOST" });
+    await reading;
+    expect(got).toEqual(sent);
   });
 });
 
