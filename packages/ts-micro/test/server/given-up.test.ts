@@ -112,7 +112,7 @@ describe.each(["application/json", "application/connect+json"])(
         const { statusCode } = (await post("/s/S.Hello", "application/json", json)).resume();
         return statusCode === 200;
       };
-      await eventually(hello, "there is room for a call");
+      expect(await eventually(hello, "there is room for a call")).toBe(true);
     });
   },
 );

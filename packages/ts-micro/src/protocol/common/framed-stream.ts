@@ -29,6 +29,7 @@ class FramedStream implements RawStream {
   readonly #reader: FrameReader;
   /** Messages of the piece that was read last. */
   #arrived: { readonly body: Buffer; readonly flags: number }[] = [];
+  #taken = 0;
   readonly #text: Base64Reader | undefined;
   /** Of the request's messages. */
   encoding: string | undefined;
@@ -93,8 +94,14 @@ class FramedStream implements RawStream {
 
   async #next(): Promise<Uint8Array | undefined> {
     const { exchange, maxMessageSize } = this.#call;
-    for (let message = this.#arrived.shift(); ; message = this.#arrived.shift()) {
-      if (message !== undefined) return unpack(message.body, message.flags, this.encoding, maxMessageSize);
+    for (;;) {
+      const message = this.#arrived[this.#taken];
+      if (message !== undefined) {
+        this.#taken++;
+        return unpack(message.body, message.flags, this.encoding, maxMessageSize);
+      }
+      this.#arrived = [];
+      this.#taken = 0;
       const chunk = await exchange.read();
       if (chunk !== undefined) {
         const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);

@@ -64,7 +64,8 @@ export async function serveCall(
   const cancellation = new Cancellation();
   exchange.cancellation.onCancel((reason) => cancellation.cancel(reason));
   const events = headers["accept"]?.includes("text/event-stream") === true;
-  const stream = new ExchangeStream({ exchange, kind, cancellation, events, maxBody, response, answer });
+  const ours = meant !== undefined;
+  const stream = new ExchangeStream({ exchange, kind, cancellation, events, maxBody, ours, response, answer });
   stream.finish(await calls.stream({ ...incoming, cancellation }, stream));
 }
 
