@@ -55,6 +55,7 @@ export async function serveCall(
     retries: meant !== undefined,
   };
   if (kind === "unary") {
+    exchange.arriveBy?.(incoming.head.deadline);
     const body = await exchange.readAll(maxBody);
     const { error, body: reply } = await calls.unary(incoming, body);
     const more = addedTo(response);

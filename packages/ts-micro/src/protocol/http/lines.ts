@@ -16,6 +16,11 @@ export class LineReader {
     this.#empty = empty;
   }
 
+  /** Bytes of a line that is not complete. */
+  get held(): number {
+    return this.#rest.length;
+  }
+
   /** @throws MicroError PAYLOAD_TOO_LARGE */
   push(bytes: Uint8Array): Buffer[] {
     const chunk = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

@@ -1,5 +1,5 @@
 import type { Cancellation, Kind } from "../../context.ts";
-import { MicroError, errors } from "../../errors.ts";
+import { MicroError, errors, fromUnknown } from "../../errors.ts";
 import type { ResponseMetadata } from "../../metadata.ts";
 import type { RawStream } from "../../protocol.ts";
 import type { HttpExchange } from "../../server.ts";
@@ -75,6 +75,7 @@ export class ExchangeStream implements RawStream {
       this.#more = chunk !== undefined;
       this.#read = chunk === undefined ? this.#lines.end() : this.#lines.push(chunk);
       this.#next = 0;
+      this.#keep();
     }
     if (this.#over !== undefined) throw this.#over;
     // A piece may be a megabyte of short ones: taking each out of the array's front would move all others.
@@ -108,6 +109,16 @@ export class ExchangeStream implements RawStream {
     const json = text.startsWith("{") ? text : JSON.stringify({ detail: text });
     const last = events ? `event: error\ndata: ${json}\n\n` : `{"error":${json}}\n`;
     exchange.end(Buffer.from(last), trailers);
+  }
+
+  #keep(): void {
+    try {
+      this.#init.exchange.keep?.(this.#lines.held);
+    } catch (error) {
+      this.#more = false;
+      this.#lines.end();
+      this.cancel(fromUnknown(error, id));
+    }
   }
 
   #begin(): void {
