@@ -72,6 +72,17 @@ describe("one port", () => {
     expect(answer?.headers).not.toMatch(/^Date: /m);
   });
 
+  it("leaves HEAD and CONNECT to node:http, whose answers to them have no body", async () => {
+    const socket = await client();
+    await socket.write(mucpHello("x").replace("POST", "HEAD") + hello("after"));
+    await socket.until((text) => text.includes("Hello after"));
+    expect(socket.text.slice(socket.text.indexOf("\r\n\r\n") + 4)).toMatch(/^HTTP\/1\.1 200/);
+    const tunnel = await client();
+    await tunnel.write(mucpHello("x").replace("POST /", "CONNECT a:1"));
+    await tunnel.end();
+    expect(tunnel.text).toBe("");
+  });
+
   it("knows the envelopes of Go clients before the headers, on the path that they used", async () => {
     const body = '{"params":[{"name":"old"}],"id":"3","method":"Greeter.Hello"}';
     const envelope = (path: string): string => post(path, body).replace("application/json", "application/json-rpc");
