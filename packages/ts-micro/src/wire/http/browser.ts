@@ -61,7 +61,7 @@ export function browserRule(cors?: CorsOptions): BrowserRule {
       if (origin === undefined) {
         if (headers["sec-fetch-site"] !== undefined && type !== "application/json")
           throw errors.forbidden(id, "browsers call with content type application/json, or from an allowed origin");
-        return () => none;
+        return ({ vary }) => (cors === undefined || cors.origins === "*" ? none : { vary: varying(vary) });
       }
       if (cors === undefined || allows === undefined)
         throw errors.forbidden(id, "calls from web pages are off: the option `cors` names the origins that may call");
@@ -125,9 +125,14 @@ function normal(origin: string, given: string): string {
   return `${url.protocol}//${url.host}`;
 }
 
+/** Caches keep what pages of one origin got, or callers of none, from those of others. */
+function varying(vary: string | undefined): string {
+  return vary === undefined ? "origin" : `${vary}, origin`;
+}
+
 function allowed(cors: CorsOptions, origin: string, vary?: string): Headers {
   if (cors.origins === "*") return { "access-control-allow-origin": "*" };
-  const headers = { "access-control-allow-origin": origin, vary: vary === undefined ? "origin" : `${vary}, origin` };
+  const headers = { "access-control-allow-origin": origin, vary: varying(vary) };
   return cors.credentials === true ? { ...headers, "access-control-allow-credentials": "true" } : headers;
 }
 
