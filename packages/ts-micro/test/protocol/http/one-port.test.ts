@@ -129,6 +129,16 @@ describe("one port", () => {
     expect(got.map(({ headers }) => /^Micro-Id: (\w+)/m.exec(headers)?.[1])).toEqual([undefined, "7", undefined, "9"]);
   });
 
+  it("answers a call of mucp there that is too large with its error, which Go clients do not see in another status", async () => {
+    const socket = await client();
+    await socket.write(hello("1") + mucpHello("x".repeat(5 << 20)));
+    await socket.until((text) => answers(text).length === 2);
+    const [, refused] = answers(socket.text);
+    expect(refused?.status).toBe(200);
+    expect(refused?.headers).toMatch(/^Micro-Error: .*413/m);
+    expect(refused?.headers).toMatch(/^Micro-Id: 7/m);
+  });
+
   it("answers the errors of mucp there with 200, and refuses its streams", async () => {
     const unknown = mucpHello("x").replace("Greeter.Hello", "Greeter.Nope");
     const stream = mucpHello("x", "5", "Micro-Stream: 5\r\n").replace("Greeter.Hello", "Greeter.Count");
