@@ -132,6 +132,13 @@ export interface HttpExchange {
   read(): Promise<Uint8Array | undefined>;
   /** The whole body. Rejects with PAYLOAD_TOO_LARGE above `limit` bytes, with CONNECTION_LOST when the client has gone. */
   readAll(limit: number): Promise<Uint8Array>;
+  /** The body has to be here at this time of the clock at the latest, or reading it rejects with TIMEOUT; absent where the engine sees to that. */
+  arriveBy?(deadline: number): void;
+  /**
+   * Tells how many bytes of the body its reader keeps because the rest is still to come; none any more when the answer ends. Throws
+   * RESOURCE_EXHAUSTED when those of all requests are too many. Absent where nothing counts them.
+   */
+  keep?(bytes: number): void;
   /** Begins the answer. Once. */
   head(status: number, headers: Readonly<Record<string, string>>): void;
   /** A piece of the answer's body; resolves when there is room for the next one. Rejects with CONNECTION_LOST. */

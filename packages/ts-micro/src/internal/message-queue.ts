@@ -47,6 +47,11 @@ export class MessageQueue {
     return Math.max(0, this.#held - this.#bytes);
   }
 
+  /** Nothing more comes. */
+  get over(): boolean {
+    return this.#over !== undefined;
+  }
+
   get full(): boolean {
     return this.#full;
   }

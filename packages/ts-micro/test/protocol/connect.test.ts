@@ -211,6 +211,11 @@ describe("a call by GET", () => {
     expect((await get(query)).json).toMatchObject({ code });
   });
 
+  it("is kept apart by caches by what its handler names, too", async () => {
+    const { headers } = await get(`connect=v1&encoding=json&message=${encodeURIComponent('{"note":"vary"}')}`);
+    expect(headers.get("vary")).toBe("x-user, accept-encoding");
+  });
+
   it("is for endpoints without side effects", async () => {
     const { status, headers, json } = await send("/Plain/Hello?connect=v1&encoding=json&message={}", {});
     expect([status, headers.get("allow"), json]).toEqual([

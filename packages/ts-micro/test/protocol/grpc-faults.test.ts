@@ -1,5 +1,6 @@
 /** What links and peers do to gRPC: each call settles once, nothing grows, nothing is left (lessons: RT9 to RT13). */
 import { channel } from "node:diagnostics_channel";
+import { once } from "node:events";
 import { constants, type ClientHttp2Stream, type ServerHttp2Stream } from "node:http2";
 import { connect, type AddressInfo } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
@@ -272,6 +273,22 @@ describe("a server of ours", () => {
     expect(await outcome(dial(ours.address).unary(head("Test.Echo"), nothing))).toBe("ok");
     await eventually(() => ours.running() === 0, "every handler ends");
   });
+
+  it.each(["/test.Test/Echo", "/test.Test/Count"])(
+    "names the encoding that it has when it refuses another (%s)",
+    async (path) => {
+      const ours = await served();
+      const session = await raw(ours.address);
+      const refused = async (encoding: object): Promise<unknown[]> => {
+        const stream = session.request({ ...requestHeaders, ":path": path, ...encoding });
+        stream.on("error", () => {}).end(frame(Buffer.from("x"), 1));
+        const [got] = (await once(stream.resume(), "response")) as [Record<string, string>];
+        return [got["grpc-status"], got["grpc-accept-encoding"]];
+      };
+      expect(await refused({ "grpc-encoding": "br" })).toEqual(["12", "gzip"]);
+      expect(await refused({})).toEqual(["13", undefined]);
+    },
+  );
 
   it("stands header bombs, messages announced too large, cut ones and no message at all", async () => {
     const ours = await served();

@@ -88,6 +88,7 @@ export async function webWorld(
     echo({ note }: { note: string }, ctx: Context) {
       ctx.responseHeader.set("X-Seen", "yes");
       ctx.responseTrailer.set("X-Cost", "3");
+      if (note === "vary") ctx.responseHeader.set("Vary", "x-user");
       if (note.startsWith("trailer "))
         ctx.responseTrailer.set("X-Note", note).set("No Token", "x").set("Grpc-Status", "9");
       return { note, metadata: ctx.metadata.toObject() };

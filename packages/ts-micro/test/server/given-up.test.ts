@@ -1,7 +1,10 @@
+import { once } from "node:events";
+import { request as httpRequest, type IncomingMessage } from "node:http";
 import { afterEach, describe, expect, it } from "vitest";
 import { createClient, createService, endpoint, type CallOptions } from "../../src/index.ts";
 import { memoryRegistry } from "../../src/registry/memory.ts";
 import { eventually } from "../../src/testing/suite.ts";
+import { frame } from "../../src/wire/grpc/frame.ts";
 
 const open: { close(): Promise<void> }[] = [];
 afterEach(async () => {
@@ -65,3 +68,51 @@ describe.each(["fast", "mucp", "grpc", "in process"])("a handler that its caller
     await client.call("s", "S.Hello", {});
   });
 });
+
+describe.each(["application/json", "application/connect+json"])(
+  "a reader that is slow until the deadline (%s)",
+  (type) => {
+    it("holds the handler back no longer, and gets the rest of the answer", async () => {
+      const connect = type.startsWith("application/connect");
+      // More than any socket takes.
+      const pad = "x".repeat(3 << 20);
+      const service = createService({
+        registry: memoryRegistry(),
+        env: false,
+        logLevel: "fatal",
+        name: "s",
+        address: "127.0.0.1:0",
+        settle: 0,
+        drain: 0,
+        maxInFlight: 2,
+      });
+      service.handle("S", {
+        flood: endpoint({ stream: "server" }, async function* () {
+          for (let n = 0; n < 20; n++) yield { pad };
+        }),
+        hello: () => ({}),
+      });
+      await service.start();
+      open.push({ close: () => service.stop() });
+      const post = async (path: string, contentType: string, body: Buffer): Promise<IncomingMessage> => {
+        const headers = { "content-type": contentType, timeout: "300ms", "connect-timeout-ms": "300" };
+        const sent = httpRequest(`http://${service.server.address}${path}`, { method: "POST", agent: false, headers });
+        sent.end(body);
+        const [response] = (await once(sent, "response")) as [IncomingMessage];
+        return response;
+      };
+      const json = Buffer.from("{}");
+      for (let n = 0; n < 2; n++) {
+        const response = await post(connect ? "/S/Flood" : "/s/S.Flood", type, connect ? frame(json) : json);
+        await eventually(() => service.server.stats.inFlight === 0, "its deadline passes");
+        response.resume();
+        await once(response, "end");
+      }
+      const hello = async (): Promise<boolean> => {
+        const { statusCode } = (await post("/s/S.Hello", "application/json", json)).resume();
+        return statusCode === 200;
+      };
+      expect(await eventually(hello, "there is room for a call")).toBe(true);
+    });
+  },
+);

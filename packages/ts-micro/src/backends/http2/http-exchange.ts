@@ -28,6 +28,7 @@ export class RouteExchange implements HttpExchange, Http2Events, Arrival {
   readonly #arriving: Arriving;
   readonly #body: MessageQueue;
   readonly #room = new Room();
+  #kept = 0;
   #began = false;
   #over: MicroError | undefined;
 
@@ -60,23 +61,30 @@ export class RouteExchange implements HttpExchange, Http2Events, Arrival {
   }
 
   async readAll(limit: number): Promise<Buffer> {
-    const arriving = this.#arriving;
-    this.deadline = arriving.clock.now() + arriving.limit;
-    arriving.add(this);
-    let held = 0;
-    const hold = (bytes: number): void => {
-      held += bytes;
-      if (!arriving.hold(bytes)) throw errors.resourceExhausted(id, "too many unfinished requests are kept already");
-    };
+    this.arriveBy(this.deadline);
     try {
-      return await readAll(this, limit, id, hold);
+      return await readAll(this, limit, id, (bytes) => this.keep(this.#kept + bytes));
     } finally {
-      arriving.delete(this);
-      arriving.hold(-held);
+      this.#settled();
     }
   }
 
+  arriveBy(deadline: number): void {
+    const { clock, limit } = this.#arriving;
+    this.deadline = Math.min(deadline, clock.now() + limit);
+    if (!this.#body.over) this.#arriving.add(this);
+  }
+
+  keep(bytes: number): void {
+    if (this.#over !== undefined) return;
+    const grown = bytes - this.#kept;
+    this.#kept = bytes;
+    if (!this.#arriving.hold(grown) && grown > 0)
+      throw errors.resourceExhausted(id, "too many unfinished requests are kept already");
+  }
+
   expire(): void {
+    this.#arriving.delete(this);
     this.#body.end(errors.timeout(id, "the request did not arrive in time"));
   }
 
@@ -97,6 +105,7 @@ export class RouteExchange implements HttpExchange, Http2Events, Arrival {
   end(chunk?: Uint8Array, trailers?: Readonly<Record<string, string>>): void {
     if (this.#over !== undefined) return;
     if (!this.#began) this.head(200, {});
+    this.#settled();
     this.#over = errors.invalidState(id, "the answer has ended");
     this.#room.open();
     this.#exchange.end(chunk, trailers === undefined ? undefined : responseHeaders(trailers));
@@ -113,6 +122,7 @@ export class RouteExchange implements HttpExchange, Http2Events, Arrival {
   }
 
   ended(): void {
+    this.#arriving.delete(this);
     this.#body.end();
   }
 
@@ -126,7 +136,13 @@ export class RouteExchange implements HttpExchange, Http2Events, Arrival {
     if (how !== "complete") this.cancellation.cancel(error);
   }
 
+  #settled(): void {
+    this.#arriving.delete(this);
+    this.keep(0);
+  }
+
   #fail(error: MicroError): void {
+    this.#settled();
     this.#body.end(error);
     this.#over ??= error;
     this.#room.close(this.#over);

@@ -26,9 +26,13 @@ export interface Framing {
 class FramedStream implements RawStream {
   readonly #call: WebCall;
   readonly #framing: Framing;
-  readonly #reader: FrameReader;
+  /** Undefined when nothing more is read. */
+  #reader: FrameReader | undefined;
   /** Messages of the piece that was read last. */
   #arrived: { readonly body: Buffer; readonly flags: number }[] = [];
+  #taken = 0;
+  /** Bytes of a message that was read, and waits for the end of the body. */
+  #waiting = 0;
   readonly #text: Base64Reader | undefined;
   /** Of the request's messages. */
   encoding: string | undefined;
@@ -57,6 +61,12 @@ class FramedStream implements RawStream {
     this.#ended = true;
   }
 
+  /** Counts a message of `bytes` that was read until the body ends. */
+  waits(bytes: number): void {
+    this.#waiting = bytes;
+    this.#keep();
+  }
+
   read(): Promise<Uint8Array | undefined> {
     return new Promise((resolve, reject) => {
       if (this.#over !== undefined) return reject(this.#over);
@@ -74,6 +84,7 @@ class FramedStream implements RawStream {
     if (this.#over !== undefined) return;
     this.#over = error ?? errors.invalidState(id, "the stream is over");
     this.#interrupt?.(this.#over);
+    this.#reader = undefined;
     const { exchange } = this.#call;
     if (exchange.cancellation.reason !== undefined) return;
     const { flags, body } = this.#framing.end(error);
@@ -91,20 +102,43 @@ class FramedStream implements RawStream {
     return this.#text === undefined ? message : Buffer.from(message.toString("base64"), "latin1");
   }
 
+  get #held(): number {
+    return this.#reader?.held ?? 0;
+  }
+
+  /** The handler hears of what is too much, and so does the client. */
+  #keep(): void {
+    try {
+      this.#call.exchange.keep?.(this.#held + this.#waiting);
+    } catch (error) {
+      const failure = fromUnknown(error, id);
+      this.finish(failure);
+      throw failure;
+    }
+  }
+
   async #next(): Promise<Uint8Array | undefined> {
     const { exchange, maxMessageSize } = this.#call;
-    for (let message = this.#arrived.shift(); ; message = this.#arrived.shift()) {
-      if (message !== undefined) return unpack(message.body, message.flags, this.encoding, maxMessageSize);
+    while (this.#reader !== undefined) {
+      const message = this.#arrived[this.#taken];
+      if (message !== undefined) {
+        this.#taken++;
+        return unpack(message.body, message.flags, this.encoding, maxMessageSize);
+      }
+      this.#arrived = [];
+      this.#taken = 0;
       const chunk = await exchange.read();
       if (chunk !== undefined) {
         const bytes = Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length);
-        this.#reader.push(this.#text === undefined ? bytes : this.#text.push(bytes));
+        this.#reader?.push(this.#text === undefined ? bytes : this.#text.push(bytes));
+        this.#keep();
         continue;
       }
       this.#text?.end();
-      if (this.#reader.held > 0) throw errors.badRequest(id, "the body ends inside of a message");
+      if (this.#held > 0) throw errors.badRequest(id, "the body ends inside of a message");
       return undefined;
     }
+    return undefined;
   }
 }
 
@@ -127,9 +161,12 @@ export async function answerFramed(web: WebCall, framing: Framing): Promise<void
 }
 
 async function unary(web: WebCall, stream: FramedStream, call: IncomingCall): Promise<MicroError | undefined> {
+  web.exchange.arriveBy?.(call.head.deadline);
   const request = await stream.read();
+  stream.waits(request?.length ?? 0);
   if (request === undefined || (await stream.read()) !== undefined)
     throw errors.badRequest(id, `${call.head.endpoint} is unary: it takes one message`);
+  web.exchange.keep?.(0);
   const { body, error } = await web.calls.unary(call, request);
   if (error === undefined) await stream.send(body);
   return error;

@@ -61,7 +61,11 @@ export function incoming(call: WebCall, kind: Kind, timeout: number): IncomingCa
 
 /** The answer begins, with what a browser needs to be shown it. */
 export function begin({ exchange, admitted, response }: WebCall, status: number, headers: Headers): void {
-  const answer = { ...added(response.givenHeader), ...headers };
+  const given = added(response.givenHeader);
+  const answer: Record<string, string> = { ...given, ...headers };
+  // What caches tell answers apart by: all that somebody named.
+  if (given["vary"] !== undefined && headers["vary"] !== undefined)
+    answer["vary"] = `${given["vary"]}, ${headers["vary"]}`;
   exchange.head(status, { ...answer, ...admitted(answer) });
 }
 

@@ -59,6 +59,7 @@ async function byPost(call: WebCall, kind: Kind | undefined, type: ConnectType):
     if (kind === undefined) throw unknownEndpoint(target.endpoint);
     const timeout = connectTimeout(headers["connect-timeout-ms"]);
     const zipped = isGzip(headers["content-encoding"]);
+    exchange.arriveBy?.(call.at + timeout);
     const sent = await exchange.readAll(maxMessageSize);
     await run(call, type, zipped ? inflated(sent, maxMessageSize, errors.badRequest) : sent, timeout);
   } catch (error) {

@@ -16,6 +16,8 @@ const ok: Http2Headers = { "grpc-status": "0" };
 const heads = new Map<string, Http2Headers>();
 const packed = new Map<string, Http2Headers>();
 const most = 256;
+/** Encodings of messages. */
+const known = new Set(["gzip", "identity"]);
 
 /** The head of an answer, with what the handler added. */
 export function replyHead(exchange: Http2Exchange, response: ResponseMetadata | undefined): Http2Headers {
@@ -33,7 +35,9 @@ export function sayEnd(
   response: ResponseMetadata | undefined,
   error: MicroError | undefined,
 ): void {
-  const head = replyHead(exchange, response);
+  const given = exchange.header("grpc-encoding") ?? "identity";
+  // Else a caller that is refused for its encoding does not know which one to take.
+  const head = { ...replyHead(exchange, response), ...(known.has(given) ? {} : { "grpc-accept-encoding": "gzip" }) };
   const trailers = replyTrailers(response, error);
   if (response?.givenHeader === undefined) return exchange.answer({ ...head, ...trailers });
   exchange.respond(head);
@@ -49,11 +53,11 @@ function over(own: Http2Headers, metadata: Metadata | undefined): Http2Headers {
 function plainHead(exchange: Http2Exchange): Http2Headers {
   const contentType = exchange.header("content-type") as string;
   const packs = exchange.header("grpc-encoding") === "gzip";
-  const known = packs ? packed : heads;
-  let head = known.get(contentType);
+  const made = packs ? packed : heads;
+  let head = made.get(contentType);
   if (head === undefined) {
     head = { ":status": "200", "content-type": answerType(contentType), ...(packs ? { "grpc-encoding": "gzip" } : {}) };
-    if (known.size < most) known.set(contentType, head);
+    if (made.size < most) made.set(contentType, head);
   }
   return head;
 }

@@ -55,6 +55,7 @@ export async function serveCall(
     retries: meant !== undefined,
   };
   if (kind === "unary") {
+    exchange.arriveBy?.(incoming.head.deadline);
     const body = await exchange.readAll(maxBody);
     const { error, body: reply } = await calls.unary(incoming, body);
     const more = addedTo(response);
@@ -64,7 +65,8 @@ export async function serveCall(
   const cancellation = new Cancellation();
   exchange.cancellation.onCancel((reason) => cancellation.cancel(reason));
   const events = headers["accept"]?.includes("text/event-stream") === true;
-  const stream = new ExchangeStream({ exchange, kind, cancellation, events, maxBody, response, answer });
+  const ours = meant !== undefined;
+  const stream = new ExchangeStream({ exchange, kind, cancellation, events, maxBody, ours, response, answer });
   stream.finish(await calls.stream({ ...incoming, cancellation }, stream));
 }
 

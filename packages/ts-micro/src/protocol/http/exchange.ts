@@ -3,6 +3,7 @@ import { Cancellation } from "../../context.ts";
 import { errors, type MicroError } from "../../errors.ts";
 import { endName } from "../../internal/net-address.ts";
 import { readAll } from "../../internal/read-all.ts";
+import { Room } from "../../internal/room.ts";
 import type { Served } from "../common/routes.ts";
 import { headersOf, id, sendable } from "./headers.ts";
 
@@ -16,6 +17,8 @@ export class NodeExchange implements Served {
   readonly remote: string;
   readonly cancellation: Cancellation = new Cancellation();
   readonly node: { readonly request: IncomingMessage; readonly response: ServerResponse };
+  /** Made when somebody has to wait. */
+  #room: Room | undefined;
 
   constructor(request: IncomingMessage, response: ServerResponse) {
     this.node = { request, response };
@@ -33,6 +36,7 @@ export class NodeExchange implements Served {
     this.remote = endName(socket.remoteAddress, socket.remotePort);
     response.once("close", () => {
       if (!response.writableFinished) this.cancellation.cancel(this.#lost());
+      this.#room?.close(this.#lost());
     });
   }
 
@@ -65,18 +69,9 @@ export class NodeExchange implements Served {
     const { reason } = this.cancellation;
     if (reason !== undefined) return Promise.reject(reason);
     if (response.destroyed) return Promise.reject(this.#lost());
+    if (response.writableEnded) return Promise.reject(errors.invalidState(id, "the answer has ended"));
     if (response.write(chunk)) return Promise.resolve();
-    return new Promise((resolve, reject) => {
-      const drained = (): void => {
-        unlink();
-        resolve();
-      };
-      response.once("drain", drained);
-      const unlink = this.cancellation.onCancel((error) => {
-        response.off("drain", drained);
-        reject(error);
-      });
-    });
+    return (this.#room ??= this.#waiting()).wait();
   }
 
   end(chunk?: Uint8Array, trailers?: Readonly<Record<string, string>>): void {
@@ -84,10 +79,19 @@ export class NodeExchange implements Served {
     if (response.destroyed || response.writableEnded) return;
     if (trailers !== undefined) response.addTrailers(sendable(trailers));
     response.end(chunk);
+    // Node tells of no drain from here on.
+    this.#room?.open();
   }
 
   abort(): void {
     this.node.request.socket.destroy();
+  }
+
+  #waiting(): Room {
+    const room = new Room();
+    this.node.response.on("drain", () => room.open());
+    this.cancellation.onCancel((error) => room.close(error));
+    return room;
   }
 
   #lost(cause?: unknown): MicroError {

@@ -7,10 +7,18 @@ const CR = 13;
 /** Messages one a line (https://github.com/ndjson/ndjson-spec), as they come in pieces of any size. */
 export class LineReader {
   readonly #most: number;
+  readonly #empty: boolean;
   readonly #rest = new Gathered();
 
-  constructor(most: number) {
+  /** `empty`: empty lines are messages without bytes, as ours write them; those of others mean nothing. */
+  constructor(most: number, empty: boolean) {
     this.#most = most;
+    this.#empty = empty;
+  }
+
+  /** Bytes of a line that is not complete. */
+  get held(): number {
+    return this.#rest.length;
   }
 
   /** @throws MicroError PAYLOAD_TOO_LARGE */
@@ -20,7 +28,8 @@ export class LineReader {
     let from = 0;
     for (let at = chunk.indexOf(LF); at >= 0; at = chunk.indexOf(LF, from)) {
       this.#add(chunk, from, at);
-      lines.push(this.#line());
+      const line = this.#line();
+      if (line.length > 0 || this.#empty) lines.push(line);
       from = at + 1;
     }
     this.#add(chunk, from, chunk.length);
@@ -29,7 +38,8 @@ export class LineReader {
 
   /** The last line, if nothing ended it. */
   end(): Buffer[] {
-    return this.#rest.length > 0 ? [this.#line()] : [];
+    const line = this.#line();
+    return line.length > 0 ? [line] : [];
   }
 
   #add(chunk: Buffer, from: number, to: number): void {

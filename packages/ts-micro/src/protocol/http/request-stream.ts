@@ -32,7 +32,7 @@ export class HttpStream extends Exchange implements RawStream {
   constructor(peer: HttpPeer, head: CallHead, told: ((error: MicroError | undefined) => void) | undefined) {
     super(peer, head);
     this.#told = told;
-    this.#lines = new LineReader(peer.settings.maxBody);
+    this.#lines = new LineReader(peer.settings.maxBody, true);
     this.#inbound = new MessageQueue(
       () => this.#response?.pause(),
       () => this.#response?.resume(),

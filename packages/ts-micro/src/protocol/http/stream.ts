@@ -1,5 +1,5 @@
 import type { Cancellation, Kind } from "../../context.ts";
-import { MicroError, errors } from "../../errors.ts";
+import { MicroError, errors, fromUnknown } from "../../errors.ts";
 import type { ResponseMetadata } from "../../metadata.ts";
 import type { RawStream } from "../../protocol.ts";
 import type { HttpExchange } from "../../server.ts";
@@ -22,6 +22,8 @@ export interface ExchangeStreamInit {
   /** Server-sent events instead of lines. */
   readonly events: boolean;
   readonly maxBody: number;
+  /** The client is one of ours. */
+  readonly ours: boolean;
   readonly response: ResponseMetadata;
   /** Further headers of the answer. */
   readonly answer: (headers: Headers) => Headers;
@@ -33,7 +35,9 @@ export class ExchangeStream implements RawStream {
   readonly #lines: LineReader;
   /** The client takes trailers. */
   readonly #trailers: boolean;
+  /** Messages of the piece that was read last. */
   #read: Buffer[] = [];
+  #next = 0;
   #more = true;
   #begun = false;
   #finished = false;
@@ -42,7 +46,7 @@ export class ExchangeStream implements RawStream {
 
   constructor(init: ExchangeStreamInit) {
     this.#init = init;
-    this.#lines = new LineReader(init.maxBody);
+    this.#lines = new LineReader(init.maxBody, init.ours);
     this.#trailers = init.exchange.headers["te"]?.includes("trailers") === true;
     init.cancellation.onCancel((reason) => (this.#over ??= reason));
   }
@@ -66,13 +70,16 @@ export class ExchangeStream implements RawStream {
       this.#more = false;
       return exchange.readAll(maxBody);
     }
-    while (this.#read.length === 0 && this.#more) {
+    while (this.#next === this.#read.length && this.#more) {
       const chunk = await exchange.read();
       this.#more = chunk !== undefined;
       this.#read = chunk === undefined ? this.#lines.end() : this.#lines.push(chunk);
+      this.#next = 0;
+      this.#keep();
     }
     if (this.#over !== undefined) throw this.#over;
-    return this.#read.shift();
+    // A piece may be a megabyte of short ones: taking each out of the array's front would move all others.
+    return this.#read[this.#next++];
   }
 
   cancel(reason: MicroError): void {
@@ -102,6 +109,16 @@ export class ExchangeStream implements RawStream {
     const json = text.startsWith("{") ? text : JSON.stringify({ detail: text });
     const last = events ? `event: error\ndata: ${json}\n\n` : `{"error":${json}}\n`;
     exchange.end(Buffer.from(last), trailers);
+  }
+
+  #keep(): void {
+    try {
+      this.#init.exchange.keep?.(this.#lines.held);
+    } catch (error) {
+      this.#more = false;
+      this.#lines.end();
+      this.cancel(fromUnknown(error, id));
+    }
   }
 
   #begin(): void {

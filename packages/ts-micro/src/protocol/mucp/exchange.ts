@@ -1,4 +1,4 @@
-import { errors } from "../../errors.ts";
+import { errors, fromUnknown } from "../../errors.ts";
 import type { CallHandler } from "../../protocol.ts";
 import type { HttpExchange } from "../../server.ts";
 import type { Connection, Message, Receiver } from "../../transport.ts";
@@ -18,10 +18,16 @@ export async function serveExchange(
 ): Promise<void> {
   const header = emptyHeader();
   for (const name in exchange.headers) header[canonicalName(name)] = exchange.headers[name] as string;
-  const body = await exchange.readAll(maxBody);
   const connection = new ExchangeConnection(exchange);
-  const receiver = serve(connection);
   const origin = originOf(header, lookup(header, H.stream));
+  let body: Uint8Array;
+  try {
+    body = await exchange.readAll(maxBody);
+  } catch (error) {
+    // For Go clients any status but 200 is an empty success (wire spec §0.2).
+    return connection.send(unaryError(origin, fromUnknown(error, id), new Uint8Array(0)));
+  }
+  const receiver = serve(connection);
   const kind = calls.kindOf(origin.endpoint);
   // The end of a stream that is not there has no reply, but a request must have one.
   const end = origin.stream !== "" && header[H.error];

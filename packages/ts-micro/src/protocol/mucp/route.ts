@@ -13,6 +13,8 @@ const lower = [...names].map((name) => name.toLowerCase());
  * (wire spec §1.3, §1.4). Anything else, which a Go server takes for JSON-RPC, is plain HTTP here.
  */
 export const isMucp: Wants = ({ method, target, headers }) => {
+  // Their answers have no body on the wire: a proxy would take ours for the next answer.
+  if (method === "HEAD" || method === "CONNECT") return false;
   for (let i = 0; i < headers.length; i += 2) if (names.has(headers[i] as string)) return true;
   return method === "POST" && target === "/" && enveloped(headerValue(headers, H.contentType));
 };

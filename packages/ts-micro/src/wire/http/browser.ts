@@ -63,8 +63,9 @@ export function browserRule(cors?: CorsOptions): BrowserRule {
         const own = site === undefined || (onlyReads && (site === "same-origin" || site === "none"));
         if (!own && baseType(headers["content-type"]) !== "application/json")
           throw errors.forbidden(id, "browsers call with content type application/json, or from an allowed origin");
+        if (cors === undefined) return () => none;
         // A cache may hand on what was only read, to a page of another origin.
-        if (cors === undefined || !onlyReads) return () => none;
+        if (!onlyReads) return ({ vary }) => (cors.origins === "*" ? none : { vary: varying(vary) });
       } else if (cors === undefined || allows === undefined)
         throw errors.forbidden(id, "calls from web pages are off: the option `cors` names the origins that may call");
       else if (!allows(origin)) throw errors.forbidden(id, `calls from ${origin.slice(0, 200)} are not allowed`);
@@ -127,12 +128,16 @@ function normal(origin: string, given: string): string {
   return `${url.protocol}//${url.host}`;
 }
 
+/** Caches keep what pages of one origin got, or callers of none, from those of others. */
+function varying(vary: string | undefined): string {
+  return vary === undefined ? "origin" : `${vary}, origin`;
+}
+
 /** Without an origin: what an answer needs that may be given to one later. */
 function allowed(cors: CorsOptions, origin: string | undefined, vary?: string): Headers {
   if (cors.origins === "*") return { "access-control-allow-origin": "*" };
-  const varies = { vary: vary === undefined ? "origin" : `${vary}, origin` };
-  if (origin === undefined) return varies;
-  const headers = { "access-control-allow-origin": origin, ...varies };
+  if (origin === undefined) return { vary: varying(vary) };
+  const headers = { "access-control-allow-origin": origin, vary: varying(vary) };
   return cors.credentials === true ? { ...headers, "access-control-allow-credentials": "true" } : headers;
 }
 

@@ -72,6 +72,17 @@ describe("one port", () => {
     expect(answer?.headers).not.toMatch(/^Date: /m);
   });
 
+  it("leaves HEAD and CONNECT to node:http, whose answers to them have no body", async () => {
+    const socket = await client();
+    await socket.write(mucpHello("x").replace("POST", "HEAD") + hello("after"));
+    await socket.until((text) => text.includes("Hello after"));
+    expect(socket.text.slice(socket.text.indexOf("\r\n\r\n") + 4)).toMatch(/^HTTP\/1\.1 200/);
+    const tunnel = await client();
+    await tunnel.write(mucpHello("x").replace("POST /", "CONNECT a:1"));
+    await tunnel.end();
+    expect(tunnel.text).toBe("");
+  });
+
   it("knows the envelopes of Go clients before the headers, on the path that they used", async () => {
     const body = '{"params":[{"name":"old"}],"id":"3","method":"Greeter.Hello"}';
     const envelope = (path: string): string => post(path, body).replace("application/json", "application/json-rpc");
@@ -116,6 +127,16 @@ describe("one port", () => {
     const got = await talk([hello("1") + mucpHello("2") + hello("3") + mucpHello("4", "9")], 4);
     expect(got.map(({ body }) => body)).toEqual([1, 2, 3, 4].map((n) => `{"msg":"Hello ${n}"}\n`));
     expect(got.map(({ headers }) => /^Micro-Id: (\w+)/m.exec(headers)?.[1])).toEqual([undefined, "7", undefined, "9"]);
+  });
+
+  it("answers a call of mucp there that is too large with its error, which Go clients do not see in another status", async () => {
+    const socket = await client();
+    await socket.write(hello("1") + mucpHello("x".repeat(5 << 20)));
+    await socket.until((text) => answers(text).length === 2);
+    const [, refused] = answers(socket.text);
+    expect(refused?.status).toBe(200);
+    expect(refused?.headers).toMatch(/^Micro-Error: .*413/m);
+    expect(refused?.headers).toMatch(/^Micro-Id: 7/m);
   });
 
   it("answers the errors of mucp there with 200, and refuses its streams", async () => {

@@ -61,6 +61,13 @@ describe("with cors", () => {
     });
   });
 
+  it("has caches keep answers to callers without one apart, and not those that are alike for all", () => {
+    expect(rule.admit(json)({})).toEqual({ vary: "origin" });
+    expect(rule.admit(json)({ vary: "x-user" })).toEqual({ vary: "x-user, origin" });
+    expect(browserRule({ origins: "*" }).admit(json)({})).toEqual({});
+    expect(browserRule().admit(json)({})).toEqual({});
+  });
+
   it.each([
     "https://evil.example.com",
     "http://app.example.com",
