@@ -142,16 +142,12 @@ class PowerOfTwo implements P2cSelector {
     const state =
       node === this.#lastNode && last?.service === service ? last : this.#slots.get(service)?.byId.get(node.id);
     if (state === undefined) return;
-    if (tells === "nothing") givenUp(state);
-    else {
-      over(state);
-      if (error !== undefined) this.#failed(state, error);
-      else if (state.ejected || state.failures > 0) this.#recovered(state);
-    }
-    // What fails at once is not fast, and what was given up took longer than it seems.
-    const success = error === undefined && tells === undefined;
+    if (tells !== undefined) return this.#told(state, ms, tells);
+    over(state);
+    if (error !== undefined) this.#failed(state, error);
+    else if (state.ejected || state.failures > 0) this.#recovered(state);
     // Rises fast, falls slowly: one slow answer costs less than sending many calls to a slow node.
-    if (success || (ms > state.ewma && (tells !== "alive" || state.ewma > 0))) {
+    if (error === undefined || ms > state.ewma) {
       if (state.ewma === 0) state.ewma = Math.max(ms, 1e-3);
       else state.ewma += (ms - state.ewma) * (ms > state.ewma ? 0.5 : 0.2);
     }
@@ -247,6 +243,18 @@ class PowerOfTwo implements P2cSelector {
     }
     state.failures++;
     if (state.failures >= this.#health.failures || gone(error)) eject(state, now, this.#health);
+  }
+
+  /** Neither a success nor a fault: what fails at once is not fast, and what was given up took longer than it seems. */
+  #told(state: NodeState, ms: number, tells: Telling): void {
+    const isAlive = tells === "alive";
+    if (isAlive) {
+      over(state);
+      this.#recovered(state);
+    } else givenUp(state);
+    if (ms <= state.ewma) return;
+    if (state.ewma > 0) state.ewma += (ms - state.ewma) * 0.5;
+    else if (!isAlive) state.ewma = ms;
   }
 
   #recovered(state: NodeState): void {
