@@ -10,7 +10,7 @@ import { decodeReply, undecodable } from "./decode.ts";
 import type { ClientEngine } from "./engine.ts";
 import { Kept } from "./kept.ts";
 import type { PreparedCall } from "./prepared.ts";
-import { RequestSource } from "./request-source.ts";
+import { RequestSource, consumed } from "./request-source.ts";
 import type { OpenStream } from "./stream.ts";
 
 const id = "go.micro.client";
@@ -341,8 +341,4 @@ class RemoteStream extends Incoming implements OpenStream {
     const ms = this.#firstMs ?? clock.now() - this.#began;
     selector.ended(this.#call.service, this.#node, ms, failure !== undefined && blames(failure) ? failure : undefined);
   }
-}
-
-function consumed({ service, endpoint }: PreparedCall): MicroError {
-  return errors.streamConsumed(id, `${service} ${endpoint}: the source of its requests was iterated before`);
 }
