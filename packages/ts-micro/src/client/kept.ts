@@ -15,7 +15,9 @@ export class Kept {
   }
 
   get full(): boolean {
-    return this.#bytes > mostBytes || this.bodies.length > mostMessages;
+    // One alone is kept whatever its size: a refused dial is known before the next one is asked for.
+    const { length } = this.bodies;
+    return length > mostMessages || (length > 1 && this.#bytes > mostBytes);
   }
 
   /** It was not sent. */

@@ -6,6 +6,7 @@ import { ResponseMetadata } from "../metadata.ts";
 import type { LocalService } from "../server.ts";
 import { carried } from "./answer.ts";
 import type { PreparedCall } from "./prepared.ts";
+import { LocalRequests } from "./request-source.ts";
 import type { OpenStream } from "./stream.ts";
 
 const id = "go.micro.client";
@@ -19,8 +20,13 @@ export function openLocal(
 ): OpenStream {
   const sent = new Channel<unknown>(16);
   let requests: AsyncIterable<unknown> = sent;
+  let source: LocalRequests | undefined;
+  const leave = (reason: MicroError): void => {
+    sent.fail(reason);
+    source?.leave(reason);
+  };
   if (call.kind === "server" && call.request !== undefined) requests = once(call.request);
-  else if (isAsyncIterable(call.request)) requests = call.request;
+  else if (isAsyncIterable(call.request)) requests = source = new LocalRequests(call.request);
   // The handler begins with the call and runs ahead of the reader by as much as buffers of a wire would let it.
   const replies = new Channel<unknown>(16);
   const { listener } = call;
@@ -45,14 +51,14 @@ export function openLocal(
       (error: unknown) => end(fromUnknown(error, id)),
     )
     .finally(() => {
-      sent.fail(cancellation.reason ?? errors.invalidState(id, "the stream is over"));
+      leave(cancellation.reason ?? errors.invalidState(id, "the stream is over"));
       unlink?.();
       call.over?.(replies.unread > 0);
     });
   const cancel = (reason?: unknown): void => {
     const error = reason === undefined ? errors.cancelled(id, "cancelled") : fromUnknown(reason, id);
     cancellation.cancel(error);
-    sent.fail(error);
+    leave(error);
     replies.fail(error);
   };
   return {

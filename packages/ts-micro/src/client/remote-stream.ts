@@ -10,7 +10,7 @@ import { decodeReply, undecodable } from "./decode.ts";
 import type { ClientEngine } from "./engine.ts";
 import { Kept } from "./kept.ts";
 import type { PreparedCall } from "./prepared.ts";
-import { RequestSource } from "./request-source.ts";
+import { RequestSource, consumed } from "./request-source.ts";
 import type { OpenStream } from "./stream.ts";
 
 const id = "go.micro.client";
@@ -345,8 +345,4 @@ class RemoteStream extends Incoming implements OpenStream {
     const unheard = this.#left && this.#firstMs === undefined;
     selector.ended(service, this.#node, ms, undefined, unheard ? "nothing" : undefined);
   }
-}
-
-function consumed({ service, endpoint }: PreparedCall): MicroError {
-  return errors.streamConsumed(id, `${service} ${endpoint}: the source of its requests was iterated before`);
 }

@@ -140,6 +140,16 @@ describe.each(["fast", "grpc", "mucp", "http"])("over %s", (wire) => {
   });
 });
 
+it("a single large message goes along", async () => {
+  const told: Told = { held: 0, free: () => {} };
+  const good = await unknown("fast", "s-good", told);
+  const { client } = clientOf("fast", good, await dead(good));
+  const large = async function* (): AsyncGenerator<N & { pad: string }> {
+    yield await Promise.resolve({ n: 1, pad: "x".repeat(100 * 1024) });
+  };
+  expect(await within(client.service<Stub>("s").S.total(large()), "the reply")).toEqual({ seen: [1] });
+});
+
 it("when there is no other node, sender and reader are told", async () => {
   const told: Told = { held: 0, free: () => {} };
   const good = await unknown("fast", "s-good", told);

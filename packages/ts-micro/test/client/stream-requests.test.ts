@@ -42,7 +42,12 @@ function source(texts: string[], left: () => Promise<never> | undefined = () => 
 }
 
 async function world(wire: string, options: ClientOptions = {}) {
-  const shared = { registry: memoryRegistry(), env: false as const, logLevel: "fatal" as const, protocols: [wire] };
+  const shared = {
+    registry: memoryRegistry(),
+    env: false as const,
+    logLevel: "fatal" as const,
+    protocols: wire === "in process" ? ["fast"] : [wire],
+  };
   const service = createService({ ...shared, name: "s", address: "127.0.0.1:0", settle: 0, drain: "1s" }).handle("S", {
     hello: () => ({}),
     async *count({ text }: { text: string }) {
@@ -67,6 +72,7 @@ async function world(wire: string, options: ClientOptions = {}) {
   });
   open.push({ close: () => service.stop() });
   await service.start();
+  if (wire === "in process") return { client: service.client, s: service.client.service<typeof service>("s").S };
   const client = createClient({ ...shared, ...options });
   open.push(client);
   return { client, s: client.service<typeof service>("s").S };
@@ -85,7 +91,9 @@ describe.each(["fast", "grpc", "mucp", "http"])("over %s", (wire) => {
     // Others are served as before.
     expect(await s.count({ text: "xx" })[Symbol.asyncIterator]().next()).toEqual({ done: false, value: { n: 2 } });
   });
+});
 
+describe.each(["fast", "grpc", "mucp", "http", "in process"])("over %s", (wire) => {
   it.each([
     [
       "its reader leaves",
