@@ -52,6 +52,38 @@ describe("Deadlines", () => {
     expect(clock.pending()).toBe(0);
   });
 
+  it("sweeps a table with a grain no more often, and none of it early or later than that", async () => {
+    const clock = virtualClock();
+    const entries = new Set<Entry>();
+    const late: number[] = [];
+    let sweeps = 0;
+    const deadlines = new Deadlines<Entry>(
+      clock,
+      () => (sweeps++, entries),
+      (entry) => {
+        entries.delete(entry);
+        late.push(clock.now() - entry.deadline);
+      },
+      100,
+    );
+    for (let n = 0; n < 1000; n++) {
+      const entry = { id: String(n), deadline: 1000 + n };
+      entries.add(entry);
+      deadlines.add(entry.deadline);
+    }
+    for (let n = 0; n < 2200; n++) {
+      await clock.advance(1);
+      // One that moves its own deadline does not bring the sweep forward.
+      deadlines.add(clock.now() + 1);
+    }
+    expect(late).toHaveLength(1000);
+    expect(Math.min(...late)).toBeGreaterThanOrEqual(0);
+    expect(Math.max(...late)).toBeLessThanOrEqual(101);
+    expect(late[0]).toBeLessThan(101);
+    expect(sweeps).toBeLessThanOrEqual(23);
+    deadlines.close();
+  });
+
   it("takes entries that an expiry adds", async () => {
     const clock = virtualClock();
     const entries = new Set<Entry>();

@@ -1,5 +1,5 @@
 import type { Socket } from "node:net";
-import { Deadlines, type Expiring } from "../../internal/deadlines.ts";
+import { connectionGrain, Deadlines, type Expiring } from "../../internal/deadlines.ts";
 import type { Accepting } from "../../internal/lazy-acceptor.ts";
 import type { CallHandler } from "../../protocol.ts";
 import { readPreface } from "../../wire/fast/frame.ts";
@@ -30,8 +30,9 @@ export class FastAcceptor implements Accepting, ServerHome {
     this.#prefaceTimeout = prefaceTimeout;
     this.#deadlines = new Deadlines<Newcomer | ServerLink>(
       options.clock,
-      () => [...this.#newcomers, ...this.#links],
+      () => this.#watched(),
       (one) => one.expire(),
+      connectionGrain,
     );
   }
 
@@ -72,6 +73,11 @@ export class FastAcceptor implements Accepting, ServerHome {
     this.#newcomers.clear();
     for (const link of this.#links) link.close("the server was closed");
     this.#deadlines.close();
+  }
+
+  *#watched(): Iterable<Newcomer | ServerLink> {
+    yield* this.#newcomers;
+    yield* this.#links;
   }
 
   /** TLS says that it is ours, its preface is still to come. */

@@ -2,7 +2,7 @@ import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Clock, Timer } from "../../clock.ts";
-import { Deadlines, type Expiring } from "../../internal/deadlines.ts";
+import { connectionGrain, Deadlines, type Expiring } from "../../internal/deadlines.ts";
 import type { Accepting } from "../../internal/lazy-acceptor.ts";
 import { leftOf } from "../../internal/left.ts";
 import type { HttpRoute } from "../../server.ts";
@@ -49,6 +49,7 @@ export class NodeAcceptor implements Accepting {
       settings.clock,
       () => this.#connections.values(),
       (connection) => this.#expire(connection),
+      connectionGrain,
     );
     // Newer Nodes ask before they let go of a connection; the others are put right in `#upgrade`.
     const asking = {

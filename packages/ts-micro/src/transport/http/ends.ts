@@ -1,5 +1,5 @@
 import type { Clock } from "../../clock.ts";
-import { Deadlines, type Expiring } from "../../internal/deadlines.ts";
+import { connectionGrain, Deadlines, type Expiring } from "../../internal/deadlines.ts";
 
 export interface Ending extends Expiring {
   /** Its deadline has passed. */
@@ -34,6 +34,7 @@ export class Ends<E extends Ending> implements Home {
       clock,
       () => this.all,
       (end) => end.expire(),
+      connectionGrain,
     );
   }
 

@@ -1,6 +1,6 @@
 import { channel } from "node:diagnostics_channel";
 import type { Socket } from "node:net";
-import { Deadlines } from "../../../internal/deadlines.ts";
+import { connectionGrain, Deadlines } from "../../../internal/deadlines.ts";
 import type { Http2Dropped, Http2Server, Http2ServerOptions } from "../../http2.ts";
 import { NodeConnection } from "./connection.ts";
 
@@ -21,6 +21,7 @@ export class NodeServer implements Http2Server {
       options.clock,
       () => this.#connections,
       (connection) => connection.expire(),
+      connectionGrain,
     );
   }
 
