@@ -37,11 +37,20 @@ export async function advised<T>(session: Session, kind: Kind, target: Target, w
     const known = endpoints.get(target.endpoint);
     if (error.code === "NOT_FOUND") {
       // A handler that finds no row says NOT_FOUND too.
-      const alike = known === undefined ? hint(target.endpoint, endpoints.keys()) : "";
+      const alike = known === undefined ? hintOf(target.endpoint, [...endpoints.keys()]) : "";
       throw alike === "" ? error : new Advice(`${target.service} has no ${target.endpoint}${alike}`, { cause: error });
     }
     throw use(known?.["kind"] ?? (known !== undefined && known["stream"] === undefined ? "unary" : ""), error);
   }
+}
+
+/** Of endpoints of one group the methods are compared: the group alone makes them all alike. */
+function hintOf(endpoint: string, names: readonly string[]): string {
+  const group = endpoint.slice(0, endpoint.indexOf(".") + 1).toLowerCase();
+  const inGroup = names.filter((name) => name.toLowerCase().startsWith(group));
+  if (group === "" || inGroup.length === 0) return hint(endpoint, names);
+  const methods = new Map(inGroup.map((name) => [name.slice(group.length), name]));
+  return hint(endpoint.slice(group.length), methods.keys(), (method) => methods.get(method) ?? method);
 }
 
 /** What the service's records say of its endpoints, by name. */

@@ -9,9 +9,9 @@ export function similar(word: string, names: Iterable<string>): string[] {
     .map(({ name }) => name);
 }
 
-/** `; did you mean "a" or "b"?`, or nothing. */
-export function hint(word: string, names: Iterable<string>): string {
-  const found = similar(word, names);
+/** `; did you mean "a" or "b"?`, each as `shown` gives it, or nothing. */
+export function hint(word: string, names: Iterable<string>, shown: (name: string) => string = (name) => name): string {
+  const found = similar(word, names).map(shown);
   return found.length === 0 ? "" : `; did you mean ${found.map((name) => `"${name}"`).join(" or ")}?`;
 }
 

@@ -291,7 +291,7 @@ describe("draining", () => {
     await within(drained, "drained");
   });
 
-  it("waits for a client that reads, however slowly, and for no other", { timeout: 30_000 }, async () => {
+  it("waits for a client that reads, however slowly, and for no other", { timeout: 90_000 }, async () => {
     const clock = virtualClock();
     for (const reads of [true, false]) {
       const { listener, reader } = await readerOfMuch(clock);
