@@ -60,7 +60,7 @@ export interface ComponentOptions {
   /** Least level that is written. Default `info`, or that of the given `logger`, which this can only raise. */
   logLevel?: Level | undefined;
   /**
-   * Whether calls and publishes that a handler makes inherit its deadline, cancellation, trace and metadata without being told. `auto`, the
+   * Whether calls that a handler makes inherit its deadline, cancellation, trace and metadata without being told, and publishes trace and metadata. `auto`, the
    * default: from the first client of the process on, so that services which call nobody do not pay for it. False: this one does not switch
    * it on; hand `ctx` on yourself.
    */

@@ -1,10 +1,11 @@
 import type { Attempt, ClientCall, PublishMessageOptions } from "../client.ts";
 import { Codecs, type Codec } from "../codec.ts";
 import { sleep } from "../clock.ts";
-import { Cancellation, type CallOptions } from "../context.ts";
+import { Cancellation, parentOf, type CallOptions } from "../context.ts";
 import { milliseconds } from "../duration.ts";
 import { errors, fromUnknown, isMicroError, type MicroError } from "../errors.ts";
 import { backoff } from "../internal/backoff.ts";
+import { ambientContext, exitAmbient } from "../internal/ambient.ts";
 import { bounded, type Bounds } from "../internal/bounded.ts";
 import { nextCallId } from "../internal/call-id.ts";
 import { hold, holding, release } from "../internal/hold.ts";
@@ -12,7 +13,7 @@ import { tickTime } from "../internal/tick.ts";
 import { compile } from "../internal/around.ts";
 import { randomUuid } from "../internal/random.ts";
 import { RetryBudget } from "../internal/retry-budget.ts";
-import { ResponseMetadata } from "../metadata.ts";
+import { Metadata, ResponseMetadata } from "../metadata.ts";
 import type { CallHead, Peer, Reply } from "../protocol.ts";
 import type { Node } from "../registry.ts";
 import { asks } from "./answer.ts";
@@ -210,13 +211,18 @@ export class ClientEngine {
     return this.#withRetries(call, first);
   }
 
+  /** Whether one more attempt fits the budget, which it is taken out of. */
+  mayRetry(): boolean {
+    return this.#budget.retry();
+  }
+
   /** Opens a stream, through the interceptors. */
   open(call: ClientCall): Promise<OpenStream> {
     return this.#run(call) as Promise<OpenStream>;
   }
 
   async publish(topic: string, message: unknown, options: PublishMessageOptions & CallOptions = {}): Promise<void> {
-    const { broker, clock, requestTimeout } = this.options;
+    const { broker, clock } = this.options;
     const contentType = options.contentType ?? this.options.contentType;
     const codec = this.codec(contentType);
     const of = {
@@ -227,13 +233,17 @@ export class ClientEngine {
       options,
       known: undefined,
     } as const;
-    const { call, unlink } = prepare(clock, requestTimeout, of);
+    // What a handler tells the world is no part of its answer: unless it hands its context on, it may outlast it.
+    const around = parentOf(options) === undefined ? ambientContext() : undefined;
+    const { call, unlink } = exitAmbient(() => prepare(clock, Infinity, of));
+    const metadata = around?.inherited().metadata ?? new Metadata();
+    metadata.merge(call.metadata);
     try {
       const reason = call.cancellation?.reason;
       if (reason !== undefined) throw reason;
       if (call.deadline <= clock.now()) throw tooLate(call);
       const header: Record<string, string> = {};
-      for (const [name, value] of call.metadata.original()) header[name] = value;
+      for (const [name, value] of metadata.original()) header[name] = value;
       header["Content-Type"] = contentType;
       header["Micro-Topic"] = topic;
       header["Micro-ID"] = randomUuid();
@@ -242,7 +252,9 @@ export class ClientEngine {
           ? message
           : codec.encode(message, undefined, { type: "event", id: "", endpoint: topic });
       await holding(
-        bounded(this.bounds(call), (signal) => broker.publish(options.exchange ?? topic, { header, body }, { signal })),
+        bounded(this.bounds(call), async (signal) =>
+          broker.publish(options.exchange ?? topic, { header, body }, { signal }),
+        ),
       );
     } finally {
       unlink?.();

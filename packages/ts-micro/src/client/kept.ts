@@ -20,6 +20,11 @@ export class Kept {
     return length > mostMessages || (length > 1 && this.#bytes > mostBytes);
   }
 
+  /** Too much to hold on to once it has been sent. */
+  get large(): boolean {
+    return this.#bytes > mostBytes;
+  }
+
   /** It was not sent. */
   drop(body: Uint8Array): void {
     const at = this.bodies.indexOf(body);

@@ -235,7 +235,8 @@ class RemoteStream extends Incoming implements OpenStream {
       (this.#kept !== undefined || (kind === "server" && request !== undefined)) &&
       cancellation?.reason === undefined &&
       deadline > this.#engine.options.clock.now() &&
-      this.#attempts <= (options.retries ?? this.#engine.options.retries)
+      this.#attempts <= (options.retries ?? this.#engine.options.retries) &&
+      (failure.code !== "RESOURCE_EXHAUSTED" || this.#engine.mayRetry())
     );
   }
 
@@ -277,7 +278,9 @@ class RemoteStream extends Incoming implements OpenStream {
   #say(message: unknown): Promise<void> {
     const kept = this.#kept;
     if (kept === undefined) return this.#post(message);
-    const body = this.#encoded(message);
+    const encoded = this.#encoded(message);
+    // Bytes are encoded as themselves, and their user may use them again.
+    const body = message instanceof Uint8Array ? new Uint8Array(encoded) : encoded;
     kept.add(body);
     if (kept.full && !this.#moving) this.#kept = undefined;
     return this.#sendKept(kept, body);
@@ -287,7 +290,9 @@ class RemoteStream extends Incoming implements OpenStream {
     const attempt = this.#attempts;
     if (!this.#moving)
       try {
-        return await this.#wire().send(body);
+        await this.#wire().send(body);
+        if (kept.large && this.#kept === kept) this.#kept = undefined;
+        return;
       } catch (error) {
         if (!this.#moving && attempt === this.#attempts) {
           kept.drop(body);

@@ -3,6 +3,7 @@ import { milliseconds, type Duration } from "../duration.ts";
 import { errors } from "../errors.ts";
 import { filled } from "../internal/filled.ts";
 import { Later } from "../internal/later.ts";
+import { parseAddress } from "../internal/net-address.ts";
 import { LazyAcceptor } from "../internal/lazy-acceptor.ts";
 import type { Acceptor, CallHandler, Listener, Peer, Protocol, WireDefaults } from "../protocol.ts";
 import type { HttpRoute } from "../server.ts";
@@ -28,6 +29,14 @@ export interface MucpOptions {
 /** Go Micro's own protocol, over any transport. Mirrors v4:client/rpc_client.go and v4:server/rpc_server.go (wire spec §1, §3). */
 export function mucp(options: MucpOptions): Protocol {
   return new Mucp(options);
+}
+
+function isDialable(address: string): boolean {
+  try {
+    return parseAddress(address) !== undefined;
+  } catch {
+    return false;
+  }
 }
 
 class Mucp implements Protocol {
@@ -104,7 +113,9 @@ class Mucp implements Protocol {
     const { protocol, transport, "ts-protocols": all } = node.metadata;
     if (protocol !== undefined && protocol !== "" && protocol !== "mucp")
       return all?.split(",").includes("mucp") === true;
-    return transport === undefined || transport === "" || transport === this.#transport.name;
+    const same = transport === undefined || transport === "" || transport === this.#transport.name;
+    // By another name it may be the same transport, as long as there is a host to dial.
+    return same || this.#transport.name !== "http" || isDialable(node.address);
   }
 
   readonly loadClient = client.load;

@@ -332,7 +332,41 @@ describe("a publish", () => {
     expect(await failure(() => client.call("s", "S.Hello", {}, { timeout: "50ms" }))).toMatchObject({
       code: "TIMEOUT",
     });
-    expect(await seen[0]).toMatchObject({ code: "TIMEOUT" });
+    // Whichever the service hears of first: its deadline, or that the caller gave up.
+    expect(["TIMEOUT", "CANCELLED"]).toContain(((await seen[0]) as MicroError).code);
+  });
+
+  it("of a handler that does not hand on its context outlasts its call, and has its metadata", async () => {
+    const own = { registry: memoryRegistry(), broker: memoryBroker(), env: false, logLevel: "fatal" } as const;
+    const client = createClient(own);
+    open.push(client);
+    const heard: (string | undefined)[] = [];
+    await own.broker.start?.();
+    await own.broker.subscribe("paid", async ({ message }) => void heard.push(message.header["X-Tenant"]));
+    const service = createService({ ...own, name: "s", address: "127.0.0.1:0", settle: 0 });
+    open.push({ close: () => service.stop() });
+    const published: Promise<unknown>[] = [];
+    service.handle("S", {
+      async pay(_: object, ctx) {
+        while (!ctx.signal.aborted) await new Promise((resolve) => setTimeout(resolve, 5));
+        published.push(service.publish("paid", {}).then(() => "published"));
+        return {};
+      },
+    });
+    await service.start();
+    const options = { timeout: "50ms", metadata: { "X-Tenant": "acme" } };
+    expect(await failure(() => client.call("s", "S.Pay", {}, options))).toMatchObject({ code: "TIMEOUT" });
+    await vi.waitFor(() => expect(published).toHaveLength(1));
+    expect(await published[0]).toBe("published");
+    await vi.waitFor(() => expect(heard).toEqual(["acme"]));
+  });
+
+  it("by a broker of plain JavaScript may give no promise", async () => {
+    const broker = Object.assign(memoryBroker(), { publish: vi.fn() });
+    const client = createClient({ registry: memoryRegistry(), broker, env: false, logLevel: "fatal" });
+    open.push(client);
+    await client.publish("t", {});
+    expect(broker.publish).toHaveBeenCalledOnce();
   });
 });
 

@@ -44,6 +44,9 @@ async function unknown(wire: string, id: string, told: Told, options: Partial<Se
       for await (const { n } of items) seen.push(n);
       return { seen };
     }),
+    echo: endpoint({ stream: "bidi" }, async function* (items: AsyncIterable<Uint8Array>) {
+      for await (const bytes of items) yield bytes;
+    }),
     chat: endpoint({ stream: "bidi" }, async function* (items: AsyncIterable<N>) {
       for await (const { n } of items) yield { n: n * 2 };
     }),
@@ -124,6 +127,18 @@ describe.each(["fast", "grpc", "mucp", "http"])("over %s", (wire) => {
     const seen: number[] = [];
     for await (const { n } of s.chat(items(3))) seen.push(n);
     expect(seen).toEqual([2, 4, 6]);
+    expect(tried).toEqual(["s-bad", "s-good"]);
+  });
+
+  it.skipIf(wire === "http")("bytes go along as they were when they were sent", async () => {
+    const { client, tried } = await world("full");
+    const echo = client.stream("s", "S.Echo", { stream: "bidi", contentType: "application/octet-stream" });
+    const bytes = Buffer.alloc(2);
+    for (const n of [1, 2, 3]) await within(echo.send(bytes.fill(n)), "room");
+    echo.end();
+    const seen: number[][] = [];
+    for await (const each of echo) seen.push([...(each as Uint8Array)]);
+    expect(seen).toEqual([1, 2, 3].map((n) => [n, n]));
     expect(tried).toEqual(["s-bad", "s-good"]);
   });
 

@@ -86,6 +86,7 @@ it.each([
   {},
   { protocol: "mucp" },
   { protocol: "mucp", transport: "http" },
+  { protocol: "mucp", transport: "/drivers/http-with-counters.mjs" },
   { protocol: "grpc", transport: "grpc", "ts-protocols": "grpc,mucp" },
 ])("one that says %o is called by mucp", async (metadata) => {
   const record = await served();

@@ -19,7 +19,8 @@ export function logErrors(
   const lately = new Map<string, { more: number; last: string }>();
   return (error, event) => {
     if (isLogged(error)) return;
-    const kind = `${error.code} ${event?.topic ?? ""}`;
+    // Numbers are what differs between messages of one kind.
+    const kind = `${error.code} ${event?.topic ?? ""} ${error.detail.replaceAll(/\d+/g, "")}`;
     const known = lately.get(kind);
     if (known !== undefined) {
       known.more++;

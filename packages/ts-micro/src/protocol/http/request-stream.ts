@@ -111,6 +111,8 @@ export class HttpStream extends Exchange implements RawStream {
       request.end(body);
       return Promise.resolve();
     }
+    // It will tell of no room any more.
+    if (request.destroyed) return Promise.reject(this.#tooLate());
     if (request.write(lineOf(body))) return Promise.resolve();
     return new Promise((resolve, reject) => {
       const done = (): void => {

@@ -21,7 +21,7 @@ const credit = (id: number, bytes: number): Buffer => {
   return frame(Frame.credit, 0, id, body);
 };
 
-const much = 48 << 20;
+const much = 96 << 20;
 
 /** A client that has asked for one reply of {@link much} bytes, and does not read for now. */
 async function readerOfMuch(clock: VirtualClock) {
@@ -291,16 +291,19 @@ describe("draining", () => {
     await within(drained, "drained");
   });
 
-  it("waits for a client that reads, however slowly, and for no other", { timeout: 90_000 }, async () => {
+  it("waits for a client that reads, however slowly, and for no other", { timeout: 60_000 }, async () => {
     const clock = virtualClock();
     for (const reads of [true, false]) {
       const { listener, reader } = await readerOfMuch(clock);
       let drained = false;
       const drain = listener.drain().then(() => (drained = true));
       // Ten times the patience with one that does not read.
-      for (let n = 0; n < 100; n++) {
-        if (reads && !drained) await reader.reads(400 << 10);
-        await clock.advance(1100);
+      for (let n = 0; n < 11; n++) {
+        if (reads && !drained) {
+          await reader.reads(8 << 20);
+          await new Promise((resolve) => setTimeout(resolve, 10));
+        }
+        await clock.advance(9000);
       }
       if (reads) reader.socket.resume();
       await within(drain, "drained");
@@ -350,7 +353,7 @@ describe("a peer that is silent", () => {
     const clock = virtualClock();
     const { reader } = await readerOfMuch(clock);
     for (let n = 0; n < 8; n++) {
-      await reader.reads(4 << 20);
+      await reader.reads(8 << 20);
       await new Promise((resolve) => setTimeout(resolve, 10));
       await clock.advance(9000);
     }

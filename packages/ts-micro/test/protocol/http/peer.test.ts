@@ -5,7 +5,7 @@ import { afterEach, beforeAll, describe, expect, it } from "vitest";
 import { Metadata } from "../../../src/metadata.ts";
 import type { CallHead, Peer } from "../../../src/protocol.ts";
 import { http, type HttpOptions } from "../../../src/protocol/http.ts";
-import { eventually } from "../../../src/testing/suite.ts";
+import { eventually, within } from "../../../src/testing/suite.ts";
 import { RawServer, type Raw } from "../../transport/raw.ts";
 
 beforeAll(() => http().loadClient?.());
@@ -206,6 +206,19 @@ describe("an answer", () => {
     if (!complete) return expect(reading).rejects.toMatchObject({ code: "CONNECTION_LOST" });
     await reading;
     expect(got).toEqual(sent);
+  });
+
+  it("takes no more requests when the connection is gone behind a complete answer", async () => {
+    const answer = `{"n":1}\n`.repeat(12_000);
+    const node = await server((_, { socket }) => {
+      socket.end(`HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ${answer.length}\r\n\r\n${answer}`);
+      return undefined;
+    });
+    const stream = dial(node.address).stream(head({ kind: "bidi" }));
+    await stream.send(body);
+    await eventually(() => node.connections[0]?.socket.closed, "the connection is gone");
+    await new Promise((resolve) => setImmediate(resolve));
+    await expect(within(stream.send(body), "it is told")).rejects.toMatchObject({ code: "INVALID_STATE" });
   });
 });
 
