@@ -343,7 +343,7 @@ describe("a publish", () => {
     const heard: (string | undefined)[] = [];
     await own.broker.start?.();
     await own.broker.subscribe("paid", async ({ message }) => void heard.push(message.header["X-Tenant"]));
-    const service = createService({ ...own, name: "s", address: "127.0.0.1:0", settle: 0 });
+    const service = createService({ ...own, name: "s", address: "127.0.0.1:0", settle: 0, ambient: true });
     open.push({ close: () => service.stop() });
     const published: Promise<unknown>[] = [];
     service.handle("S", {
@@ -362,7 +362,7 @@ describe("a publish", () => {
   });
 
   it("by a broker of plain JavaScript may give no promise", async () => {
-    const broker = Object.assign(memoryBroker(), { publish: vi.fn() });
+    const broker = Object.assign(memoryBroker(), { publish: vi.fn<() => Promise<void>>() });
     const client = createClient({ registry: memoryRegistry(), broker, env: false, logLevel: "fatal" });
     open.push(client);
     await client.publish("t", {});
