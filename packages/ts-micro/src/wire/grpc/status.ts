@@ -44,8 +44,8 @@ export function encodeErrorProto(error: MicroError): Buffer {
 }
 
 function encodeDetails(error: MicroError, code: number, message: string): string {
-  const any = new ProtoWriter().text(1, errorType).bytes(2, encodeErrorProto(error)).done();
-  return new ProtoWriter().int(1, code).text(2, message).bytes(3, any).done().toString("base64").replace(/=+$/, "");
+  const wrapped = new ProtoWriter().text(1, errorType).bytes(2, encodeErrorProto(error)).done();
+  return new ProtoWriter().int(1, code).text(2, message).bytes(3, wrapped).done().toString("base64").replace(/=+$/, "");
 }
 
 /** The error, cut to what headers hold. `words`: what is said of it there. */
@@ -119,8 +119,8 @@ function told(message: string): MicroError | undefined {
 function detailed(value: string | undefined): MicroError | undefined {
   if (value === undefined) return undefined;
   try {
-    const any = protoFields(Buffer.from(value, "base64")).find(({ field }) => field === 3);
-    const fields = new Map(protoFields(any?.value as Uint8Array).map((each) => [each.field, each.value]));
+    const wrapped = protoFields(Buffer.from(value, "base64")).find(({ field }) => field === 3);
+    const fields = new Map(protoFields(wrapped?.value as Uint8Array).map((each) => [each.field, each.value]));
     if (protoText(fields.get(1)) !== errorType) return undefined;
     const error = new Map(protoFields(fields.get(2) as Uint8Array).map((each) => [each.field, each.value]));
     const status = Number(error.get(2) ?? 0) | 0;
